@@ -1,0 +1,163 @@
+"""Base classes: transformers that act at inference only, and membership attacks."""
+
+from abc import ABCMeta, abstractmethod
+
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from skdiffence.utils._sklearn import HasMethods, fit_context
+
+__all__ = ["InferenceOnly", "InferenceOnlyMixin", "MembershipAttack", "is_inference_only"]
+
+
+class InferenceOnlyMixin(TransformerMixin):
+    """Mixin for transformers that change what is answered on, never what is trained on.
+
+    ``fit_transform(X)`` fits and returns X unchanged, so it is not ``fit(X).transform(X)``. Inside a
+    :class:`~sklearn.pipeline.Pipeline` the steps after this one are therefore trained on real inputs
+    and answer on transformed ones.
+    """
+
+    _inference_only = True
+
+    def fit_transform(self, X, y=None, **fit_params):
+        """Fit to X and return X unchanged.
+
+        This differs from ``fit(X).transform(X)`` on purpose: a Pipeline calls this method while it is
+        being fitted, and the classifier behind it must learn from real inputs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Training inputs.
+        y : array-like of shape (n_samples,), default=None
+            Training labels, passed on to ``fit``.
+        **fit_params : dict
+            Passed on to ``fit``.
+
+        Returns
+        -------
+        X : array-like
+            The very object that was given.
+        """
+        self.fit(X, y, **fit_params)
+        return X
+
+
+def is_inference_only(estimator):
+    """Say whether a transformer leaves the training data of the steps after it unchanged.
+
+    Parameters
+    ----------
+    estimator : object
+        A transformer, or "passthrough" or None as in a Pipeline.
+
+    Returns
+    -------
+    inference_only : bool
+    """
+    # FrozenEstimator passes attributes on but hides fit_transform: it does transform at fit.
+    return not isinstance(estimator, FrozenEstimator) and getattr(estimator, "_inference_only", False)
+
+
+def _inner_has(name):
+    def check(self):
+        getattr(self.transformer_ if hasattr(self, "transformer_") else self.transformer, name)
+        return True
+
+    return check
+
+
+class InferenceOnly(InferenceOnlyMixin, MetaEstimatorMixin, BaseEstimator):
+    """Make any transformer act at inference only.
+
+    ``fit_transform(X)`` fits the transformer and returns X unchanged; ``transform`` is the transformer's.
+    Use it for purifiers of other libraries, frozen ones included, in front of a classifier.
+
+    Parameters
+    ----------
+    transformer : transformer
+        What to apply at inference. ``FrozenEstimator(transformer)`` is not fitted again.
+
+    Attributes
+    ----------
+    transformer_ : transformer
+        The fitted transformer.
+
+    See Also
+    --------
+    skdiffence.diffusion.DiffusionRegenerator : Acts at inference only without this wrapper.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.preprocessing import Binarizer
+    >>> from skdiffence.base import InferenceOnly
+    >>> X = np.array([[0.2, 0.9]])
+    >>> purifier = InferenceOnly(Binarizer(threshold=0.5))
+    >>> purifier.fit_transform(X)
+    array([[0.2, 0.9]])
+    >>> purifier.transform(X)
+    array([[0., 1.]])
+    """
+
+    _parameter_constraints: dict = {"transformer": [HasMethods(["fit", "transform"])]}
+
+    def __init__(self, transformer):
+        self.transformer = transformer
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None, **fit_params):
+        """Fit the transformer.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Training inputs.
+        y : array-like of shape (n_samples,), default=None
+            Training labels.
+        **fit_params : dict
+            Passed on to the transformer's ``fit``.
+
+        Returns
+        -------
+        self : InferenceOnly
+        """
+        self.transformer_ = clone(self.transformer).fit(X, y, **fit_params)
+        return self
+
+    @available_if(_inner_has("transform"))
+    def transform(self, X):
+        """Transform X with the fitted transformer.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Inputs to answer on.
+
+        Returns
+        -------
+        X_transformed : array-like
+            What the transformer makes of X.
+        """
+        check_is_fitted(self, "transformer_")
+        return self.transformer_.transform(X)
+
+    @property
+    def n_features_in_(self):
+        """Number of features that the transformer was fitted on."""
+        return self.transformer_.n_features_in_
+
+
+class MembershipAttack(BaseEstimator, metaclass=ABCMeta):
+    """Base class of attacks that tell members of a training set from non-members."""
+
+    @abstractmethod
+    def fit(self, target, X, y, is_member):
+        """Learn from rows whose membership the attacker knows."""
+
+    @abstractmethod
+    def score_samples(self, X, y):
+        """Score rows; higher means more likely a member."""

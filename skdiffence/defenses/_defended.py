@@ -1,0 +1,525 @@
+"""A classifier whose probabilities are those of regenerated inputs, and whose labels are its own."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import Bunch, get_tags
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from tqdm.auto import tqdm
+
+from skdiffence.defenses._answering import Answering
+from skdiffence.defenses._calibration import split_rows
+from skdiffence.defenses._diagnosis import warn_if_argmax_differs, warn_if_poor
+from skdiffence.defenses._first import FirstSelection
+from skdiffence.defenses._inputs import check_numeric_frame, is_frame
+from skdiffence.defenses._matched import MatchedSelection
+from skdiffence.defenses._members import MembersSelection
+from skdiffence.defenses._responses import Responses
+from skdiffence.defenses._selection import SelectionRule
+from skdiffence.defenses._swap import SwapSelection
+from skdiffence.defenses._training import frozen_classes, rows_outside, train
+from skdiffence.diffusion import DiffusionRegenerator
+from skdiffence.exceptions import DefenceWarning
+from skdiffence.utils import _skorch as nets
+from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
+from skdiffence.utils._rows import RowSet, data_digest
+from skdiffence.utils._sklearn import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    fit_context,
+    num_samples,
+    routing_enabled,
+    safe_indexing,
+)
+
+_RULES = {
+    "first": FirstSelection,
+    "matched": MatchedSelection,
+    "members": MembersSelection,
+    "swap": SwapSelection,
+}
+_EXACT_BATCH = 64
+_BLOCK_BYTES = 2**28
+_MEASURED_ROWS = 256
+
+
+class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """Defend a classifier against membership inference by answering on regenerated inputs.
+
+    The label of a row is the wrapped classifier's, always. Its probabilities are those of a regenerated input: the row
+    is noised and denoised into up to ``n_candidates`` candidates, and of those that keep the label a selection rule
+    takes one, so that the answers given to members and to non-members of the training set become alike.
+
+    Read more in the :ref:`User Guide <how_it_works>`.
+
+    Parameters
+    ----------
+    estimator : classifier
+        With ``predict`` and ``predict_proba``: a skorch net, a pipeline or any scikit-learn classifier. Nets get
+        float32 inputs and encoded labels, all others get X as it comes. ``FrozenEstimator(net)`` is not trained again.
+    regenerator : DiffusionRegenerator, "passthrough" or None, default=None
+        Makes the candidates; anything with ``fit(X)`` and ``regenerate(X, candidate)``. None is
+        ``DiffusionRegenerator()``. "passthrough" answers undefended, with the same rows held out: the baseline.
+    n_candidates : int, default=30
+        Candidates per row at most.
+    selection : {"first", "matched", "members", "swap"} or SelectionRule, default="first"
+        Which candidate answers. "matched" needs known members and non-members, "members" known members, the others
+        nothing. "swap" takes one regeneration for every row.
+    fallback : {"swap", "original"}, default="swap"
+        The answer where no candidate keeps the label: the last candidate's with the top entry and the label's
+        exchanged, or the undefended one, as in the paper.
+    search : {"lazy", "constant"}, default="lazy"
+        "lazy" stops at the first candidate that the rule accepts; the number of candidates made, and so the time taken,
+        then tells about membership. "constant" makes all of them for every row. The answers are the same.
+    calibration_size : float or "auto", default="auto"
+        Share of the rows that ``fit`` keeps from training as known non-members, in [0, 1). "auto" is 0.1 where the
+        rule needs them and 0 where it does not.
+    random_state : int, RandomState instance or None, default=None
+        Seeds training, and the regenerator where that has no ``random_state`` of its own. With an integer the
+        regenerator's key can be computed by anybody who knows it.
+    verbose : int, default=0
+        Whether long searches show a progress bar.
+
+    Attributes
+    ----------
+    estimator_ : classifier
+        The fitted classifier; undefended.
+    regenerator_ : regenerator or "passthrough"
+        The fitted regenerator.
+    selection_ : SelectionRule
+        The fitted rule.
+    interval_ : tuple of two floats
+        Values of phi that the rule accepts.
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    n_features_in_ : int
+        Number of features, or of channels of images.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X was a frame with names.
+    n_samples_fit_ : int or None
+        Number of rows that trained ``estimator_``; None where it is frozen.
+    retention_ : dict of str to Bunch
+        Share of candidates that keep the label, by side ("members", "non_members", or "rows" where the side is
+        unknown): ``overall``, ``by_class`` and ``n_rows``.
+    fallback_rate_ : dict of str to Bunch
+        Share of rows without any candidate that keeps the label, in the same form.
+    not_trained_on_ : RowSet
+        Keyed digests of rows given to ``fit`` that did not train ``estimator_``.
+    calibrated_on_ : RowSet
+        Keyed digests of rows that the rule was calibrated on.
+    denoiser_saw_members_ : bool or None
+        Whether the denoiser was trained on rows of the estimator; None where the regenerator can't tell.
+
+    See Also
+    --------
+    skdiffence.diffusion.DiffusionRegenerator : Makes the candidates.
+    skdiffence.model_selection.AttackScorer : Measures what the answers tell about membership.
+
+    Notes
+    -----
+    ``predict`` costs what the wrapped classifier's costs. ``predict_proba`` costs one call more for each candidate,
+    and as many calls of the denoiser: on average one divided by the label retention under "first", exactly one under
+    "swap". Attacks that use labels only are not affected. Probabilities of a classifier with few distinct values, such
+    as a small forest, can coincide with the undefended ones by chance.
+
+    References
+    ----------
+    Peng, Naseh, Houmansadr: Diffence: Fencing Membership Privacy With Diffusion Models, NDSS 2025.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skdiffence import DefendedClassifier, DiffusionRegenerator
+    >>> X, y = load_wine(return_X_y=True)
+    >>> net = make_pipeline(StandardScaler(), LogisticRegression())
+    >>> defended = DefendedClassifier(net, DiffusionRegenerator(max_epochs=20), random_state=0).fit(X, y)
+    >>> bool((defended.predict(X) == defended.estimator_.predict(X)).all())
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": [HasMethods(["fit", "predict", "predict_proba"])],
+        "regenerator": [HasMethods(["fit", "regenerate"]), StrOptions({"passthrough"}), None],
+        "n_candidates": [Interval(Integral, 1, None, closed="left")],
+        "selection": [StrOptions(set(_RULES)), SelectionRule],
+        "fallback": [StrOptions({"swap", "original"})],
+        "search": [StrOptions({"lazy", "constant"})],
+        "calibration_size": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        regenerator=None,
+        *,
+        n_candidates=30,
+        selection="first",
+        fallback="swap",
+        search="lazy",
+        calibration_size="auto",
+        random_state=None,
+        verbose=0,
+    ):
+        self.estimator = estimator
+        self.regenerator = regenerator
+        self.n_candidates = n_candidates
+        self.selection = selection
+        self.fallback = fallback
+        self.search = search
+        self.calibration_size = calibration_size
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, *, is_member=None, **fit_params):
+        """Fit the classifier, the regenerator and the selection rule.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Inputs.
+        y : array-like of shape (n_samples,)
+            Labels.
+        is_member : array-like of shape (n_samples,), dtype bool, default=None
+            Which rows train, or trained, the classifier; the others are known non-members that the rule is calibrated
+            on. None trains on all rows but a stratified share of ``calibration_size``.
+        **fit_params : dict
+            Passed to the classifier's ``fit`` by metadata routing, cut to the rows that train it.
+
+        Returns
+        -------
+        self : DefendedClassifier
+
+        Raises
+        ------
+        ValueError
+            If X or y can't be used, a net holds an instantiated module, a frozen classifier is to be calibrated without
+            ``is_member``, or the classifier does not answer probabilities.
+        """
+        params = self._routed(fit_params)
+        X, y = self._check_fit_data(X, y)
+        is_member = self._check_is_member(is_member, len(y))
+        seed = draw_seed(self.random_state)
+        rule = self._new_rule(seed)
+        rows = self._split(X, y, is_member, rule, mix_seed(seed, "calibration").to_bytes(8, "little"))
+        self._fit_estimator(X, y, rows, seed, params)
+        self._fit_regenerator(X, rows, seed)
+        self._fit_selection(X, rule, rows, is_member)
+        return self
+
+    def predict(self, X):
+        """Predict the label of each row: the wrapped classifier's, at its own cost.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Inputs.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self, "selection_")
+        return self.classes_[self._responses().labels(self._check_data(X))]
+
+    def predict_proba(self, X):
+        """Answer the probabilities of a regenerated input for each row.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Inputs.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+            The largest entry of each row is that of the label that ``predict`` answers.
+        """
+        return self.select(X).proba
+
+    def predict_log_proba(self, X):
+        """Answer the logarithm of ``predict_proba``.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Inputs.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_classes)
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def select(self, X):
+        """Answer the probabilities and say where they come from.
+
+        This is for the owner of the classifier. Served or logged per row, it tells about membership.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Inputs.
+
+        Returns
+        -------
+        selected : Bunch
+            ``proba`` of shape (n_samples, n_classes), what ``predict_proba`` answers; ``candidate`` of shape
+            (n_samples,), the number of the candidate that answers, -1 for the original; ``n_regenerations`` of shape
+            (n_samples,), how many were made; ``kept`` of shape (n_samples,), whether the candidate keeps the label.
+        """
+        check_is_fitted(self, "selection_")
+        X = self._check_data(X)
+        if self._is_passthrough():
+            return self._select_undefended(X)
+        answering = self._answering()
+        labels = answering.responses.labels(X)
+        parts = []
+        with tqdm(total=len(labels), desc="regenerating", unit="row", disable=not self.verbose) as bar:
+            for block in self._blocks(len(labels)):
+                start = bar.n
+                rows = safe_indexing(X, block)
+                parts.append(
+                    answering.select(rows, labels[block], self.selection_, lambda n: bar.update(start + n - bar.n))
+                )
+        return Bunch(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+    @property
+    def interval_(self):
+        """Values of phi that the fitted rule accepts."""
+        return self.selection_.interval_
+
+    @property
+    def denoiser_saw_members_(self):
+        """Whether the denoiser was trained on rows of the estimator."""
+        return False if self._is_passthrough() else getattr(self.regenerator_, "denoiser_saw_members_", None)
+
+    def get_metadata_routing(self):
+        """Say which metadata ``fit`` consumes and which it passes to the classifier.
+
+        Returns
+        -------
+        router : MetadataRouter
+        """
+        return (
+            MetadataRouter(owner=self)
+            .add_self_request(self)
+            .add(estimator=self.estimator, method_mapping=MethodMapping().add(caller="fit", callee="fit"))
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        if inner.classifier_tags is not None:
+            tags.classifier_tags.multi_class = inner.classifier_tags.multi_class
+            tags.classifier_tags.poor_score = inner.classifier_tags.poor_score
+        if any(nets.is_binary_net(net) for net in nets.nets_inside(nets.unfrozen(self.estimator)).values()):
+            tags.classifier_tags.multi_class = False
+        return tags
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "selection_")
+
+    # What comes in
+
+    def _routed(self, fit_params):
+        if not fit_params:
+            return {}
+        if not routing_enabled():
+            raise ValueError(
+                f"fit got {', '.join(sorted(fit_params))}, which only metadata routing can pass on to "
+                f"{type(self.estimator).__name__}: call sklearn.set_config(enable_metadata_routing=True) and "
+                "estimator.set_fit_request(...) first."
+            )
+        return process_routing(self, "fit", **fit_params)["estimator"]["fit"]
+
+    def _check_fit_data(self, X, y):
+        nets.check_uninstantiated(self.estimator)
+        check_numeric_frame(X)
+        if y is None:
+            raise ValueError("requires y to be passed, but the target y is None.")
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        given = X
+        X, y = validate_data(self, X, y, dtype=self._dtype(), allow_nd=True)
+        self.input_shape_ = X.shape[1:]
+        classes = np.unique(y)
+        if len(classes) < 2:
+            raise ValueError(f"y must have at least two classes. Got one class: {classes[0]!r}.")
+        return self._as_given(given, X), y
+
+    def _check_data(self, X):
+        check_numeric_frame(X)
+        given = X
+        X = validate_data(self, X, dtype=self._dtype(), allow_nd=True, reset=False)
+        if X.shape[1:] != self.input_shape_:
+            raise ValueError(
+                f"X must have rows of shape {self.input_shape_}, as in fit. Got an array of shape {X.shape}."
+            )
+        return self._as_given(given, X)
+
+    def _holds_net(self):
+        return bool(nets.nets_inside(nets.unfrozen(self.estimator)))
+
+    def _dtype(self):
+        return np.float32 if self._holds_net() else "numeric"
+
+    def _as_given(self, given, validated):
+        return given if is_frame(given) and not self._holds_net() else validated
+
+    def _check_is_member(self, is_member, n):
+        if is_member is None:
+            return None
+        is_member = np.asarray(is_member)
+        if is_member.shape != (n,):
+            raise ValueError(f"is_member must have one entry for each of the {n} rows. Got shape {is_member.shape}.")
+        if is_member.dtype != bool:
+            if not np.isin(is_member, (0, 1)).all():
+                raise ValueError(f"is_member must be boolean. Got dtype {is_member.dtype}.")
+            is_member = is_member.astype(bool)
+        if not is_member.any():
+            raise ValueError("is_member must mark the rows that train the estimator. Got no row marked.")
+        return is_member
+
+    # Fitting
+
+    def _is_passthrough(self):
+        return isinstance(self.regenerator, str)
+
+    def _new_rule(self, seed):
+        rule = _RULES[self.selection]() if isinstance(self.selection, str) else clone(self.selection)
+        return self._seeded(rule, seed, "selection")
+
+    def _seeded(self, estimator, *parts):
+        """Seed what has no seed of its own, if this estimator has one."""
+        return estimator if self.random_state is None else seed_nested(estimator, *parts)
+
+    def _split(self, X, y, is_member, rule, key):
+        needs_calibration = rule.needs_members or rule.needs_non_members
+        if isinstance(self.estimator, FrozenEstimator) and is_member is None:
+            if needs_calibration:
+                raise ValueError(
+                    f"selection={self.selection!r} on a frozen estimator needs is_member, because only its owner knows "
+                    "which rows trained it. Pass is_member to fit, or use selection='first' or 'swap'."
+                )
+            return split_rows(X, y, None, 0.0, with_members=False, key=key)
+        if is_member is not None and rule.needs_non_members and is_member.all():
+            raise ValueError(f"selection={self.selection!r} needs non-members, but is_member marks every row.")
+        share = self.calibration_size
+        if share == "auto":
+            share = 0.1 if rule.needs_non_members else 0.0
+        if rule.needs_non_members and share == 0 and is_member is None:
+            raise ValueError(f"selection={self.selection!r} needs known non-members. Got calibration_size=0.")
+        with_members = needs_calibration or share > 0 or is_member is not None
+        return split_rows(X, y, is_member, share, with_members=with_members, key=key)
+
+    def _fit_estimator(self, X, y, rows, seed, params):
+        if isinstance(self.estimator, FrozenEstimator):
+            self.estimator_, self.classes_ = self.estimator, frozen_classes(self.estimator)
+            self.n_samples_fit_, held_out = None, rows.held_out
+        else:
+            params = {name: _cut(value, rows.train, len(y)) for name, value in params.items()}
+            self.estimator_, self.classes_, split_off = train(
+                self.estimator,
+                safe_indexing(X, rows.train),
+                y[rows.train],
+                seed,
+                params,
+                seeded=self.random_state is not None,
+            )
+            self.n_samples_fit_ = len(rows.train) - len(split_off)
+            held_out = np.concatenate((rows.held_out, rows.train[split_off]))
+        self.not_trained_on_ = rows_outside(X, held_out)
+        self._probe(safe_indexing(X, rows.train[:_MEASURED_ROWS]))
+
+    def _probe(self, X):
+        """Find out at once whether the classifier answers probabilities, and whose argmax is its label."""
+        labels, proba = self._responses()(X)
+        if not self._is_passthrough():
+            warn_if_argmax_differs(labels, proba, nets.unfrozen(self.estimator_))
+
+    def _fit_regenerator(self, X, rows, seed):
+        if self._is_passthrough():
+            self.regenerator_ = self.regenerator
+            return
+        X_denoise = np.asarray(safe_indexing(X, rows.denoise))
+        regenerator = DiffusionRegenerator() if self.regenerator is None else self.regenerator
+        if getattr(regenerator, "denoiser_saw_members_", False) and not isinstance(regenerator, FrozenEstimator):
+            warnings.warn(
+                "regenerator is fitted, but will be cloned and trained again on the rows of the estimator. To use it "
+                "as it is, save it with save_pretrained(folder) and pass DiffusionRegenerator(denoiser=folder).",
+                DefenceWarning,
+            )
+        frozen = isinstance(regenerator, FrozenEstimator)
+        if not frozen:
+            regenerator = self._seeded(clone(regenerator), seed, "regenerator", data_digest(X_denoise))
+        self.regenerator_ = regenerator.fit(X_denoise, None)
+
+    def _fit_selection(self, X, rule, rows, is_member):
+        sides = {"members": rows.members, "non_members": rows.non_members}
+        sides = {side: index for side, index in sides.items() if len(index)}
+        if not sides:
+            known = not isinstance(self.estimator, FrozenEstimator) or is_member is not None
+            sides = {"members" if known else "rows": rows.train[:_MEASURED_ROWS]}
+        needed = not self._is_passthrough() and (rule.needs_members or rule.needs_non_members)
+        self.retention_, self.fallback_rate_ = {}, {}
+        if not self._is_passthrough():
+            answering = self._answering()
+            measured = {
+                side: answering.measure(safe_indexing(X, index), rule, calibrate=needed)
+                for side, index in sides.items()
+            }
+            self.retention_ = {side: measured[side].retention for side in sides}
+            self.fallback_rate_ = {side: measured[side].fallback_rate for side in sides}
+            phi = {side: measured[side].phi for side in sides} if needed else {}
+            rule.fit(phi.get("members"), phi.get("non_members"))
+            swaps = rule.max_candidates == 1
+            warn_if_poor(self.retention_, self.fallback_rate_, self.regenerator_, self.n_candidates, swaps=swaps)
+        self.selection_ = rule
+        calibrated = np.concatenate((rows.members, rows.non_members)) if needed else np.empty(0, dtype=int)
+        self.calibrated_on_ = RowSet.of(safe_indexing(X, calibrated)) if len(calibrated) else RowSet.empty()
+
+    # Answering
+
+    def _responses(self):
+        exact = not self._is_passthrough() and getattr(getattr(self, "regenerator_", None), "exact", False)
+        return Responses(self.estimator_, self.classes_, _EXACT_BATCH if exact else None)
+
+    def _answering(self):
+        return Answering(
+            self._responses(),
+            self.regenerator_,
+            n_candidates=self.n_candidates,
+            fallback=self.fallback,
+            lazy=self.search == "lazy",
+        )
+
+    def _select_undefended(self, X):
+        _, proba = self._responses()(X)
+        n = len(proba)
+        nothing = np.zeros(n, dtype=int)
+        return Bunch(proba=proba, candidate=nothing - 1, kept=np.ones(n, dtype=bool), n_regenerations=nothing)
+
+    def _blocks(self, n):
+        """Slices of n rows whose candidates fit in memory."""
+        row_bytes = 4 * max(int(np.prod(self.input_shape_)), 1)
+        size = max(_BLOCK_BYTES // row_bytes // 128 * 128, 128)
+        return [slice(start, start + size) for start in range(0, n, size)]
+
+
+def _cut(value, rows, n):
+    """Cut a fit parameter to the training rows, if it has an entry for every row."""
+    per_row = hasattr(value, "__len__") and not isinstance(value, (str, bytes, dict)) and num_samples(value) == n
+    return safe_indexing(value, rows) if per_row else value

@@ -1,0 +1,86 @@
+"""How well the defence works on rows that it was not fitted to, and a warning where it plainly does not."""
+
+import warnings
+
+import numpy as np
+from sklearn.utils import Bunch
+
+from skdiffence.exceptions import DefenceWarning
+
+_POOR_RETENTION = 0.5
+_POOR_FALLBACK = 0.1
+
+
+def by_class(flags, labels, n_classes):
+    """Average flags over all rows and over the rows of each label.
+
+    Parameters
+    ----------
+    flags : ndarray of shape (n,) or (n, k)
+        What to average.
+    labels : ndarray of shape (n,), dtype int
+        The label of each row.
+    n_classes : int
+        Number of classes.
+
+    Returns
+    -------
+    rates : Bunch
+        ``overall`` (float), ``by_class`` (n_classes,) with NaN for absent classes, ``n_rows`` (int).
+    """
+    rates = np.full(n_classes, np.nan)
+    for label in np.unique(labels):
+        rates[label] = flags[labels == label].mean()
+    return Bunch(overall=float(flags.mean()), by_class=rates, n_rows=len(flags))
+
+
+def describe(regenerator):
+    """Name the settings of a regenerator that decide how well it denoises."""
+    settings = {name: getattr(regenerator, name, None) for name in ("timestep", "max_epochs")}
+    return ", ".join(f"{name}={value}" for name, value in settings.items() if value is not None) or repr(regenerator)
+
+
+def warn_if_poor(retention, fallback_rate, regenerator, n_candidates, *, swaps):
+    """Warn where the denoiser is plainly poor.
+
+    Parameters
+    ----------
+    retention, fallback_rate : dict of str to Bunch
+        By side.
+    regenerator : estimator
+        Fitted.
+    n_candidates : int
+        Candidates per row.
+    swaps : bool
+        Whether falling back is the rule's way of answering, and no sign of weakness.
+    """
+    for side, rates in retention.items():
+        lost = fallback_rate[side].overall
+        if rates.overall < _POOR_RETENTION or (lost > _POOR_FALLBACK and not swaps):
+            warnings.warn(
+                f"Only {rates.overall:.0%} of the candidates of {rates.n_rows} {side.replace('_', '-')} keep their "
+                f"label, and {lost:.0%} of these rows have no candidate that does (n_candidates={n_candidates}). The "
+                f"regenerator ({describe(regenerator)}) destroys its inputs: lower timestep, train it on more rows or "
+                "for more epochs, or raise n_candidates.",
+                DefenceWarning,
+            )
+
+
+def warn_if_unchanged(candidates, X):
+    """Warn where a regenerator returns what it was given, because every answer is then undefended."""
+    if np.array_equal(candidates, X):
+        warnings.warn(
+            f"The regenerator returned {len(X)} inputs unchanged, so that answers are undefended. Raise timestep.",
+            DefenceWarning,
+        )
+
+
+def warn_if_argmax_differs(labels, proba, estimator):
+    """Say that an estimator's ``predict`` is not the argmax of its ``predict_proba``."""
+    n = int(np.sum(proba.argmax(axis=1) != labels))
+    if n:
+        warnings.warn(
+            f"predict of {type(estimator).__name__} differs from the argmax of its predict_proba on {n} of "
+            f"{len(labels)} rows. The label is that of predict: in the answers of predict_proba it is put on top.",
+            DefenceWarning,
+        )

@@ -1,0 +1,137 @@
+"""What the wrapped estimator answers: labels as columns, probabilities that are probabilities."""
+
+import numpy as np
+
+from skdiffence.defenses._inputs import is_frame, like
+from skdiffence.utils._skorch import answers_by_argmax, nets_inside, unfrozen
+
+_TOLERANCE = 1e-3
+
+
+class Responses:
+    """Labels and probabilities of a fitted classifier.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Fitted, with ``predict`` and ``predict_proba``.
+    classes : ndarray of shape (n_classes,)
+        What ``predict`` answers, one for each column of ``predict_proba``.
+    batch_size : int or None
+        Rows of the fixed, zero-padded shape that the estimator is called with; None passes inputs as they come.
+    """
+
+    def __init__(self, estimator, classes, batch_size=None):
+        self.estimator = estimator
+        self.classes = classes
+        self.batch_size = batch_size
+        self._order = np.argsort(classes)
+        self._one_pass = answers_by_argmax(unfrozen(estimator))
+
+    def labels(self, X):
+        """Return the predicted label of each row as a column index.
+
+        Returns
+        -------
+        labels : ndarray of shape (n,), dtype int
+        """
+        return self._in_batches(self._labels, X)
+
+    def __call__(self, X):
+        """Return the predicted labels and the probabilities.
+
+        Returns
+        -------
+        labels : ndarray of shape (n,), dtype int
+        proba : ndarray of shape (n, n_classes)
+
+        Raises
+        ------
+        ValueError
+            If rows are negative or do not sum to 1.
+        """
+        return self._in_batches(self._labels_and_proba, X)
+
+    def _labels(self, X):
+        return self._columns(self.estimator.predict(X))
+
+    def _labels_and_proba(self, X):
+        proba = np.asarray(self.estimator.predict_proba(X))
+        self._check(proba)
+        # A net's predict is the argmax of the same forward pass, which need not be paid twice.
+        return self._columns(proba.argmax(axis=1) if self._one_pass else self.estimator.predict(X)), proba
+
+    def _columns(self, predicted):
+        if self._one_pass:
+            return np.asarray(predicted)
+        return self._order[np.searchsorted(self.classes, predicted, sorter=self._order)]
+
+    def _check(self, proba):
+        if proba.ndim != 2 or proba.shape[1] != len(self.classes):
+            raise ValueError(
+                f"estimator.predict_proba must answer one column for each of the {len(self.classes)} classes. "
+                f"Got an array of shape {proba.shape}."
+            )
+        if proba.size and (not np.all(proba >= 0) or np.abs(proba.sum(axis=1) - 1).max() > _TOLERANCE):
+            nets = nets_inside(unfrozen(self.estimator))
+            criteria = {getattr(net.criterion, "__name__", type(net.criterion).__name__) for net in nets.values()}
+            hint = (
+                f" The net's criterion is {', '.join(sorted(criteria))}, from which skorch derives no softmax: use "
+                "torch.nn.CrossEntropyLoss with a module that returns logits, or set predict_nonlinearity."
+                if criteria
+                else ""
+            )
+            raise ValueError(
+                "estimator.predict_proba must answer probabilities: no row negative, every row of sum 1. Got rows "
+                f"between {proba.min():.3g} and {proba.max():.3g} with sums between {proba.sum(axis=1).min():.3g} and "
+                f"{proba.sum(axis=1).max():.3g}.{hint}"
+            )
+
+    def _in_batches(self, respond, X):
+        if self.batch_size is None or not len(X):
+            return respond(X)
+        parts = [self._padded(respond, X, start) for start in range(0, len(X), self.batch_size)]
+        if isinstance(parts[0], tuple):
+            return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+        return np.concatenate(parts)
+
+    def _padded(self, respond, X, start):
+        rows = X.iloc[start : start + self.batch_size] if is_frame(X) else X[start : start + self.batch_size]
+        n = len(rows)
+        if n < self.batch_size:
+            # Whole repetitions of a row keep a frame's index and dtypes; their values are then zeroed.
+            take = np.zeros(self.batch_size, dtype=int)
+            take[:n] = np.arange(n)
+            rows = rows.iloc[take] if is_frame(rows) else rows[take]
+            values = np.array(rows)
+            values[n:] = 0
+            rows = like(values, rows)
+        response = respond(rows)
+        return tuple(part[:n] for part in response) if isinstance(response, tuple) else response[:n]
+
+
+def put_label_on_top(proba, labels):
+    """Exchange the top entry of each row with the label's, so that the argmax is the label.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (n, n_classes)
+        Probabilities; changed in place.
+    labels : ndarray of shape (n,), dtype int
+        Column that must be the argmax.
+
+    Returns
+    -------
+    proba : ndarray of shape (n, n_classes)
+        The same array.
+    """
+    rows = np.flatnonzero(proba.argmax(axis=1) != labels)
+    top, label = proba[rows].argmax(axis=1), labels[rows]
+    highest = proba[rows, top]
+    proba[rows, top] = proba[rows, label]
+    proba[rows, label] = highest
+    # Exact ties go to the lower column: the smallest step up settles them.
+    ties = rows[proba[rows].argmax(axis=1) != label]
+    tied = labels[ties]
+    proba[ties, tied] = np.nextafter(proba[ties, tied], np.array(2, dtype=proba.dtype))
+    return proba

@@ -1,0 +1,15 @@
+"""Warnings of skdiffence, each about something that would make a privacy figure or a defended answer untrustworthy."""
+
+__all__ = ["DefenceWarning", "MembershipWarning", "RangeWarning"]
+
+
+class DefenceWarning(UserWarning):
+    """The defence was fitted, but its measured behaviour says that it will defend poorly."""
+
+
+class MembershipWarning(UserWarning):
+    """Who was in the training set could not be established beyond doubt."""
+
+
+class RangeWarning(UserWarning):
+    """Values lie outside the range that an estimator was fitted on."""
