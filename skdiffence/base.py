@@ -4,6 +4,7 @@ from abc import ABCMeta, abstractmethod
 
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -150,14 +151,71 @@ class InferenceOnly(InferenceOnlyMixin, MetaEstimatorMixin, BaseEstimator):
         """Number of features that the transformer was fitted on."""
         return self.transformer_.n_features_in_
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.transformer)
+        tags.input_tags, tags.transformer_tags = inner.input_tags, inner.transformer_tags
+        tags.non_deterministic = inner.non_deterministic
+        return tags
+
 
 class MembershipAttack(BaseEstimator, metaclass=ABCMeta):
-    """Base class of attacks that tell members of a training set from non-members."""
+    """Base class of attacks that tell members of a training set from non-members.
+
+    An attack is fitted to a target, a classifier that it may only ask, and to the rows whose membership the
+    attacker knows. From these it learns everything, the direction in which members differ included. A
+    subclass sets ``target_``, and ``threshold_`` in the units of its scores.
+    """
 
     @abstractmethod
     def fit(self, target, X, y, is_member):
-        """Learn from rows whose membership the attacker knows."""
+        """Learn from rows whose membership the attacker knows.
+
+        Parameters
+        ----------
+        target : classifier
+            A fitted classifier with ``predict`` and ``predict_proba``.
+        X : array-like of shape (n_samples, ...)
+            Rows known to the attacker.
+        y : array-like of shape (n_samples,)
+            Their true labels.
+        is_member : array-like of shape (n_samples,), dtype bool
+            True for rows that the target was trained on.
+
+        Returns
+        -------
+        self : MembershipAttack
+        """
 
     @abstractmethod
     def score_samples(self, X, y):
-        """Score rows; higher means more likely a member."""
+        """Score rows; higher means more likely a member.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Rows of unknown membership.
+        y : array-like of shape (n_samples,)
+            Their true labels.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,), dtype float64
+        """
+
+    def predict(self, X, y):
+        """Call rows members or not, at the threshold learned on the known rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Rows of unknown membership.
+        y : array-like of shape (n_samples,)
+            Their true labels.
+
+        Returns
+        -------
+        is_member : ndarray of shape (n_samples,), dtype bool
+        """
+        check_is_fitted(self, "threshold_")
+        return self.score_samples(X, y) >= self.threshold_

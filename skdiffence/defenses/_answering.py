@@ -5,7 +5,7 @@ from sklearn.utils import Bunch
 
 from skdiffence.defenses._diagnosis import by_class, warn_if_unchanged
 from skdiffence.defenses._first import FirstSelection
-from skdiffence.defenses._inputs import like
+from skdiffence.defenses._inputs import as_numbers, like
 from skdiffence.defenses._responses import put_label_on_top
 from skdiffence.defenses._search import search, settle
 from skdiffence.metrics import logit_signal
@@ -44,7 +44,11 @@ class Answering:
 
     def respond(self, X, candidate):
         """Labels and probabilities of one candidate of each row."""
-        return self.responses(like(self.regenerator.regenerate(np.asarray(X), candidate), X))
+        return self.responses(self.regenerate(X, candidate))
+
+    def regenerate(self, X, candidate):
+        """One candidate of each row, as the classifier sees it."""
+        return like(self.regenerator.regenerate(as_numbers(X), candidate), X)
 
     def select(self, X, labels, rule, progress=None):
         """Answer rows whose labels are known.
@@ -105,12 +109,14 @@ class Answering:
         lost = np.flatnonzero(np.isnan(phi).all(axis=1))
         if len(lost) and rule.max_candidates != 1:
             # These few are searched to the end, and what they would be answered belongs to the calibration.
-            found = self.select(safe_indexing(X, lost), labels[lost], FirstSelection())
+            first = FirstSelection()
+            first.max_candidates = rule.max_candidates
+            found = self.select(safe_indexing(X, lost), labels[lost], first)
             answers = logit_signal(put_label_on_top(found.proba, labels[lost]), labels[lost])
             lost, answers = lost[~found.kept], answers[~found.kept]
             phi[lost, -1] = answers
-        warn_if_unchanged(self.regenerator.regenerate(np.asarray(X), 0), np.asarray(X))
-        n_classes = len(self.responses.classes)
+        warn_if_unchanged(self.regenerate(X, 0), X)
+        n_classes = self.responses.n_classes
         return Bunch(
             phi=phi,
             retention=by_class(~np.isnan(phi[:, :-1]), labels, n_classes),

@@ -1,6 +1,6 @@
 """A classifier whose probabilities are those of regenerated inputs, and whose labels are its own."""
 
-import warnings
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -16,7 +16,7 @@ from skdiffence.defenses._answering import Answering
 from skdiffence.defenses._calibration import split_rows
 from skdiffence.defenses._diagnosis import warn_if_argmax_differs, warn_if_poor
 from skdiffence.defenses._first import FirstSelection
-from skdiffence.defenses._inputs import check_numeric_frame, is_frame
+from skdiffence.defenses._inputs import as_numbers, check_numeric_frame, is_frame
 from skdiffence.defenses._matched import MatchedSelection
 from skdiffence.defenses._members import MembersSelection
 from skdiffence.defenses._responses import Responses
@@ -24,7 +24,6 @@ from skdiffence.defenses._selection import SelectionRule
 from skdiffence.defenses._swap import SwapSelection
 from skdiffence.defenses._training import frozen_classes, rows_outside, train
 from skdiffence.diffusion import DiffusionRegenerator
-from skdiffence.exceptions import DefenceWarning
 from skdiffence.utils import _skorch as nets
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
 from skdiffence.utils._rows import RowSet, data_digest
@@ -46,6 +45,7 @@ _RULES = {
 }
 _EXACT_BATCH = 64
 _BLOCK_BYTES = 2**28
+_SMALLEST_BLOCK = 2 * _EXACT_BATCH
 _MEASURED_ROWS = 256
 
 
@@ -103,7 +103,7 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Column names, where X was a frame with names.
     n_samples_fit_ : int or None
-        Number of rows that trained ``estimator_``; None where it is frozen.
+        Number of rows that trained ``estimator_``; None where it, or a classifier inside it, is frozen.
     retention_ : dict of str to Bunch
         Share of candidates that keep the label, by side ("members", "non_members", or "rows" where the side is
         unknown): ``overall``, ``by_class`` and ``n_rows``.
@@ -289,11 +289,10 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         parts = []
         with tqdm(total=len(labels), desc="regenerating", unit="row", disable=not self.verbose) as bar:
             for block in self._blocks(len(labels)):
-                start = bar.n
                 rows = safe_indexing(X, block)
-                parts.append(
-                    answering.select(rows, labels[block], self.selection_, lambda n: bar.update(start + n - bar.n))
-                )
+                advance = partial(_advance, bar, block.start)
+                parts.append(answering.select(rows, labels[block], self.selection_, advance))
+                advance(num_samples(rows))
         return Bunch(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
     @property
@@ -325,7 +324,7 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if inner.classifier_tags is not None:
             tags.classifier_tags.multi_class = inner.classifier_tags.multi_class
             tags.classifier_tags.poor_score = inner.classifier_tags.poor_score
-        if any(nets.is_binary_net(net) for net in nets.nets_inside(nets.unfrozen(self.estimator)).values()):
+        if any(nets.is_binary_net(net) for net in nets.nets_inside(self.estimator).values()):
             tags.classifier_tags.multi_class = False
         return tags
 
@@ -371,7 +370,7 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return self._as_given(given, X)
 
     def _holds_net(self):
-        return bool(nets.nets_inside(nets.unfrozen(self.estimator)))
+        return bool(nets.nets_inside(self.estimator))
 
     def _dtype(self):
         return np.float32 if self._holds_net() else "numeric"
@@ -398,6 +397,9 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _is_passthrough(self):
         return isinstance(self.regenerator, str)
 
+    def _is_frozen(self):
+        return nets.holds_frozen_classifier(self.estimator)
+
     def _new_rule(self, seed):
         rule = _RULES[self.selection]() if isinstance(self.selection, str) else clone(self.selection)
         return self._seeded(rule, seed, "selection")
@@ -408,7 +410,7 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _split(self, X, y, is_member, rule, key):
         needs_calibration = rule.needs_members or rule.needs_non_members
-        if isinstance(self.estimator, FrozenEstimator) and is_member is None:
+        if self._is_frozen() and is_member is None:
             if needs_calibration:
                 raise ValueError(
                     f"selection={self.selection!r} on a frozen estimator needs is_member, because only its owner knows "
@@ -435,11 +437,12 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 self.estimator,
                 safe_indexing(X, rows.train),
                 y[rows.train],
+                y,
                 seed,
                 params,
                 seeded=self.random_state is not None,
             )
-            self.n_samples_fit_ = len(rows.train) - len(split_off)
+            self.n_samples_fit_ = None if self._is_frozen() else len(rows.train) - len(split_off)
             held_out = np.concatenate((rows.held_out, rows.train[split_off]))
         self.not_trained_on_ = rows_outside(X, held_out)
         self._probe(safe_indexing(X, rows.train[:_MEASURED_ROWS]))
@@ -448,22 +451,15 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """Find out at once whether the classifier answers probabilities, and whose argmax is its label."""
         labels, proba = self._responses()(X)
         if not self._is_passthrough():
-            warn_if_argmax_differs(labels, proba, nets.unfrozen(self.estimator_))
+            warn_if_argmax_differs(labels, proba, nets.final_estimator(self.estimator_))
 
     def _fit_regenerator(self, X, rows, seed):
         if self._is_passthrough():
             self.regenerator_ = self.regenerator
             return
-        X_denoise = np.asarray(safe_indexing(X, rows.denoise))
+        X_denoise = as_numbers(safe_indexing(X, rows.denoise))
         regenerator = DiffusionRegenerator() if self.regenerator is None else self.regenerator
-        if getattr(regenerator, "denoiser_saw_members_", False) and not isinstance(regenerator, FrozenEstimator):
-            warnings.warn(
-                "regenerator is fitted, but will be cloned and trained again on the rows of the estimator. To use it "
-                "as it is, save it with save_pretrained(folder) and pass DiffusionRegenerator(denoiser=folder).",
-                DefenceWarning,
-            )
-        frozen = isinstance(regenerator, FrozenEstimator)
-        if not frozen:
+        if not isinstance(regenerator, FrozenEstimator):
             regenerator = self._seeded(clone(regenerator), seed, "regenerator", data_digest(X_denoise))
         self.regenerator_ = regenerator.fit(X_denoise, None)
 
@@ -471,7 +467,7 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         sides = {"members": rows.members, "non_members": rows.non_members}
         sides = {side: index for side, index in sides.items() if len(index)}
         if not sides:
-            known = not isinstance(self.estimator, FrozenEstimator) or is_member is not None
+            known = not self._is_frozen() or is_member is not None
             sides = {"members" if known else "rows": rows.train[:_MEASURED_ROWS]}
         needed = not self._is_passthrough() and (rule.needs_members or rule.needs_non_members)
         self.retention_, self.fallback_rate_ = {}, {}
@@ -495,7 +491,7 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _responses(self):
         exact = not self._is_passthrough() and getattr(getattr(self, "regenerator_", None), "exact", False)
-        return Responses(self.estimator_, self.classes_, _EXACT_BATCH if exact else None)
+        return Responses(self.estimator_, len(self.classes_), _EXACT_BATCH if exact else None)
 
     def _answering(self):
         return Answering(
@@ -515,8 +511,13 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _blocks(self, n):
         """Slices of n rows whose candidates fit in memory."""
         row_bytes = 4 * max(int(np.prod(self.input_shape_)), 1)
-        size = max(_BLOCK_BYTES // row_bytes // 128 * 128, 128)
+        size = max(_BLOCK_BYTES // row_bytes // _SMALLEST_BLOCK, 1) * _SMALLEST_BLOCK
         return [slice(start, start + size) for start in range(0, n, size)]
+
+
+def _advance(bar, start, n):
+    """Move a progress bar to n rows after a start."""
+    bar.update(start + n - bar.n)
 
 
 def _cut(value, rows, n):

@@ -6,9 +6,11 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skdiffence.exceptions import DefenceWarning
+from skdiffence.utils._rows import canonical_rows
 
 _POOR_RETENTION = 0.5
 _POOR_FALLBACK = 0.1
+_MANY_UNCHANGED = 0.01
 
 
 def by_class(flags, labels, n_classes):
@@ -67,10 +69,18 @@ def warn_if_poor(retention, fallback_rate, regenerator, n_candidates, *, swaps):
 
 
 def warn_if_unchanged(candidates, X):
-    """Warn where a regenerator returns what it was given, because every answer is then undefended."""
-    if np.array_equal(candidates, X):
+    """Warn where the classifier would see inputs as they were given, because answers are then undefended.
+
+    Parameters
+    ----------
+    candidates, X : ndarray or data frame of shape (n, ...)
+        Candidates as the classifier sees them, and the inputs; compared as float32, which is what regenerators return.
+    """
+    unchanged = np.all(canonical_rows(candidates) == canonical_rows(X), axis=1)
+    if np.mean(unchanged) > _MANY_UNCHANGED:
         warnings.warn(
-            f"The regenerator returned {len(X)} inputs unchanged, so that answers are undefended. Raise timestep.",
+            f"The regenerator returned {unchanged.sum()} of {len(unchanged)} inputs unchanged, so that their answers "
+            "are undefended. Raise timestep; inputs of integers can be too coarse to show what was regenerated.",
             DefenceWarning,
         )
 

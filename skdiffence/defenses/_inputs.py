@@ -26,12 +26,28 @@ def check_numeric_frame(X):
         )
 
 
+def as_numbers(X):
+    """Return inputs as an array of numbers, which is what a regenerator takes.
+
+    Parameters
+    ----------
+    X : ndarray or data frame of shape (n, ...)
+        The inputs.
+
+    Returns
+    -------
+    values : ndarray
+        Columns of types that have no common one in NumPy become float64.
+    """
+    values = np.asarray(X)
+    return values.astype(np.float64) if values.dtype.kind == "O" else values
+
+
 def _cast(values, dtype):
-    kind = np.dtype(getattr(dtype, "numpy_dtype", dtype)).kind
-    if kind == "b":
+    if dtype.kind == "b":
         return values > 0.5
-    if kind in "iu":
-        limits = np.iinfo(getattr(dtype, "numpy_dtype", dtype))
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
         values = np.clip(np.rint(values.astype(np.float64)), limits.min, limits.max)
     return values.astype(dtype)
 
@@ -55,5 +71,8 @@ def like(values, X):
         return _cast(values, X.dtype)
     frame = type(X)(values, columns=X.columns, index=X.index)
     for position, dtype in enumerate(X.dtypes):
-        frame.isetitem(position, _cast(values[:, position], np.dtype(dtype) if dtype.kind in "biuf" else dtype))
+        # Nullable dtypes of pandas know the NumPy dtype that they extend.
+        frame.isetitem(position, _cast(values[:, position], np.dtype(getattr(dtype, "numpy_dtype", dtype))))
+        if hasattr(dtype, "numpy_dtype"):
+            frame.isetitem(position, frame.iloc[:, position].astype(dtype))
     return frame

@@ -1,5 +1,6 @@
 """Scenario 1 of Diffence: the interval of confidences that makes members and non-members most alike."""
 
+from functools import lru_cache
 from itertools import combinations
 from numbers import Integral
 
@@ -43,18 +44,24 @@ def jensen_shannon(members, non_members):
     counts = np.bincount(np.searchsorted(edges, members, side="right"), minlength=len(edges) + 1)
     totals = counts + np.bincount(np.searchsorted(edges, non_members, side="right"), minlength=len(edges) + 1)
 
-    def terms(count, total):
-        p, q = count / n, (total - count) / m
-        mixture = (p + q) / 2
-        return (xlogy(p, p) + xlogy(q, q)) / 2 - xlogy(mixture, mixture)
-
-    null_mean = 0.0
-    for total in totals[totals > 0]:
-        possible = np.arange(total + 1)
-        null_mean += hypergeom(n + m, total, n).pmf(possible) @ terms(possible, total)
+    null_mean = sum(_expected_term(int(total), n, m) for total in totals)
     freedom = max(np.count_nonzero(totals) - 1, 1)
     null_sd = np.sqrt(2 * freedom) * (n + m) / (8 * n * m)
-    return float(terms(counts, totals).sum()), float(null_mean), float(null_sd)
+    return float(_term(counts, totals, n, m).sum()), float(null_mean), float(null_sd)
+
+
+def _term(count, total, n, m):
+    """What a bin with ``count`` of n members and ``total - count`` of m non-members adds to the divergence."""
+    p, q = count / n, (total - count) / m
+    mixture = (p + q) / 2
+    return (xlogy(p, p) + xlogy(q, q)) / 2 - xlogy(mixture, mixture)
+
+
+# Bins of equal frequency have few different totals, and all intervals of a search share them.
+@lru_cache(maxsize=4096)
+def _expected_term(total, n, m):
+    possible = np.arange(total + 1)
+    return float(hypergeom.pmf(possible, n + m, total, n) @ _term(possible, total, n, m))
 
 
 def _paper_distance(members, non_members):
@@ -85,7 +92,7 @@ class MatchedSelection(IntervalRule):
         Number of grid points; all pairs of them are tried.
     objective : {"corrected", "paper"}, default="corrected"
         "corrected" takes the divergence over equal-frequency bins minus its mean under relabelling, and accepts every
-        candidate if no interval beats that by more than the sampling error. "paper" is what the official code does:
+        candidate if that leaves no divergence beyond the sampling error, or no interval lowers it by more than that. "paper" is what the official code does:
         the Jensen-Shannon distance over 100 equal bins that span the non-members, the first minimum.
 
     Attributes
@@ -160,7 +167,7 @@ class MatchedSelection(IntervalRule):
         intervals = [(a, b) for a, b in combinations(grid, 2) if a < b]
         scored = [(self._objective(interval, members, non_members)[0], interval) for interval in intervals]
         best, interval = min(scored, default=(np.inf, None), key=lambda pair: pair[0])
-        if interval is None or best > self.null_objective_ - tolerance:
+        if interval is None or self.null_objective_ <= tolerance or best > self.null_objective_ - tolerance:
             best, interval = self.null_objective_, (-np.inf, np.inf)
         calibrated = np.concatenate((members[:, :-1].ravel(), non_members[:, :-1].ravel()))
         self.objective_ = best

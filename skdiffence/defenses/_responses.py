@@ -3,7 +3,7 @@
 import numpy as np
 
 from skdiffence.defenses._inputs import is_frame, like
-from skdiffence.utils._skorch import answers_by_argmax, nets_inside, unfrozen
+from skdiffence.utils._skorch import answers_by_argmax, answers_columns, nets_inside
 
 _TOLERANCE = 1e-3
 
@@ -15,18 +15,18 @@ class Responses:
     ----------
     estimator : classifier
         Fitted, with ``predict`` and ``predict_proba``.
-    classes : ndarray of shape (n_classes,)
-        What ``predict`` answers, one for each column of ``predict_proba``.
+    n_classes : int
+        Number of columns that ``predict_proba`` answers.
     batch_size : int or None
         Rows of the fixed, zero-padded shape that the estimator is called with; None passes inputs as they come.
     """
 
-    def __init__(self, estimator, classes, batch_size=None):
+    def __init__(self, estimator, n_classes, batch_size=None):
         self.estimator = estimator
-        self.classes = classes
+        self.n_classes = n_classes
         self.batch_size = batch_size
-        self._order = np.argsort(classes)
-        self._one_pass = answers_by_argmax(unfrozen(estimator))
+        self._answers_columns = answers_columns(estimator)
+        self._one_pass = answers_by_argmax(estimator)
 
     def labels(self, X):
         """Return the predicted label of each row as a column index.
@@ -62,18 +62,26 @@ class Responses:
         return self._columns(proba.argmax(axis=1) if self._one_pass else self.estimator.predict(X)), proba
 
     def _columns(self, predicted):
-        if self._one_pass:
-            return np.asarray(predicted)
-        return self._order[np.searchsorted(self.classes, predicted, sorter=self._order)]
+        predicted = np.asarray(predicted)
+        if predicted.ndim != 1:
+            raise ValueError(
+                f"estimator.predict must answer one label for each row. Got an array of shape {predicted.shape}."
+            )
+        if self._answers_columns:
+            return predicted.astype(np.int64)
+        # The estimator's own classes: it may have been trained on encoded labels.
+        classes = np.asarray(self.estimator.classes_)
+        order = np.argsort(classes)
+        return order[np.searchsorted(classes, predicted, sorter=order)]
 
     def _check(self, proba):
-        if proba.ndim != 2 or proba.shape[1] != len(self.classes):
+        if proba.ndim != 2 or proba.shape[1] != self.n_classes:
             raise ValueError(
-                f"estimator.predict_proba must answer one column for each of the {len(self.classes)} classes. "
+                f"estimator.predict_proba must answer one column for each of the {self.n_classes} classes. "
                 f"Got an array of shape {proba.shape}."
             )
         if proba.size and (not np.all(proba >= 0) or np.abs(proba.sum(axis=1) - 1).max() > _TOLERANCE):
-            nets = nets_inside(unfrozen(self.estimator))
+            nets = nets_inside(self.estimator)
             criteria = {getattr(net.criterion, "__name__", type(net.criterion).__name__) for net in nets.values()}
             hint = (
                 f" The net's criterion is {', '.join(sorted(criteria))}, from which skorch derives no softmax: use "

@@ -55,7 +55,7 @@ def search(respond, labels, rule, n_candidates, *, lazy, progress=None):
         if lazy:
             rows = rows[cost[rows] > 0]
         if progress is not None:
-            progress(n - len(rows) if lazy else n)
+            progress(n - len(rows) if lazy else n * (candidate + 1) // n_candidates)
         if not len(rows):
             break
     return found

@@ -130,10 +130,9 @@ def clear_end(end, phi, outward, margin=IntervalRule.margin):
     near = values[(values > end - margin) & (values < end + 20 * margin)]
     beyond = values[values >= end + 20 * margin]
     stops = np.concatenate(([end - margin], near, beyond[:1] if len(beyond) else [np.inf]))
-    gaps = np.diff(stops)
-    if np.any(wide := gaps >= 2 * margin):
-        end = max(end, stops[np.argmax(wide)] + margin)
-    else:
-        widest = np.argmax(gaps)
-        end = (stops[widest] + stops[widest + 1]) / 2
-    return float(outward * end)
+    low, high = stops[:-1], stops[1:]
+    wide = (high - low >= 2 * margin) & (high - end >= margin)
+    if np.any(wide):
+        return float(outward * max(end, low[np.argmax(wide)] + margin))
+    middle = np.maximum((low + high) / 2, end)
+    return float(outward * middle[np.argmax(np.minimum(middle - low, high - middle))])

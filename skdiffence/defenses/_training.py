@@ -11,15 +11,17 @@ from skdiffence.utils._rows import RowSet, data_digest
 from skdiffence.utils._sklearn import safe_indexing
 
 
-def encode(estimator, y):
+def encode(estimator, y, known):
     """Encode labels as nets want them.
 
     Parameters
     ----------
     estimator : estimator
-        The classifier; labels are encoded if it holds a net.
+        The classifier; labels are encoded if ``fit`` trains a net in it.
     y : ndarray of shape (n,)
         Labels.
+    known : ndarray
+        All labels that there are; a net has an output for each, also for those that y lacks.
 
     Returns
     -------
@@ -33,10 +35,12 @@ def encode(estimator, y):
     ValueError
         If a binary net gets more than two classes.
     """
-    inside = skorch.nets_inside(estimator).values()
+    inside = skorch.nets_inside(estimator, frozen=False).values()
     if not inside:
         return y, None
-    classes, codes = np.unique(y, return_inverse=True)
+    # What stands around a net finds the classes in y by itself.
+    classes = np.unique(known if skorch.answers_columns(estimator) else y)
+    codes = np.searchsorted(classes, y)
     if not any(skorch.is_binary_net(net) for net in inside):
         return codes.astype(np.int64), classes
     if len(classes) > 2:
@@ -47,7 +51,7 @@ def encode(estimator, y):
     return codes.astype(np.float32), classes
 
 
-def train(estimator, X, y, seed, params, *, seeded):
+def train(estimator, X, y, known, seed, params, *, seeded):
     """Train a clone of a classifier.
 
     Parameters
@@ -58,6 +62,8 @@ def train(estimator, X, y, seed, params, *, seeded):
         Training rows.
     y : ndarray of shape (n,)
         Their labels.
+    known : ndarray
+        All labels that there are.
     seed : int
         Seeds the training of nets, together with the rows themselves.
     params : dict
@@ -82,16 +88,14 @@ def train(estimator, X, y, seed, params, *, seeded):
     if seeded:
         seed_nested(trained, seed, "estimator", digest)
     recorders = skorch.prepare_splits(trained)
-    target, classes = encode(trained, y)
+    target, classes = encode(trained, y, known)
     if classes is None:
         trained.fit(X, target, **params)
         return trained, trained.classes_, np.empty(0, dtype=int)
     with torch_seed(mix_seed(seed, "net", digest)):
         trained.fit(X, target, **params)
     skorch.check_trained_to_the_end(trained)
-    skorch.restore_splits(trained, recorders)
-    held_out = [recorder.held_out for recorder in recorders.values()]
-    return trained, classes, np.unique(np.concatenate([*held_out, np.empty(0, dtype=int)]))
+    return trained, classes, skorch.restore_splits(trained, recorders)
 
 
 def frozen_classes(frozen):

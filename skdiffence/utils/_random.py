@@ -56,7 +56,7 @@ def mix_seed(*parts):
     """
     digest = hashlib.blake2b(digest_size=8)
     for part in parts:
-        part = part if isinstance(part, bytes) else f"{type(part).__name__}:{part}".encode()
+        part = b"bytes:" + part if isinstance(part, bytes) else f"{type(part).__name__}:{part}".encode()
         digest.update(len(part).to_bytes(8, "little") + part)
     return int.from_bytes(digest.digest(), "little") >> (64 - _SEED_BITS)
 
@@ -94,7 +94,13 @@ def torch_seed(seed):
     seed : int
         In [0, 2**63).
     """
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
-    with torch.random.fork_rng(devices=list(devices)):
-        torch.manual_seed(seed)
-        yield
+    started = torch.cuda.is_initialized()
+    before = torch.initial_seed()
+    try:
+        with torch.random.fork_rng(devices=list(range(torch.cuda.device_count())) if started else []):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        if not started:
+            # CUDA keeps the seed for when it starts, or has started with it inside the block.
+            torch.cuda.manual_seed_all(before)

@@ -1,29 +1,39 @@
 """What skorch networks need before they can stand where a scikit-learn classifier stands."""
 
+import warnings
+
 import numpy as np
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
 from skorch.callbacks import EarlyStopping
 from skorch.dataset import ValidSplit
 from torch import nn
 from torch.utils.data import Subset
 
+from skdiffence.exceptions import MembershipWarning
+
 # What a net splits off when its user said nothing; skorch's own default, written out because clones of it are copies.
 _DEFAULT_SPLITS = (vars(ValidSplit(5)), vars(ValidSplit(5, stratified=True)))
 
 
-def unfrozen(estimator):
-    """Return the estimator inside a FrozenEstimator, or the estimator itself."""
-    return estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
+def final_estimator(estimator):
+    """Return the estimator whose ``predict`` answers: the last step of pipelines, what a FrozenEstimator holds."""
+    while isinstance(estimator, (FrozenEstimator, Pipeline)):
+        estimator = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator.steps[-1][1]
+    return estimator
 
 
-def nets_inside(estimator):
+def nets_inside(estimator, *, frozen=True):
     """Return the skorch nets of an estimator, by the prefix of their parameters.
 
     Parameters
     ----------
     estimator : estimator
         A net, or anything that holds nets as parameters.
+    frozen : bool, default=True
+        Whether nets inside a FrozenEstimator, which are not trained, are among them.
 
     Returns
     -------
@@ -32,8 +42,32 @@ def nets_inside(estimator):
     """
     if isinstance(estimator, NeuralNet):
         return {"": estimator}
-    params = estimator.get_params(deep=True)
-    return {f"{name}__": value for name, value in params.items() if isinstance(value, NeuralNet)}
+    params = {f"{name}__": value for name, value in estimator.get_params(deep=True).items()}
+    shells = {prefix: value for prefix, value in params.items() if isinstance(value, FrozenEstimator)}
+    if isinstance(estimator, FrozenEstimator):
+        shells, params = {"": estimator}, {}
+    hidden = tuple(shells)
+    nets = {
+        prefix: value
+        for prefix, value in params.items()
+        if isinstance(value, NeuralNet) and not prefix.startswith(hidden)
+    }
+    if frozen:
+        for prefix, shell in shells.items():
+            inner = nets_inside(shell.estimator)
+            nets |= {f"{prefix}estimator__{name}": net for name, net in inner.items()}
+    return nets
+
+
+def holds_frozen_classifier(estimator):
+    """Say whether an estimator answers, wholly or in part, with a classifier that ``fit`` does not train."""
+    inside = estimator.get_params(deep=True).values() if hasattr(estimator, "get_params") else ()
+    return any(isinstance(value, FrozenEstimator) and hasattr(value, "predict") for value in (estimator, *inside))
+
+
+def answers_columns(estimator):
+    """Say whether ``predict`` answers column indices, as nets do, and not elements of ``classes_``."""
+    return isinstance(final_estimator(estimator), NeuralNet)
 
 
 def is_binary_net(estimator):
@@ -43,7 +77,7 @@ def is_binary_net(estimator):
 
 def answers_by_argmax(estimator):
     """Say whether ``predict`` is by construction the argmax of ``predict_proba``."""
-    return type(estimator).predict is NeuralNetClassifier.predict
+    return getattr(type(final_estimator(estimator)), "predict", None) is NeuralNetClassifier.predict
 
 
 def check_uninstantiated(estimator):
@@ -54,7 +88,7 @@ def check_uninstantiated(estimator):
     ValueError
         If a net holds an instantiated module with weights, which ``clone`` copies as they are.
     """
-    for prefix, net in nets_inside(estimator).items():
+    for prefix, net in nets_inside(estimator, frozen=False).items():
         for name, value in net.get_params(deep=False).items():
             if isinstance(value, nn.Module) and value.state_dict():
                 raise ValueError(
@@ -70,9 +104,10 @@ def _is_default_split(split):
 
 
 def _watches_validation(net):
-    callbacks = net.callbacks if isinstance(net.callbacks, (list, tuple)) else ()
-    callbacks = [entry[-1] if isinstance(entry, tuple) else entry for entry in callbacks]
-    return any("valid" in str(getattr(callback, "monitor", "")) for callback in callbacks)
+    """Say whether a callback asks for what only a validation split can tell."""
+    made = clone(net).initialize_callbacks().callbacks_
+    monitors = [getattr(callback, "monitor", None) for _, callback in made]
+    return any(callable(monitor) or not str(monitor or "train").startswith("train") for monitor in monitors)
 
 
 class RecordingSplit:
@@ -82,13 +117,19 @@ class RecordingSplit:
     ----------
     split : callable
         The split that was asked for.
+
+    Attributes
+    ----------
+    held_out : ndarray of int or None
+        The rows; None until a net was trained with it.
     """
 
     def __init__(self, split):
         self.split = split
-        self.held_out = np.empty(0, dtype=int)
+        self.held_out = None
 
     def __call__(self, dataset, y=None, **params):
+        self.held_out = np.empty(0, dtype=int)
         train, valid = self.split(dataset, y, **params)
         if isinstance(train, Subset) and train.dataset is dataset:
             self.held_out = np.setdiff1d(np.arange(len(dataset)), np.asarray(train.indices))
@@ -114,7 +155,7 @@ def prepare_splits(estimator):
         By parameter name; the explicit splits, to be put back by :func:`restore_splits`.
     """
     recorders = {}
-    for prefix, net in nets_inside(estimator).items():
+    for prefix, net in nets_inside(estimator, frozen=False).items():
         if net.train_split is None:
             continue
         if _is_default_split(net.train_split) and not _watches_validation(net):
@@ -127,9 +168,29 @@ def prepare_splits(estimator):
 
 
 def restore_splits(estimator, recorders):
-    """Put the splits that were recorded back in place."""
+    """Put the splits that were recorded back in place, and return the rows that they held out.
+
+    Returns
+    -------
+    held_out : ndarray of int
+        Row numbers, without duplicates.
+
+    Warns
+    -----
+    MembershipWarning
+        If a net was trained as a copy, so that nobody knows its held-out rows.
+    """
     if recorders:
         estimator.set_params(**{name: recorder.split for name, recorder in recorders.items()})
+    unseen = [name for name, recorder in recorders.items() if recorder.held_out is None]
+    if unseen:
+        warnings.warn(
+            f"{', '.join(unseen)} holds rows out of copies of the net that {type(estimator).__name__} trains, and "
+            "which ones can't be told: all rows count as trained on. Set train_split=None to train on all of them.",
+            MembershipWarning,
+        )
+    held_out = [recorder.held_out for recorder in recorders.values() if recorder.held_out is not None]
+    return np.unique(np.concatenate([np.empty(0, dtype=int), *held_out]))
 
 
 def check_trained_to_the_end(estimator):
@@ -140,10 +201,15 @@ def check_trained_to_the_end(estimator):
     KeyboardInterrupt
         If a net stopped before ``max_epochs`` though nothing in it stops early.
     """
-    for net in nets_inside(estimator).values():
-        if not hasattr(net, "history_"):
-            continue
-        stops_early = any(isinstance(callback, EarlyStopping) for _, callback in getattr(net, "callbacks_", ()))
-        unfinished = len(net.history) and "train_loss" not in net.history[-1]
-        if unfinished or (len(net.history) < net.max_epochs and not stops_early):
+    for net in nets_inside(estimator, frozen=False).values():
+        if hasattr(net, "callbacks_") and not _is_finished(net):
             raise KeyboardInterrupt("training of the net inside the defended classifier was interrupted")
+
+
+def _is_finished(net):
+    callbacks = {name: callback for name, callback in net.callbacks_ if callback is not None}
+    if len(net.history) < net.max_epochs and not any(isinstance(each, EarlyStopping) for each in callbacks.values()):
+        return False
+    # What an epoch notes last: a callback's loss, or where callbacks are off the count of its batches.
+    mark = "train_loss" if "train_loss" in callbacks else "train_batch_count"
+    return not len(net.history) or mark in net.history[-1]

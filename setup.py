@@ -1,0 +1,55 @@
+"""Build and dependencies of skdiffence. The lower bounds are what ``tox -e oldest`` tests."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+
+def read_version():
+    """Read the version without importing the package, which needs its dependencies."""
+    text = (HERE / "skdiffence" / "__init__.py").read_text(encoding="utf-8")
+    return re.search(r'^__version__ = "([^"]+)"$', text, flags=re.MULTILINE).group(1)
+
+
+PLOT = ["matplotlib>=3.8"]
+TESTS = ["hypothesis>=6.100", "numpydoc>=1.7", "pandas>=2.2", "pytest>=8.2", "pytest-xdist>=3.6", *PLOT]
+DOCS = ["numpydoc>=1.7", "pydata-sphinx-theme>=0.15", "sphinx>=7.3", *PLOT]
+
+setup(
+    name="skdiffence",
+    version=read_version(),
+    description="Membership privacy for trained classifiers: measure the leak, then lower it without one changed label",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="The skdiffence developers",
+    license="BSD-3-Clause",
+    packages=find_packages(include=["skdiffence", "skdiffence.*"]),
+    python_requires=">=3.11",
+    install_requires=[
+        "diffusers>=0.32.2",
+        "joblib>=1.4.2",
+        "numpy>=1.26.4",
+        "safetensors>=0.4.3",
+        "scikit-learn>=1.6.1",
+        "scipy>=1.12.0",
+        "skorch>=1.1.0",
+        "torch>=2.13.0",
+        "tqdm>=4.66.1",
+    ],
+    extras_require={
+        "audit": ["adversarial-robustness-toolbox>=1.20", "pandas>=2.2"],
+        "docs": DOCS,
+        "persistence": ["skops>=0.11"],
+        "plot": PLOT,
+        "privacy": ["opacus>=1.5"],
+        "tests": TESTS,
+    },
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

@@ -1,0 +1,145 @@
+"""What a target answered, asked once for all attacks that need no more than that."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from skorch import NeuralNet, NeuralNetClassifier
+
+from skdiffence.metrics import label_columns
+from skdiffence.utils._sklearn import num_samples
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A target's answers to rows, with the rows' true labels.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (n_samples, n_classes), dtype float64
+        Class probabilities.
+    label : ndarray of shape (n_samples,), dtype int64
+        Column of the answered label.
+    y : ndarray of shape (n_samples,), dtype int64
+        Column of the true label, -1 for a class that the target does not know.
+    classes : ndarray of shape (n_classes,)
+        The labels of the columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdiffence.attacks import Answers
+    >>> answers = Answers(np.array([[0.8, 0.2], [0.4, 0.6]]), np.array([0, 1]), np.array([0, 0]), np.array([0, 1]))
+    >>> answers.correct
+    array([ True, False])
+    >>> len(answers.take([1]))
+    1
+    """
+
+    proba: np.ndarray
+    label: np.ndarray
+    y: np.ndarray
+    classes: np.ndarray
+
+    @property
+    def correct(self):
+        """Whether each row was labelled correctly, of shape (n_samples,)."""
+        return self.label == self.y
+
+    def take(self, rows):
+        """Return the answers to some of the rows.
+
+        Parameters
+        ----------
+        rows : array-like
+            Indices, or a mask of shape (n_samples,).
+
+        Returns
+        -------
+        answers : Answers
+        """
+        return Answers(self.proba[rows], self.label[rows], self.y[rows], self.classes)
+
+    def __len__(self):
+        return len(self.proba)
+
+
+def _answering(target):
+    """Return the estimator whose ``predict`` is what the target's ``predict`` returns."""
+    while True:
+        if isinstance(target, FrozenEstimator):
+            target = target.estimator
+        elif isinstance(target, Pipeline):
+            target = target.steps[-1][1]
+        elif hasattr(target, "best_estimator_"):
+            target = target.best_estimator_
+        else:
+            return target
+
+
+def _answers_by_argmax(target):
+    # For these, predict is the argmax of predict_proba by construction, so one query gives both.
+    predict = getattr(type(_answering(target)), "predict", None)
+    return predict in (NeuralNetClassifier.predict, RandomForestClassifier.predict)
+
+
+def _column_labels(target, n_columns):
+    # A net's columns are numbered by its module, whatever classes the training rows happened to show.
+    if isinstance(_answering(target), NeuralNet):
+        return np.arange(n_columns)
+    classes = np.asarray(target.classes_)
+    if classes.shape != (n_columns,):
+        raise ValueError(
+            f"target must answer predict_proba with one column for each of its {len(classes)} classes. "
+            f"Got {n_columns} columns."
+        )
+    return classes
+
+
+def query(target, X, y):
+    """Ask a target once about rows.
+
+    Parameters
+    ----------
+    target : classifier
+        A fitted classifier with ``predict``, ``predict_proba`` and ``classes_``.
+    X : array-like of shape (n_samples, ...)
+        Rows to ask about.
+    y : array-like of shape (n_samples,)
+        Their true labels.
+
+    Returns
+    -------
+    answers : Answers
+        ``predict_proba`` is called once, and ``predict`` once unless it is the argmax of the former by
+        construction.
+
+    Raises
+    ------
+    TypeError
+        If the target has no ``predict_proba``.
+    ValueError
+        If X and y differ in length, or the target does not answer with one column a class.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from skdiffence.attacks import query
+    >>> X, y = load_digits(return_X_y=True)
+    >>> forest = RandomForestClassifier(10, random_state=0).fit(X[:900], y[:900])
+    >>> query(forest, X, y).proba.shape
+    (1797, 10)
+    """
+    if not hasattr(target, "predict_proba"):
+        raise TypeError(f"target must have predict_proba. Got {type(target).__name__}, which has none.")
+    if num_samples(X) != num_samples(y):
+        raise ValueError(f"y must hold one label for each of the {num_samples(X)} rows of X. Got {num_samples(y)}.")
+    proba = np.asarray(target.predict_proba(X), dtype=np.float64)
+    if proba.ndim != 2:
+        raise ValueError(f"target must answer predict_proba with one row a row of X. Got shape {proba.shape}.")
+    classes = _column_labels(target, proba.shape[1])
+    label = proba.argmax(axis=1) if _answers_by_argmax(target) else label_columns(target.predict(X), classes)
+    return Answers(proba, label, label_columns(y, classes), classes)

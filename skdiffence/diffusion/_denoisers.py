@@ -1,0 +1,201 @@
+"""Default networks: a UNet sized to the image, and a multilayer perceptron for rows."""
+
+import math
+
+import torch
+from torch import nn
+
+_MIN_SIDE = 8  # images are halved until a side is below this
+_TIME_WIDTH = 32
+
+
+def unet_config(shape, given=None):
+    """Return the arguments of a small UNet2DModel for images of this shape.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (channels, height, width).
+    given : dict, default=None
+        Arguments of ``diffusers.UNet2DModel`` that take the place of the defaults. Block types and group
+        counts that are not given follow from ``block_out_channels``.
+
+    Returns
+    -------
+    config : dict
+        Arguments of ``diffusers.UNet2DModel``.
+    """
+    given = dict(given or {})
+    n_channels, height, width = shape
+    channels = tuple(given.get("block_out_channels", _default_widths(max(height, width))))
+    groups = math.gcd(8, *channels)
+    multiple = 2 ** (len(channels) - 1)
+    config = {
+        "sample_size": tuple(-(-side // multiple) * multiple for side in (height, width)),
+        "in_channels": n_channels,
+        "out_channels": n_channels,
+        "block_out_channels": channels,
+        "down_block_types": ("DownBlock2D",) * len(channels),
+        "up_block_types": ("UpBlock2D",) * len(channels),
+        "layers_per_block": 1,
+        "norm_num_groups": groups,
+        "attention_head_dim": groups,
+    }
+    return config | given
+
+
+def _default_widths(side):
+    n_levels = 1
+    while side / 2 ** (n_levels - 1) >= _MIN_SIDE and n_levels < (3 if side <= 48 else 4):
+        n_levels += 1
+    # Small images need little, and training takes seconds on a CPU only if it stays little.
+    base = 16 if side < 16 else 32
+    return tuple(base * min(2**level, 4) for level in range(n_levels))
+
+
+def make_unet(shape, given=None):
+    """Return an untrained UNet2DModel for images of this shape.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (channels, height, width).
+    given : dict, default=None
+        Arguments of ``diffusers.UNet2DModel`` that take the place of the defaults.
+
+    Returns
+    -------
+    network : UNet2DModel
+
+    Raises
+    ------
+    ValueError
+        If the arguments fit no UNet2DModel or another number of channels.
+    """
+    from diffusers import UNet2DModel  # takes seconds to import
+
+    config = unet_config(shape, given)
+    try:
+        network = UNet2DModel(**config)
+    except (TypeError, ValueError, ZeroDivisionError, RuntimeError) as error:
+        raise ValueError(f"denoiser={given!r} fits no UNet2DModel for images of shape {shape}: {error}") from error
+    check_channels(network, shape[0])
+    return network
+
+
+def check_channels(network, n_channels):
+    """Raise a ValueError if a network says that it takes or gives another number of channels."""
+    config = getattr(network, "config", None)
+    takes = getattr(config, "in_channels", n_channels)
+    gives = getattr(config, "out_channels", n_channels)
+    # Networks that also learn a variance give it in as many channels again, after the mean.
+    if takes != n_channels or gives not in (n_channels, 2 * n_channels):
+        raise ValueError(
+            f"denoiser takes {takes} channels and gives {gives}, but the images have {n_channels} channels."
+        )
+
+
+def side_multiple(network):
+    """Return what the sides of an image must be a multiple of: 2 for each level of a UNet but the first."""
+    widths = getattr(getattr(network, "config", None), "block_out_channels", None)
+    return 2 ** (len(widths) - 1) if widths else 1
+
+
+class RowDenoiser(nn.Module):
+    """Multilayer perceptron that predicts the noise in standardised rows, in float64.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of features.
+    width : int, default=128
+        Width of the hidden layers.
+    n_blocks : int, default=2
+        Number of residual blocks.
+
+    Attributes
+    ----------
+    config : dict
+        The arguments, for saving.
+    """
+
+    def __init__(self, n_features, width=128, n_blocks=2):
+        super().__init__()
+        self.config = {"n_features": n_features, "width": width, "n_blocks": n_blocks}
+        self.enter = nn.Linear(n_features, width)
+        self.time = nn.Linear(2 * _TIME_WIDTH, width)
+        self.blocks = nn.ModuleList([nn.Linear(width, width) for _ in range(n_blocks)])
+        self.leave = nn.Linear(width, n_features)
+        self.register_buffer("frequencies", torch.exp(-math.log(1e4) * torch.arange(_TIME_WIDTH) / _TIME_WIDTH))
+        self.double()
+
+    def forward(self, x, timesteps):
+        """Return the predicted noise.
+
+        Parameters
+        ----------
+        x : float64 tensor of shape (n, n_features)
+            Noisy standardised rows.
+        timesteps : int64 tensor of shape (n,)
+            Timestep of each row.
+
+        Returns
+        -------
+        noise : float64 tensor of shape (n, n_features)
+        """
+        angles = timesteps[:, None] * self.frequencies
+        time = self.time(torch.cat([angles.sin(), angles.cos()], dim=1))
+        hidden = self.enter(x)
+        for block in self.blocks:
+            hidden = hidden + nn.functional.silu(block(nn.functional.silu(hidden + time)))
+        return self.leave(hidden)
+
+
+def make_row_denoiser(n_features, given=None):
+    """Return an untrained RowDenoiser, its arguments merged with those given.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of features that vary.
+    given : dict, default=None
+        ``width`` and ``n_blocks``.
+
+    Returns
+    -------
+    network : RowDenoiser
+
+    Raises
+    ------
+    ValueError
+        If the arguments are of another network.
+    """
+    try:
+        return RowDenoiser(n_features, **(given or {}))
+    except (TypeError, RuntimeError) as error:
+        raise ValueError(
+            f"denoiser={given!r} fits no network for rows, which takes 'width' and 'n_blocks': {error}"
+        ) from error
+
+
+def call_network(network, x, timesteps, n_channels):
+    """Call a network and return its prediction as a tensor, without a learned variance behind it.
+
+    Parameters
+    ----------
+    network : torch module
+        A diffusers model or any module that is called with (x, timesteps).
+    x : tensor of shape (n, channels, ...)
+        Noisy inputs.
+    timesteps : int64 tensor of shape (n,)
+        Their timesteps.
+    n_channels : int
+        Number of channels (features, for rows).
+
+    Returns
+    -------
+    predicted : tensor of shape of x
+    """
+    answer = network(x, timesteps)
+    answer = getattr(answer, "sample", answer[0] if isinstance(answer, tuple) else answer)
+    return answer[:, :n_channels]

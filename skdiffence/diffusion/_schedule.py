@@ -1,0 +1,192 @@
+"""The noise schedule, DDPM noising, and deterministic DDIM denoising in a fixed number of network calls.
+
+One convention holds everywhere: a timestep is the 0-based index into the schedule, the same for noising,
+for what the network is told, and for denoising. Timestep 0 is the least noise that the schedule knows.
+"""
+
+import torch
+
+PREDICTION_TYPES = ("epsilon", "sample", "v_prediction")
+
+
+def make_scheduler(n_train_timesteps, beta_schedule):
+    """Return a diffusers scheduler of this estimator's own (they keep state, so they are never shared).
+
+    Parameters
+    ----------
+    n_train_timesteps : int
+        Number of noise levels.
+    beta_schedule : {"linear", "scaled_linear", "squaredcos_cap_v2"}
+        How the noise grows.
+
+    Returns
+    -------
+    scheduler : DDPMScheduler
+    """
+    from diffusers import DDPMScheduler  # takes seconds to import
+
+    return DDPMScheduler(n_train_timesteps, beta_schedule=beta_schedule, clip_sample=False)
+
+
+class Schedule:
+    """The coefficients of a diffusers scheduler and the two directions through it.
+
+    Parameters
+    ----------
+    scheduler : diffusers scheduler
+        Gives the betas and what its network predicts.
+
+    Attributes
+    ----------
+    alphas_cumprod : float64 tensor of shape (n_train_timesteps,)
+        abar_t, the product of 1 - beta up to t.
+    prediction_type : {"epsilon", "sample", "v_prediction"}
+        What the network predicts.
+
+    Raises
+    ------
+    ValueError
+        If the scheduler's networks predict something else.
+    """
+
+    def __init__(self, scheduler):
+        self.prediction_type = scheduler.config.prediction_type
+        if self.prediction_type not in PREDICTION_TYPES:
+            raise ValueError(
+                f"denoiser has a scheduler with prediction_type={self.prediction_type!r}, "
+                f"but only {', '.join(PREDICTION_TYPES)} can be denoised with."
+            )
+        self.alphas_cumprod = torch.cumprod(1.0 - scheduler.betas.double().cpu(), dim=0)
+        self._on_device = {}
+
+    def __len__(self):
+        return len(self.alphas_cumprod)
+
+    def check_timestep(self, timestep, highest):
+        """Raise a ValueError unless this timestep exists, was trained and leaves some signal."""
+        if timestep >= len(self):
+            raise ValueError(
+                f"timestep must be below the {len(self)} noise levels of the schedule (0 to {len(self) - 1}). "
+                f"Got timestep={timestep}."
+            )
+        if timestep > highest:
+            raise ValueError(
+                f"timestep={timestep} is above the trained range: the denoiser learned the noise levels 0 to "
+                f"{highest} only. Lower timestep, or fit with train_timesteps={timestep + 1} or more."
+            )
+        if self.alphas_cumprod[timestep] <= 0:
+            raise ValueError(f"timestep={timestep} leaves no signal under this schedule. Choose a lower timestep.")
+
+    def add_noise(self, x, noise, timesteps):
+        """Return x_t = sqrt(abar_t) x + sqrt(1 - abar_t) e, Eq. (4) of Ho et al. (2020).
+
+        Parameters
+        ----------
+        x, noise : tensors of shape (n, ...)
+            Clean inputs and standard normal noise.
+        timesteps : int or int64 tensor of shape (n,)
+            One timestep for all rows, or one for each.
+
+        Returns
+        -------
+        noisy : tensor of shape (n, ...), dtype of x
+        """
+        signal, spread = self._coefficients(timesteps, x)
+        return signal * x + spread * noise
+
+    def target(self, x, noise, timesteps):
+        """Return what the network should answer on ``add_noise(x, noise, timesteps)``."""
+        if self.prediction_type == "epsilon":
+            return noise
+        if self.prediction_type == "sample":
+            return x
+        signal, spread = self._coefficients(timesteps, x)
+        return signal * noise - spread * x
+
+    def split(self, noisy, predicted, timestep):
+        """Split a noisy input into the clean input and the noise that the network sees in it.
+
+        Parameters
+        ----------
+        noisy, predicted : tensors of shape (n, ...)
+            Noisy inputs and the network's answer.
+        timestep : int
+            Timestep of the noise.
+
+        Returns
+        -------
+        clean, noise : tensors of shape (n, ...)
+            x0-hat and e-hat, with ``add_noise(clean, noise, timestep) == noisy``.
+        """
+        signal, spread = self._coefficients(timestep, noisy)
+        if self.prediction_type == "epsilon":
+            return (noisy - spread * predicted) / signal, predicted
+        if self.prediction_type == "sample":
+            return predicted, (noisy - signal * predicted) / spread
+        return signal * noisy - spread * predicted, signal * predicted + spread * noisy
+
+    def denoise(self, network, noisy, timestep, n_steps):
+        """Return x0-hat after exactly ``n_steps`` network calls (DDIM with eta = 0).
+
+        The calls are made at ``timestep`` and at evenly spaced timesteps below it. Each but the last goes on to
+        the noise of the next timestep; the last returns x0-hat itself, so that no noise is left in the answer.
+
+        Parameters
+        ----------
+        network : callable(noisy, timestep) -> tensor
+            The denoiser.
+        noisy : tensor of shape (n, ...)
+            Inputs noised to ``timestep``.
+        timestep : int
+            Where to start.
+        n_steps : int
+            Number of network calls, at most max(timestep, 1).
+
+        Returns
+        -------
+        clean : tensor of shape (n, ...)
+
+        References
+        ----------
+        Song, Meng and Ermon, "Denoising diffusion implicit models", ICLR 2021, Eq. (12).
+        """
+        steps = ddim_timesteps(timestep, n_steps)
+        for step, following in zip(steps, [*steps[1:], None]):
+            clean, noise = self.split(noisy, network(noisy, step), step)
+            if following is not None:
+                noisy = self.add_noise(clean, noise, following)
+        return clean
+
+    def _coefficients(self, timesteps, like):
+        # Copied to each device once: a copy per call would make a GPU wait.
+        if like.device not in self._on_device:
+            self._on_device[like.device] = self.alphas_cumprod.to(like.device)
+        abar = self._on_device[like.device][timesteps].reshape(-1, *[1] * (like.ndim - 1))
+        return abar.sqrt().to(like.dtype), (1.0 - abar).sqrt().to(like.dtype)
+
+
+def ddim_timesteps(timestep, n_steps):
+    """Return ``n_steps`` evenly spaced timesteps, from ``timestep`` down, each lower than the one before it.
+
+    Parameters
+    ----------
+    timestep : int
+        The first one.
+    n_steps : int
+        How many.
+
+    Returns
+    -------
+    timesteps : list of int
+
+    Raises
+    ------
+    ValueError
+        If there are not so many different timesteps.
+    """
+    if n_steps > max(timestep, 1):
+        raise ValueError(
+            f"n_steps must be at most timestep={timestep}, because each step goes to a lower timestep. "
+            f"Got n_steps={n_steps}."
+        )
+    return [round(timestep * (n_steps - k) / n_steps) for k in range(n_steps)]

@@ -1,0 +1,199 @@
+"""The spaces in which denoisers work: padded images in [-1, 1], and rows standardised feature by feature."""
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+# Rows are quantised over this many standard deviations on either side of the mean.
+_ROW_SPAN = 4.0
+_LEVELS = 255
+
+
+class ImageSpace:
+    """Images, edge-padded and mapped from their value range to [-1, 1], in float32.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        (channels, height, width).
+    value_range : ndarray of shape (2,) or (2, channels), dtype float64
+        Lowest and highest value, for all channels or each.
+    multiple : int, default=1
+        Height and width are padded to a multiple of it, because each level of a UNet halves them.
+    """
+
+    dtype = torch.float32
+
+    def __init__(self, image_shape, value_range, multiple=1):
+        self.image_shape = image_shape
+        self.low, self.high = (np.reshape(end, (-1, 1, 1)) for end in value_range)
+        missing = [-side % multiple for side in image_shape[1:]]
+        (top, bottom), (left, right) = ((m // 2, m - m // 2) for m in missing)
+        self.padding = (left, right, top, bottom)
+        self.shape = (image_shape[0], *(side + m for side, m in zip(image_shape[1:], missing)))
+
+    def outside(self, X):
+        """Count the values outside the range, float32 rounding aside."""
+        slack = 1e-6 * (self.high - self.low)
+        return int(np.count_nonzero((X < self.low - slack) | (X > self.high + slack)))
+
+    def encode(self, X, device):
+        """Return X as the denoiser sees it; values outside the range are clipped to it.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, channels, height, width)
+            Images in their value range.
+        device : torch.device
+            Where to put them.
+
+        Returns
+        -------
+        x : float32 tensor of shape (n, *self.shape)
+        """
+        unit = self._unit(X) * 2.0 - 1.0
+        x = torch.from_numpy(unit.astype(np.float32)).to(device)
+        return functional.pad(x, self.padding, mode="replicate") if any(self.padding) else x
+
+    def decode(self, x, X):
+        """Return denoised images in the value range of X: cropped, and clamped to the range.
+
+        Parameters
+        ----------
+        x : tensor of shape (n, *self.shape)
+            Denoised images.
+        X : ndarray of shape (n, channels, height, width)
+            The originals (not used: nothing of an image passes unchanged).
+
+        Returns
+        -------
+        regenerated : float32 ndarray of shape (n, channels, height, width)
+        """
+        left, _, top, _ = self.padding
+        height, width = self.image_shape[1:]
+        x = x[..., top : top + height, left : left + width].float().clamp(-1.0, 1.0).cpu().numpy()
+        low, high = np.float32(self.low), np.float32(self.high)
+        return np.clip((x + 1.0) * ((high - low) / 2) + low, low, high, dtype=np.float32)
+
+    def quantise(self, X):
+        """Return X at 8 bits over its value range, as uint8 of shape (n, d)."""
+        return np.rint(self._unit(X) * _LEVELS).astype(np.uint8).reshape(len(X), -1)
+
+    def _unit(self, X):
+        return np.clip((np.asarray(X, dtype=np.float64) - self.low) / (self.high - self.low), 0.0, 1.0)
+
+
+class RowSpace:
+    """Rows, standardised per feature in float64; features that never varied are left out and pass unchanged.
+
+    Parameters
+    ----------
+    mean, scale : float64 ndarrays of shape (d,)
+        Mean and standard deviation of each feature, 0 for a constant one.
+    """
+
+    dtype = torch.float64
+
+    def __init__(self, mean, scale):
+        self.mean, self.scale = mean, scale
+        self.varies = np.flatnonzero(scale > 0)
+        self.shape = (len(self.varies),)
+
+    @classmethod
+    def of(cls, X):
+        """Learn the space of X, an ndarray of shape (n, d)."""
+        X = np.asarray(X, dtype=np.float64)
+        mean = X.mean(axis=0)
+        scale = X.std(axis=0)
+        # A constant column's standard deviation may come out as rounding error instead of 0.
+        scale[np.ptp(X, axis=0) == 0] = 0.0
+        return cls(mean, scale)
+
+    @property
+    def value_range(self):
+        """Range over which each feature is quantised, of shape (2, d)."""
+        return np.stack([self.mean - _ROW_SPAN * self.scale, self.mean + _ROW_SPAN * self.scale])
+
+    def outside(self, X):
+        """Rows have no range that a value could lie outside of."""
+        return 0
+
+    def encode(self, X, device):
+        """Return the standardised varying features as a float64 tensor of shape (n, d_varying)."""
+        return torch.from_numpy(self._standard(X)).to(device)
+
+    def decode(self, x, X):
+        """Return denoised rows in the units of X, constant features as they are in X, as float32."""
+        regenerated = np.array(X, dtype=np.float32)
+        regenerated[:, self.varies] = x.cpu().numpy() * self.scale[self.varies] + self.mean[self.varies]
+        return regenerated
+
+    def quantise(self, X):
+        """Return the varying features at 8 bits over four standard deviations either side of the mean."""
+        unit = np.clip(self._standard(X) / (2 * _ROW_SPAN) + 0.5, 0.0, 1.0)
+        return np.rint(unit * _LEVELS).astype(np.uint8)
+
+    def _standard(self, X):
+        # Through float32 first, so that an answer does not depend on the dtype that a row comes in.
+        X = np.asarray(X, dtype=np.float32)[:, self.varies].astype(np.float64)
+        return (X - self.mean[self.varies]) / self.scale[self.varies]
+
+
+def detect_range(X):
+    """Return the natural value range that images lie in.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, channels, height, width)
+        Images.
+
+    Returns
+    -------
+    value_range : float64 ndarray of shape (2,)
+        (0, 255) for uint8; else the first of (0, 1), (-1, 1) and, where the values use the upper half of it,
+        (0, 255), that holds all values; else their minimum and maximum.
+
+    Raises
+    ------
+    ValueError
+        If all values are equal and in none of these ranges.
+    """
+    low, high = float(X.min()), float(X.max())
+    if X.dtype == np.uint8 or (low >= 0 and 127 < high <= 255):
+        return np.array([0.0, 255.0])
+    if -1 <= low and high <= 1:
+        return np.array([0.0 if low >= 0 else -1.0, 1.0])
+    if low == high:
+        raise ValueError(f"value_range='auto' can't tell a range from images that are all {low}. Give value_range.")
+    return np.array([low, high])
+
+
+def check_range(value_range, n_channels):
+    """Return a given value range as an array, or say what is wrong with it.
+
+    Parameters
+    ----------
+    value_range : pair of floats or of array-likes of shape (channels,)
+        Lowest and highest value.
+    n_channels : int
+        Number of channels.
+
+    Returns
+    -------
+    value_range : float64 ndarray of shape (2,) or (2, channels)
+
+    Raises
+    ------
+    ValueError
+        If it is not such a pair, not finite, or low is not below high.
+    """
+    try:
+        ends = np.array(np.broadcast_arrays(*value_range), dtype=np.float64)
+    except (TypeError, ValueError):
+        ends = np.empty(0)
+    if ends.shape not in {(2,), (2, n_channels)} or not np.isfinite(ends).all() or not (ends[0] < ends[1]).all():
+        raise ValueError(
+            "value_range must be 'auto' or a finite pair (low, high) with low < high, each a number or one number "
+            f"for each of the {n_channels} channels. Got {value_range!r}."
+        )
+    return ends

@@ -1,0 +1,124 @@
+"""The training loop of a denoiser."""
+
+import math
+import time
+
+import torch
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel
+from tqdm.auto import tqdm
+
+from skdiffence.diffusion._denoisers import call_network
+from skdiffence.utils._random import torch_seed
+
+_CLIP_NORM = 1.0
+_WARM_UP_SHARE = 0.05
+
+
+class Trainer:
+    """Train a denoiser to predict the noise in noised rows, and keep a moving average of its weights.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        Noises the rows.
+    n_levels : int
+        Only the timesteps 0 to n_levels - 1 are trained.
+    max_epochs, batch_size : int
+        Passes over the rows, and rows per update.
+    lr : float
+        Highest learning rate: it warms up over the first updates and falls to 0 along a cosine.
+    ema_decay : float
+        Decay of the moving average.
+    autocast : bool
+        Whether to compute in bfloat16 where that is safe.
+    seed : int
+        Fixes order, noise, timesteps and dropout.
+    verbose : int
+        Whether to show a progress bar.
+    """
+
+    def __init__(self, schedule, *, n_levels, max_epochs, batch_size, lr, ema_decay, autocast, seed, verbose):
+        self.schedule = schedule
+        self.n_levels = n_levels
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.ema_decay = ema_decay
+        self.autocast = autocast
+        self.seed = seed
+        self.verbose = verbose
+
+    def train(self, network, rows):
+        """Train and return the averaged network.
+
+        Parameters
+        ----------
+        network : torch module
+            The untrained denoiser, on the device of the rows. It is trained in place.
+        rows : tensor of shape (n, ...)
+            All rows, in the denoiser's space.
+
+        Returns
+        -------
+        averaged : torch module
+            A copy with the moving average of the weights, in eval mode.
+        history : list of dict
+            "epoch", mean "loss" and "seconds" of each epoch.
+        """
+        self._set_up(network, rows)
+        history = []
+        # Dropout draws from the global generator, so that is put back afterwards.
+        with torch_seed(self.seed), tqdm(total=self.n_updates_, disable=not self.verbose, desc="denoiser") as bar:
+            for epoch in range(self.max_epochs):
+                start = time.perf_counter()
+                loss = self._epoch(network.train(), rows, bar)
+                history.append({"epoch": epoch + 1, "loss": loss, "seconds": time.perf_counter() - start})
+                bar.set_postfix(loss=f"{loss:.4f}")
+        return self.average_.module.eval().requires_grad_(False), history
+
+    def _set_up(self, network, rows):
+        self.n_updates_ = self.max_epochs * math.ceil(len(rows) / self.batch_size)
+        self.generator_ = torch.Generator(rows.device).manual_seed(self.seed)
+        self.order_ = torch.Generator().manual_seed(self.seed)
+        self.optimizer_ = torch.optim.Adam(network.parameters(), lr=self.lr, fused=True)
+        self.rates_ = torch.optim.lr_scheduler.LambdaLR(self.optimizer_, self._rate)
+        self.average_ = AveragedModel(network, multi_avg_fn=self._average, use_buffers=False)
+
+    def _rate(self, update):
+        warm_up = max(1, int(_WARM_UP_SHARE * self.n_updates_))
+        return min((update + 1) / warm_up, 0.5 * (1.0 + math.cos(math.pi * update / self.n_updates_)))
+
+    def _average(self, averaged, current, n_averaged):
+        # The first weights are random: let the average forget them quickly.
+        decay = min(self.ema_decay, (1.0 + float(n_averaged)) / (10.0 + float(n_averaged)))
+        for average, weight in zip(averaged, current):
+            average.lerp_(weight, 1.0 - decay)
+
+    def _epoch(self, network, rows, bar):
+        total = torch.zeros((), dtype=torch.float64, device=rows.device)
+        order = torch.randperm(len(rows), generator=self.order_).to(rows.device)
+        for batch in order.split(self.batch_size):
+            total += self._update(network, rows[batch]) * len(batch)
+            bar.update()
+        return float(total) / len(rows)
+
+    def _update(self, network, x):
+        loss = self._loss(network, x)
+        self.optimizer_.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), _CLIP_NORM)
+        self.optimizer_.step()
+        self.rates_.step()
+        self.average_.update_parameters(network)
+        return loss.detach()
+
+    def _loss(self, network, x):
+        draws = {"generator": self.generator_, "device": x.device}
+        # The square root makes the highest timestep, where every regeneration starts, the likeliest one.
+        timesteps = (torch.rand(len(x), dtype=torch.float64, **draws).sqrt() * self.n_levels).long()
+        noise = torch.randn(x.shape, dtype=x.dtype, **draws)
+        noisy = self.schedule.add_noise(x, noise, timesteps)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.autocast):
+            predicted = call_network(network, noisy, timesteps, x.shape[1])
+        return functional.mse_loss(predicted.to(x.dtype), self.schedule.target(x, noise, timesteps))

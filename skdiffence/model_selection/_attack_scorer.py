@@ -1,0 +1,257 @@
+"""Membership attacks as a scorer for cross-validation and search."""
+
+from numbers import Real
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from skdiffence.attacks import get_attack, query
+from skdiffence.base import MembershipAttack
+from skdiffence.model_selection._attack_metrics import (
+    ATTACK_METRICS,
+    AUTO_METRICS,
+    attack_metrics,
+    privacy,
+    utility,
+    warn_if_reversed,
+)
+from skdiffence.model_selection._cross_fit import balanced_rows, cross_fit
+from skdiffence.model_selection._membership import find_membership
+from skdiffence.model_selection._pool import Pool
+from skdiffence.utils._random import draw_seed, mix_seed
+from skdiffence.utils._rows import row_digests
+from skdiffence.utils._sklearn import Interval, StrOptions, num_samples, safe_indexing
+
+_STANDARD = ("confidence", "correctness", "entropy", "logit", "modified_entropy", "non_monotone")
+
+
+class AttackScorer(BaseEstimator):
+    """Score a classifier by how little membership attacks learn from its answers.
+
+    Called as ``scorer(estimator, X, y)``, as scikit-learn's tools for model selection call it, it returns one
+    flat dict of numbers, so that the estimator is asked about each row once for all attacks.
+
+    Read more in the :ref:`User Guide <attack_scorer>`.
+
+    Parameters
+    ----------
+    attacks : "standard" or list of str, MembershipAttack or (name, MembershipAttack), default="standard"
+        What attacks. "standard" stands for "confidence", "correctness", "entropy", "logit",
+        "modified_entropy" and "non_monotone". A list is used as it is: one of threshold attacks only calls a
+        defence safe that over-corrects.
+    pool : tuple of (X, y) or (X, y, is_member), default=None
+        All rows that membership is about, as they are given to cross-validation.
+
+        - ``(X, y)``: the rows of a call are the non-members, all other rows of the pool the members, less those
+          that the estimator held out or calibrated on.
+        - ``(X, y, is_member)``: membership is looked up, and nothing inferred. It is for an estimator that was
+          trained before, and the only form for a frozen one. Where the rows of a call are all of one side, the
+          other side comes from the rest of the pool.
+        - None: ``is_member`` must be routed.
+    metrics : "auto" or list of str, default="auto"
+        Numbers for each attack, of "roc_auc", "accuracy", "tpr_at_fpr", "tnr_at_fnr" and "correct_roc_auc".
+        "auto" is all but "tnr_at_fnr".
+    score : str, default=None
+        Return this one number of the dict, "privacy" for instance, for :func:`cross_val_score
+        <sklearn.model_selection.cross_val_score>` or for a dict of scorers.
+    known : float, default=0.5
+        Share of the attacked rows that the attacker knows, at most 0.5.
+    random_state : int, RandomState instance or None, default=None
+        Splits known from scored rows, by their content, chooses members where there are more than non-members,
+        and seeds attacks. It is drawn from once, so that all calls use the same split.
+
+    See Also
+    --------
+    skdiffence.attacks.ThresholdAttack : One of the attacks.
+    skdiffence.metrics.bootstrap_interval : An interval of any attack score.
+
+    Notes
+    -----
+    The dict holds, for an attack named "entropy":
+
+    - "entropy_roc_auc", area under the ROC curve; below 0.5 only by chance, as the direction is learned;
+    - "entropy_accuracy", balanced accuracy at the threshold learned on known rows;
+    - "entropy_tpr_at_fpr_0.05", share of members found, at the smallest false positive rate of 0.001, 0.01, 0.05
+      and 0.1 that ten non-members reach in every fold of this size; left out below 100 non-members;
+    - "entropy_correct_roc_auc", the same area among correctly labelled rows: what leaks beyond the label;
+
+    each with "_low" and "_high", the ends of a 95 % interval for these rows. Then "privacy", 1 less the worst
+    attack's area (0.5 is the best), with ends; "accuracy", "neg_log_loss", "expected_calibration_error" and
+    "failure_detection_auc" on non-members; "n_members" and "n_non_members", the rows attacked. The spread over
+    folds is no interval, since folds share members.
+
+    Half of each side is known to the attacker and the other half scored, then the halves change roles. Of the
+    members, as many as there are non-members are attacked, chosen by a keyed hash of their content. With
+    ``known`` below 0.5 the attacker learns from a part of each half.
+
+    Rows are compared as float32 numbers. A row with the same content on both sides is left out with a warning.
+    What is inferred is compared with the number of rows that the estimator was trained on, where its fitted
+    state tells; a contradiction is an error, and where it does not tell, a warning says so.
+
+    A pickled scorer holds digests of its pool and no row. Worker processes read the rows from a temporary file
+    that only the current user can read and that is removed with the scorer, at the latest when the process ends. A
+    scorer loaded elsewhere needs them anew: ``scorer.set_params(pool=(X, y))``.
+
+    References
+    ----------
+    Yeom et al., "Privacy risk in machine learning: analyzing the connection to overfitting", CSF 2018.
+
+    Carlini et al., "Membership inference attacks from first principles", S&P 2022.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from sklearn.model_selection import cross_validate
+    >>> from skdiffence.model_selection import AttackScorer
+    >>> X, y = load_digits(return_X_y=True)
+    >>> scorer = AttackScorer(["confidence", "entropy"], pool=(X, y), random_state=0)
+    >>> forest = RandomForestClassifier(10, random_state=0)
+    >>> results = cross_validate(forest, X, y, cv=3, scoring=scorer)
+    >>> bool(results["test_confidence_roc_auc"].min() > 0.8)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "attacks": [StrOptions({"standard"}), list, tuple],
+        "pool": [Pool, None],
+        "metrics": [StrOptions({"auto"}), list, tuple],
+        "score": [str, None],
+        "known": [Interval(Real, 0, 0.5, closed="right")],
+        "random_state": ["random_state"],
+    }
+    # Lets callers route either, by set_score_request.
+    __metadata_request__score = {"sample_index": None, "is_member": None}
+
+    def __init__(self, attacks="standard", *, pool=None, metrics="auto", score=None, known=0.5, random_state=None):
+        self.attacks = attacks
+        self.pool = pool
+        self.metrics = metrics
+        self.score = score
+        self.known = known
+        self.random_state = random_state
+
+    @property
+    def pool(self):
+        """The rows that membership is about, in a wrapper that never pickles or prints them."""
+        return self._pool
+
+    @pool.setter
+    def pool(self, data):
+        self._pool = data if data is None or isinstance(data, Pool) else Pool(data)
+
+    def __call__(self, estimator, X, y, *, sample_index=None, is_member=None):
+        """Attack a fitted classifier.
+
+        Parameters
+        ----------
+        estimator : classifier
+            Fitted, with ``predict`` and ``predict_proba``.
+        X : array-like of shape (n_samples, ...)
+            Rows of the pool, held out from training in the form ``pool=(X, y)``.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        sample_index : array-like of shape (n_samples,), default=None
+            Places of the rows in the pool, for rows that cannot be found by content. Routed.
+        is_member : array-like of shape (n_samples,), default=None
+            Membership of the rows; the pool is then not used. Routed.
+
+        Returns
+        -------
+        scores : dict of str to float, or float
+            All numbers, or the one that ``score`` names.
+
+        Raises
+        ------
+        ValueError
+            If membership cannot be known, contradicts the estimator, or too few rows are left.
+        """
+        self._validate_params()
+        attacks, metrics = self._named_attacks(), self._metric_names()
+        found = find_membership(estimator, self.pool, X, y, sample_index=sample_index, is_member=is_member)
+        numbers = self._attack(estimator, found, attacks, metrics)
+        if self.score is None:
+            return numbers
+        if self.score not in numbers:
+            raise ValueError(f"score must be one of {sorted(numbers)}. Got {self.score!r}.")
+        return numbers[self.score]
+
+    def _attack(self, estimator, found, attacks, metrics):
+        keys = self._keys(found)
+        candidates = np.flatnonzero(found.attacked)
+        rows = candidates[balanced_rows(keys[candidates], found.is_member[candidates])]
+        # One query serves the attacks and the scores of the classifier itself.
+        asked = np.union1d(rows, np.flatnonzero(found.measured))
+        all_answers = query(estimator, safe_indexing(found.X, asked), found.y[asked])
+        answers, is_member = all_answers.take(np.isin(asked, rows)), found.is_member[rows]
+        warn_if_reversed(answers, is_member)
+        X, y = safe_indexing(found.X, rows), found.y[rows]
+        scores = {
+            name: cross_fit(
+                attack, estimator, answers, X, y, is_member, keys[rows], known=self.known, seed=self._seed_for(name)
+            )
+            for name, attack in attacks.items()
+        }
+        numbers = {}
+        for name, attacked in scores.items():
+            context = {"correct": answers.correct, "n_typical": found.n_typical, "seed": self._seed_for(name)}
+            numbers |= attack_metrics(name, metrics, attacked, is_member, context)
+        numbers |= privacy(scores.values(), is_member)
+        numbers |= utility(all_answers.take(found.measured[asked]))
+        return numbers | {"n_members": int(is_member.sum()), "n_non_members": int((~is_member).sum())}
+
+    def _keys(self, found):
+        """Return keyed digests of the rows, by which all choices among them are made."""
+        key = self._seed_for("rows").to_bytes(8, "little")
+        try:
+            return row_digests(found.X, key)
+        except ValueError:  # rows of text: their order of appearance stands for their content
+            return row_digests(np.arange(num_samples(found.X))[:, None], key)
+
+    def _seed_for(self, purpose):
+        return mix_seed(self._seed(), purpose)
+
+    def _seed(self):
+        """Return the seed of all calls, drawn at the first; a new ``random_state`` is drawn from anew."""
+        drawn_from, seed = getattr(self, "_drawn", (None, None))
+        if seed is None or drawn_from is not self.random_state:
+            seed = draw_seed(self.random_state)
+            self._drawn = (self.random_state, seed)
+        return seed
+
+    def __getstate__(self):
+        self._seed()  # so that copies in all worker processes split rows alike
+        return super().__getstate__()
+
+    def _named_attacks(self):
+        listed = _STANDARD if isinstance(self.attacks, str) else self.attacks
+        pairs = [_named(entry) for entry in listed]
+        names = [name for name, _ in pairs]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"attacks must name at least one attack and none twice. Got {names}.")
+        return dict(pairs)
+
+    def _metric_names(self):
+        if isinstance(self.metrics, str):
+            return list(AUTO_METRICS)
+        unknown = [name for name in self.metrics if name not in ATTACK_METRICS]
+        if unknown or not self.metrics:
+            raise ValueError(f"metrics must be 'auto' or a list of {sorted(ATTACK_METRICS)}. Got {self.metrics!r}.")
+        return list(self.metrics)
+
+
+def _named(entry):
+    if isinstance(entry, str):
+        if entry in ("lira", "rmia"):
+            raise ValueError(f"attacks: {entry!r} needs shadows=; pass the attack itself, made with them.")
+        return entry, get_attack(entry)
+    if isinstance(entry, MembershipAttack):
+        return _own_name(entry), entry
+    if isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[1], MembershipAttack):
+        return entry
+    raise ValueError(f"attacks must hold names, attacks or pairs (name, attack). Got {entry!r}.")
+
+
+def _own_name(attack):
+    name = getattr(attack, "signal", type(attack).__name__.removesuffix("Attack").lower())
+    return f"{name}_per_class" if getattr(attack, "threshold", None) == "per_class" else name

@@ -1,0 +1,274 @@
+"""Labels are the wrapped classifier's, answers are not, and what each costs."""
+
+import numpy as np
+import pytest
+from sklearn.svm import SVC
+from sklearn.utils import Bunch
+
+from skdiffence.defenses import FirstSelection, SelectionRule
+from skdiffence.defenses._responses import put_label_on_top
+from skdiffence.exceptions import DefenceWarning
+from tests.defenses.cases import CLASSIFIERS, RULES, bare_labels, bare_proba, defend, digits, fitted, half, quiet
+from tests.defenses.regenerators import ConstantRegenerator, CountingRegenerator, NoiseRegenerator
+from tests.nets import MLP, make_net
+
+NETS = ["net", "logit_net", "binary_net", "image_net", "net_in_pipeline", "binary_net_in_pipeline", "frozen_net"]
+
+
+class CountingMLP(MLP):
+    """Counts the rows that pass through it."""
+
+    n_rows = 0
+
+    def forward(self, X):
+        """Count, then answer."""
+        CountingMLP.n_rows += len(X)
+        return super().forward(X)
+
+
+@pytest.mark.parametrize("selection", RULES)
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_labels_are_the_classifiers(name, selection):
+    """predict and the argmax of predict_proba are the wrapped classifier's label on every row."""
+    defended, X, y = fitted(name, selection=selection)
+    labels = bare_labels(defended, X)
+    np.testing.assert_array_equal(defended.predict(X), labels)
+    proba = defended.predict_proba(X)
+    np.testing.assert_array_equal(defended.classes_[proba.argmax(axis=1)], labels)
+    np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-5)
+    assert defended.score(X, y) == np.mean(labels == y) > 0.4
+
+
+@pytest.mark.parametrize("fallback", ["swap", "original"])
+@pytest.mark.parametrize("search", ["lazy", "constant"])
+@pytest.mark.parametrize("selection", RULES)
+def test_labels_hold_where_nothing_keeps_them(selection, search, fallback):
+    """Strong noise drives most rows to the fallback, whose argmax is the label as well."""
+    defended, X, _ = fitted("net", NoiseRegenerator(3.0), selection=selection, search=search, fallback=fallback)
+    selected = defended.select(X)
+    assert np.mean(~selected.kept) > 0.03
+    np.testing.assert_array_equal(defended.classes_[selected.proba.argmax(axis=1)], bare_labels(defended, X))
+    originals = selected.candidate == -1
+    np.testing.assert_array_equal(originals, ~selected.kept if fallback == "original" and selection != "swap" else False)
+
+
+def test_swapped_rows_are_permutations():
+    """The fallback "swap" gives the last candidate's probabilities with two entries exchanged."""
+    defended, X, _ = fitted("net", NoiseRegenerator(3.0))
+    selected = defended.select(X)
+    lost = ~selected.kept
+    last = defended.estimator_.predict_proba(defended.regenerator_.regenerate(X, 3))
+    np.testing.assert_allclose(np.sort(selected.proba[lost]), np.sort(last[lost]), rtol=1e-5)
+    moved = np.sum(np.abs(selected.proba - last) > 1e-6, axis=1)[lost]
+    assert set(moved) <= {0, 2}
+    assert np.all(selected.candidate[lost] == 3)
+
+
+def test_original_answers_are_the_undefended_ones():
+    """The fallback "original" gives the undefended vector, in rows that lost the label and in no others."""
+    defended, X, _ = fitted("net", NoiseRegenerator(3.0), fallback="original")
+    selected = defended.select(X)
+    same = np.all(np.isclose(selected.proba, bare_proba(defended, X), atol=1e-6), axis=1)
+    assert 0.03 < same.mean() < 1
+    np.testing.assert_array_equal(same, selected.candidate == -1)
+
+
+def test_exact_ties_are_settled_for_the_label():
+    """Where all entries are equal the label's becomes the largest, by the smallest step there is."""
+    proba = np.full((3, 3), np.float32(1) / 3)
+    put_label_on_top(proba, np.arange(3))
+    np.testing.assert_array_equal(proba.argmax(axis=1), np.arange(3))
+    np.testing.assert_allclose(proba, 1 / 3, rtol=1e-6)
+
+
+def test_label_is_put_on_top_of_two_column_ties_and_certainties():
+    """Rows at the ends of [0, 1], too, end with the label on top."""
+    proba = np.array([[0.5, 0.5], [1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
+    put_label_on_top(proba, np.array([1, 1, 0, 0]))
+    np.testing.assert_array_equal(proba.argmax(axis=1), [1, 1, 0, 0])
+    np.testing.assert_array_equal(proba[1:3], [[0.0, 1.0], [1.0, 0.0]])
+
+
+def test_argmax_that_differs_from_predict_is_said():
+    """fit names a classifier whose predict is not the argmax of its probabilities."""
+    make, kind = CLASSIFIERS["threshold"]
+    X, y = digits(kind)
+    with pytest.warns(DefenceWarning, match="predict of FixedThresholdClassifier differs from the argmax"):
+        defend(make()).fit(X, y)
+
+
+@pytest.mark.filterwarnings("ignore:.*probability.*:FutureWarning")
+def test_labels_of_a_support_vector_machine():
+    """An SVC's label comes from its margins, its probabilities from a calibration of them."""
+    X, y = digits()
+    defended = quiet(defend(SVC(probability=True, random_state=0)).fit, X, y)
+    np.testing.assert_array_equal(defended.predict_proba(X).argmax(axis=1), defended.estimator_.predict(X))
+
+
+@pytest.mark.parametrize("selection", RULES)
+def test_predict_costs_no_regeneration(selection):
+    """Labels need no candidates."""
+    X, y = digits()
+    defended = quiet(defend(make_net(), CountingRegenerator(0.15), selection=selection).fit, X, y)
+    CountingRegenerator.n_regenerated = 0
+    defended.predict(X)
+    assert CountingRegenerator.n_regenerated == 0
+    defended.predict_proba(X)
+    assert CountingRegenerator.n_regenerated >= len(X)
+
+
+def test_predict_costs_one_pass_of_a_net():
+    """predict passes each row once; an answer passes it once more for each candidate."""
+    X, y = digits()
+    defended = quiet(defend(make_net(CountingMLP), selection="swap").fit, X, y)
+    CountingMLP.n_rows = 0
+    defended.predict(X)
+    assert CountingMLP.n_rows == len(X)
+    defended.predict_proba(X)
+    assert CountingMLP.n_rows == 3 * len(X)
+
+
+@pytest.mark.parametrize("search", ["lazy", "constant"])
+def test_swap_regenerates_once(search):
+    """Under "swap" every row costs one regeneration, whatever n_candidates says."""
+    X, y = digits()
+    defended = quiet(
+        defend(make_net(), CountingRegenerator(3.0), selection="swap", search=search, n_candidates=30).fit, X, y
+    )
+    CountingRegenerator.n_regenerated = 0
+    selected = defended.select(X)
+    assert CountingRegenerator.n_regenerated == len(X)
+    assert np.all(selected.n_regenerations == 1)
+    assert np.all(selected.candidate == 0)
+
+
+def test_first_costs_what_the_retention_says():
+    """On candidates that keep the label with a known chance, "first" costs a truncated geometric number."""
+    X, y = digits()
+    X, y = np.tile(X, (10, 1)) + np.arange(10 * len(X))[:, None] * 1e-6, np.tile(y, 10)
+    defended = quiet(defend(make_net(), IndependentNoise(1.0), n_candidates=30).fit, X, y)
+    labels = defended.predict(X)
+    kept = np.stack([defended.predict(defended.regenerator_.regenerate(X, number)) == labels for number in range(30)])
+    expected = np.mean(np.where(kept.any(axis=0), kept.argmax(axis=0) + 1, 30))
+    CountingRegenerator.n_regenerated = 0
+    selected = defended.select(X)
+    assert selected.n_regenerations.sum() == CountingRegenerator.n_regenerated
+    assert selected.n_regenerations.mean() <= 1.05 * expected
+    assert expected > 1.2
+
+
+class IndependentNoise(CountingRegenerator):
+    """Noise of each row and candidate of its own, and counted."""
+
+    def regenerate(self, X, candidate=0):
+        CountingRegenerator.n_regenerated += len(X)
+        seeds = np.abs(np.asarray(X, dtype=np.float64).sum(axis=1) * 1e7).astype(np.int64)
+        noise = [np.random.default_rng((seed, candidate)).normal(scale=self.scale, size=X.shape[1]) for seed in seeds]
+        return (X + np.array(noise)).astype(np.float32)
+
+
+def test_constant_search_makes_the_same_number_for_every_row():
+    """What an answer took tells nothing about the row."""
+    defended, X, _ = fitted("net", NoiseRegenerator(1.0), search="constant")
+    assert set(defended.select(X).n_regenerations) == {4}
+
+
+@pytest.mark.parametrize("method", ["predict_proba", "predict_log_proba", "select"])
+@pytest.mark.parametrize("selection", RULES)
+def test_no_method_answers_around_the_defence(selection, method):
+    """Poisoning the regenerator changes what every response method but predict answers."""
+    X, y = digits()
+    defended = quiet(defend(make_net(), selection=selection).fit, X, y)
+    labels, clean = defended.predict(X), getattr(defended, method)(X)
+    defended.regenerator_.regenerate = ConstantRegenerator().regenerate
+    poisoned = getattr(defended, method)(X)
+    if isinstance(clean, Bunch):
+        clean, poisoned = clean.proba, poisoned.proba
+    assert np.all(np.any(clean != poisoned, axis=1))
+    np.testing.assert_array_equal(defended.predict(X), labels)
+
+
+def test_nothing_is_delegated():
+    """The response methods are the four of the contract, and no others of the classifier shine through."""
+    defended, X, y = fitted("pipeline")
+    public = {name for name in dir(defended) if not name.startswith("_")}
+    responses = {name for name in public if name.startswith(("predict", "decision", "transform", "select", "score"))}
+    assert responses == {"predict", "predict_proba", "predict_log_proba", "select", "selection", "selection_", "score"}
+    with pytest.raises(AttributeError):
+        defended.decision_function(X)
+    np.testing.assert_allclose(defended.predict_log_proba(X), np.log(defended.predict_proba(X)))
+
+
+@pytest.mark.parametrize("selection", RULES)
+@pytest.mark.parametrize("name", NETS)
+def test_no_answer_is_the_undefended_one(name, selection):
+    """No row of predict_proba is the bare net's vector, not even where nothing keeps the label."""
+    for scale in (0.15, 2.0):
+        defended, X, _ = fitted(name, NoiseRegenerator(scale), selection=selection)
+        assert not np.any(np.all(defended.predict_proba(X) == bare_proba(defended, X), axis=1))
+
+
+def test_passthrough_is_the_undefended_baseline():
+    """With "passthrough" the same rows train, and answers are the classifier's."""
+    X, y = digits()
+    baseline = defend(make_net(), "passthrough", selection="matched").fit(X, y)
+    defended = quiet(defend(make_net(), selection="matched").fit, X, y)
+    assert baseline.n_samples_fit_ == defended.n_samples_fit_ < len(X)
+    np.testing.assert_array_equal(baseline.not_trained_on_.contains(X), defended.not_trained_on_.contains(X))
+    np.testing.assert_array_equal(baseline.predict(X), defended.predict(X))
+    np.testing.assert_array_equal(baseline.predict_proba(X), bare_proba(baseline, X))
+    assert np.all(baseline.select(X).candidate == -1)
+    assert baseline.retention_ == baseline.fallback_rate_ == {}
+    assert not len(baseline.calibrated_on_)
+    assert baseline.denoiser_saw_members_ is False
+
+
+class SecondBest(SelectionRule):
+    """A rule of a user's own: two candidates, the less confident one."""
+
+    max_candidates = 2
+
+    def cost(self, phi):
+        """Grow with phi, and never be 0."""
+        return 1 / (1 + np.exp(-phi)) + 1
+
+
+def test_rules_of_a_users_own():
+    """A rule is one class with one method; its limit on candidates holds in lazy and in constant search."""
+    X, y = digits()
+    for search in ("lazy", "constant"):
+        defended = quiet(defend(make_net(), selection=SecondBest(), search=search).fit, X, y)
+        selected = defended.select(X)
+        assert set(selected.n_regenerations) == {2}
+        assert set(selected.candidate) == {0, 1}
+        assert defended.interval_ == (-np.inf, np.inf)
+
+
+def test_first_takes_the_first_candidate_that_keeps_the_label():
+    """By hand, candidate after candidate."""
+    defended, X, y = fitted("net", NoiseRegenerator(1.0))
+    labels = defended.predict(X)
+    kept = np.stack([defended.predict(defended.regenerator_.regenerate(X, number)) == labels for number in range(4)])
+    selected = defended.select(X)
+    found = kept.any(axis=0)
+    np.testing.assert_array_equal(selected.candidate[found], kept.argmax(axis=0)[found])
+    np.testing.assert_array_equal(selected.kept, found)
+    assert isinstance(defended.selection_, FirstSelection)
+
+
+def test_members_of_a_frame_keep_their_types():
+    """Candidates reach a classifier that knows frames as frames: names, integers and booleans included."""
+    defended, X, y = fitted("forest")
+    seen = []
+    predict_proba = defended.estimator_.predict_proba
+    defended.estimator_.predict_proba = lambda rows: seen.append(rows) or predict_proba(rows)
+    try:
+        defended.predict_proba(X)
+    finally:
+        del defended.estimator_.predict_proba
+    assert seen
+    for rows in seen:
+        assert list(rows.columns) == list(X.columns)
+        assert rows.dtypes.equals(X.dtypes)
+    np.testing.assert_array_equal(defended.feature_names_in_, X.columns)
+    assert half(y).sum() == defended.n_samples_fit_

@@ -1,0 +1,209 @@
+"""The documentation, run: code blocks, completeness of the reference, docstrings against signatures."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+import runpy
+import sys
+import textwrap
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from numpydoc.docscrape import NumpyDocString
+from numpydoc.validate import validate
+
+import skdiffence
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+SECTIONS = runpy.run_path(str(DOCS / "api_reference.py"))["SECTIONS"]
+# Codes of numpydoc's validation that the house style holds; the others are matters of taste.
+CHECKS = {
+    "GL05",  # tabs
+    "GL06",  # unknown section
+    "GL07",  # order of sections
+    "GL08",  # no docstring
+    "PR01",  # parameter without documentation
+    "PR02",  # documentation without parameter
+    "PR03",  # order of parameters
+    "PR04",  # parameter without type
+    "PR07",  # parameter without description
+    "PR10",  # no space before the colon
+    "SS01",  # no summary
+    "SS02",  # summary does not start with a capital
+    "SS03",  # summary does not end with a period
+    "SS06",  # summary of several lines
+}
+
+
+def public_modules():
+    """Return every importable module of the package that declares what it offers."""
+    names = ["skdiffence." + module.name for module in pkgutil.iter_modules(skdiffence.__path__)]
+    modules = [importlib.import_module(name) for name in names if not name.split(".")[1].startswith("_")]
+    return [module for module in modules if hasattr(module, "__all__")]
+
+
+OFFERED = sorted((module.__name__, name) for module in public_modules() for name in module.__all__)
+OBJECTS = {f"{module}.{name}": getattr(importlib.import_module(module), name) for module, name in OFFERED}
+CLASSES = sorted(name for name, item in OBJECTS.items() if inspect.isclass(item))
+
+
+def own_methods(cls):
+    """Yield the names of the public methods and properties that our code, not scikit-learn's, gives a class."""
+    for name, member in inspect.getmembers(cls):
+        function = member.fget if isinstance(member, property) else inspect.unwrap(getattr(member, "fn", member))
+        if not name.startswith("_") and getattr(function, "__module__", "").startswith("skdiffence"):
+            yield name
+
+
+DOCUMENTED = sorted(OBJECTS) + [f"{name}.{method}" for name in CLASSES for method in own_methods(OBJECTS[name])]
+
+
+def resolve(path):
+    """Return the object of a dotted path below one of OBJECTS."""
+    if path in OBJECTS:
+        return OBJECTS[path]
+    owner, _, method = path.rpartition(".")
+    return getattr(OBJECTS[owner], method)
+
+
+# --- code blocks ---------------------------------------------------------------------------------
+
+
+def fenced_blocks(text):
+    """Return the Python code blocks of a Markdown text."""
+    return re.findall(r"^```python\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def directive_blocks(text):
+    """Return the Python code blocks of a reStructuredText page, dedented."""
+    pattern = r"^\.\. code-block:: python\n(?:   :.*\n)*\n((?:(?:   .*)?\n)+)"
+    return [textwrap.dedent(block) for block in re.findall(pattern, text, flags=re.MULTILINE)]
+
+
+PAGES = {"README.md": fenced_blocks, "docs/quickstart.rst": directive_blocks, "docs/pitfalls.rst": directive_blocks}
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.filterwarnings("ignore::skdiffence.exceptions.DefenceWarning")
+def test_code_blocks_run(page, tmp_path, monkeypatch):
+    """A reader who pastes a page's blocks one after the other sees no error; training is cut short here."""
+    monkeypatch.chdir(tmp_path)
+    blocks = PAGES[page]((ROOT / page).read_text(encoding="utf-8"))
+    assert blocks
+    # A real module, so that classes which the page defines can be pickled.
+    module = ModuleType("page")
+    monkeypatch.setitem(sys.modules, "page", module)
+    for number, block in enumerate(blocks):
+        block = re.sub(r"max_epochs=[1-9]\d*", "max_epochs=1", block)
+        exec(compile(block, f"{page}, block {number}", "exec"), vars(module))
+
+
+def test_parsers_find_every_kind_of_block():
+    """The parsers keep blank lines and indentation, and skip what is not Python."""
+    code = "if True:\n\n    x = 1\n"
+    assert fenced_blocks(f"a\n\n```python\n{code}```\n\n```sh\nls\n```\n") == [code]
+    page = "a\n\n.. code-block:: python\n   :caption: b\n\n" + textwrap.indent(code, "   ") + "\nc\n"
+    assert [block.rstrip() for block in directive_blocks(page)] == [code.rstrip()]
+
+
+def test_readme_commands_are_those_that_are_tested():
+    """The README's test command is the one that continuous integration runs."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    command = "pip install -c constraints.txt tox && tox"
+    assert f"\n{command}\n" in readme
+    assert f"\n{command}\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "\npip install -c constraints.txt '.[plot]' && python -m skdiffence demo\n" in readme
+
+
+PIPELINE_PAGES = [page for page in PAGES if "Pipeline([" in (ROOT / page).read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("page", PIPELINE_PAGES)
+def test_pages_that_show_the_pipeline_say_that_it_changes_labels(page):
+    """The Pipeline form is shown with its price beside it."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for place in re.finditer(r"Pipeline\(\[", text):
+        near = text[max(0, place.start() - 900) : place.end() + 900]
+        assert re.search(r"changes\s+labels", near)
+
+
+def test_readme_and_quickstart_show_the_pipeline():
+    """The form that people will try first is not left out."""
+    assert {"README.md", "docs/quickstart.rst"} <= set(PIPELINE_PAGES)
+
+
+# --- the API reference ---------------------------------------------------------------------------
+
+
+def test_reference_lists_each_public_name_once():
+    """Every name that a room offers is in the reference, once, and nothing else is."""
+    listed = sorted((module, name) for module, _, _, names in SECTIONS for name in names)
+    assert listed == OFFERED
+
+
+def test_front_door_offers_documented_names():
+    """What ``skdiffence`` itself offers is the rooms' own objects."""
+    assert {name for name in skdiffence.__all__ if not name.startswith("__")} <= {name for _, name in OFFERED}
+    for name in skdiffence.__all__:
+        if not name.startswith("__"):
+            assert any(getattr(skdiffence, name) is item for item in OBJECTS.values())
+
+
+# --- docstrings ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", DOCUMENTED)
+def test_docstring_follows_numpydoc(path):
+    """Sections in order, every parameter documented with its type, a summary of one sentence."""
+    if isinstance(resolve(path), property):
+        assert resolve(path).__doc__
+        return
+    errors = [f"{code}: {text}" for code, text in validate(path)["errors"] if code in CHECKS]
+    assert not errors
+
+
+def documented_default(kind):
+    """Return the text behind ``default=`` in a parameter's type, or None."""
+    found = re.search(r"default=(.+)$", kind)
+    return found.group(1).strip() if found else None
+
+
+def agrees(text, default):
+    """Whether a documented default means the value of the signature."""
+    try:
+        return ast.literal_eval(text) == default
+    except (ValueError, SyntaxError):
+        return text in {repr(default), str(default)}
+
+
+@pytest.mark.parametrize("path", [path for path in DOCUMENTED if callable(resolve(path))])
+def test_documented_defaults_are_the_signature_s(path):
+    """Each default is written, and is the one that holds."""
+    item = resolve(path)
+    try:
+        signature = inspect.signature(item)
+    except ValueError:
+        pytest.skip("a class without a signature of its own")
+    kinds = {field.name: field.type for field in NumpyDocString(inspect.getdoc(item) or "")["Parameters"]}
+    for name, parameter in signature.parameters.items():
+        if kinds.get(name) in {None, "None", "Ignored"}:
+            continue  # undocumented is another test's matter; the others are there for the API's sake, and not used
+        text = documented_default(kinds[name])
+        if parameter.default is inspect.Parameter.empty:
+            assert text is None, f"{name} has no default, but {text} is documented"
+        else:
+            assert text is not None, f"the default of {name}, {parameter.default!r}, is not documented"
+            assert agrees(text, parameter.default), f"{name}: {text} documented, {parameter.default!r} in force"
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_public_classes_show_an_example(name):
+    """Each class that people construct ends with an example; warnings and what is there to be inherited from do not."""
+    cls = OBJECTS[name]
+    inherited = any(issubclass(OBJECTS[other], cls) for other in CLASSES if other != name)
+    if not (inherited or issubclass(cls, BaseException) or inspect.isabstract(cls)):
+        assert NumpyDocString(inspect.getdoc(cls))["Examples"]
