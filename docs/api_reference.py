@@ -62,6 +62,18 @@ SECTIONS = [
         ],
     ),
     (
+        "skdiffence.model_selection",
+        "Model selection",
+        "Attacks inside cross-validation and search.",
+        ["AttackScorer"],
+    ),
+    (
+        "skdiffence.datasets",
+        "Datasets",
+        "Small real images that ship with the dependencies, and partitions into members and non-members.",
+        ["load_digit_images", "membership_partition"],
+    ),
+    (
         "skdiffence.base",
         "Base classes",
         "What to inherit from: transformers that act at inference only, and attacks.",

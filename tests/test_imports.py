@@ -62,11 +62,19 @@ def imports_of(path, tree=None):
             yield from ((module, alias.name) for alias in node.names)
 
 
+def front_door_names(tree):
+    """Return what a file that says ``import skdiffence`` takes from it."""
+    dots = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
+    return {node.attr for node in dots if node.value.id == "skdiffence"}
+
+
 def imported_rooms(path):
-    """Return the rooms that a file imports from; "" stands for the package itself."""
+    """Return the rooms that a file imports from; "" stands for the package itself, whose version alone is free."""
     for module, name in imports_of(path):
         parts = module.split(".") + ([name] if name else [])
-        if parts[0] == "skdiffence":
+        if parts == ["skdiffence"]:
+            parts *= 2 * bool(front_door_names(tree_of(path)) - {"__version__"})
+        if parts and parts[0] == "skdiffence" and parts != ["skdiffence", "__version__"]:
             yield parts[1] if len(parts) > 1 and parts[1] in RANKS else ""
 
 

@@ -25,6 +25,7 @@ def _held_out(digests, y, share):
             f"calibration_size={share} can't hold out a row of every class and train on another: the smallest class "
             f"has {counts.min()} rows. The calibration rows are not stratified.",
             DefenceWarning,
+            stacklevel=2,
         )
         index, wanted = np.zeros(len(y), dtype=int), np.array([max(round(share * len(y)), 1)])
     mask = np.zeros(len(y), dtype=bool)

@@ -356,7 +356,7 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.input_shape_ = X.shape[1:]
         classes = np.unique(y)
         if len(classes) < 2:
-            raise ValueError(f"y must have at least two classes. Got one class: {classes[0]!r}.")
+            raise ValueError(f"y must have at least two classes. Got one class: {classes[0]}.")
         return self._as_given(given, X), y
 
     def _check_data(self, X):

@@ -65,6 +65,7 @@ def warn_if_poor(retention, fallback_rate, regenerator, n_candidates, *, swaps):
                 f"regenerator ({describe(regenerator)}) destroys its inputs: lower timestep, train it on more rows or "
                 "for more epochs, or raise n_candidates.",
                 DefenceWarning,
+                stacklevel=2,
             )
 
 
@@ -82,6 +83,7 @@ def warn_if_unchanged(candidates, X):
             f"The regenerator returned {unchanged.sum()} of {len(unchanged)} inputs unchanged, so that their answers "
             "are undefended. Raise timestep; inputs of integers can be too coarse to show what was regenerated.",
             DefenceWarning,
+            stacklevel=2,
         )
 
 
@@ -93,4 +95,5 @@ def warn_if_argmax_differs(labels, proba, estimator):
             f"predict of {type(estimator).__name__} differs from the argmax of its predict_proba on {n} of "
             f"{len(labels)} rows. The label is that of predict: in the answers of predict_proba it is put on top.",
             DefenceWarning,
+            stacklevel=2,
         )

@@ -34,8 +34,6 @@ def jensen_shannon(members, non_members):
         In nats, between 0 and ln 2.
     null_mean : float
         Its mean under relabelling.
-    null_sd : float
-        Its standard deviation under relabelling, from the chi-squared limit.
     """
     n, m = len(members), len(non_members)
     pooled = np.concatenate((members, non_members))
@@ -45,9 +43,7 @@ def jensen_shannon(members, non_members):
     totals = counts + np.bincount(np.searchsorted(edges, non_members, side="right"), minlength=len(edges) + 1)
 
     null_mean = sum(_expected_term(int(total), n, m) for total in totals)
-    freedom = max(np.count_nonzero(totals) - 1, 1)
-    null_sd = np.sqrt(2 * freedom) * (n + m) / (8 * n * m)
-    return float(_term(counts, totals, n, m).sum()), float(null_mean), float(null_sd)
+    return float(_term(counts, totals, n, m).sum()), float(null_mean)
 
 
 def _term(count, total, n, m):
@@ -92,7 +88,7 @@ class MatchedSelection(IntervalRule):
         Number of grid points; all pairs of them are tried.
     objective : {"corrected", "paper"}, default="corrected"
         "corrected" takes the divergence over equal-frequency bins minus its mean under relabelling, and accepts every
-        candidate if that leaves no divergence beyond the sampling error, or no interval lowers it by more than that. "paper" is what the official code does:
+        candidate if that leaves no divergence, or if no interval lowers it. "paper" is what the official code does:
         the Jensen-Shannon distance over 100 equal bins that span the non-members, the first minimum.
 
     Attributes
@@ -163,23 +159,25 @@ class MatchedSelection(IntervalRule):
                     "regenerator destroys the inputs: lower its timestep or train it longer."
                 )
         grid = np.linspace(np.nanmin(members[:, :-1]), np.nanmax(non_members[:, :-1]), self.n_grid)
-        self.null_objective_, tolerance = self._objective((-np.inf, np.inf), members, non_members)
+        everything = (-np.inf, np.inf)
+        self.null_objective_ = self._objective(everything, members, non_members)
         intervals = [(a, b) for a, b in combinations(grid, 2) if a < b]
-        scored = [(self._objective(interval, members, non_members)[0], interval) for interval in intervals]
-        best, interval = min(scored, default=(np.inf, None), key=lambda pair: pair[0])
-        if interval is None or self.null_objective_ <= tolerance or best > self.null_objective_ - tolerance:
-            best, interval = self.null_objective_, (-np.inf, np.inf)
+        scored = [(self._objective(interval, members, non_members), interval) for interval in intervals]
+        best, interval = min(scored, default=(np.inf, everything), key=lambda pair: pair[0])
+        alike = self.objective == "corrected" and (self.null_objective_ <= 0 or best >= self.null_objective_)
+        if alike or not scored:
+            best, interval = self.null_objective_, everything
         calibrated = np.concatenate((members[:, :-1].ravel(), non_members[:, :-1].ravel()))
         self.objective_ = best
         self.interval_ = tuple(clear_end(end, calibrated, side) for end, side in zip(interval, (-1, 1), strict=True))
         return self
 
     def _objective(self, interval, members, non_members):
-        """What an interval achieves, and by how much chance moves it."""
+        """What an interval leaves between the answers to members and to non-members."""
         rule = IntervalRule()
         rule.interval_ = interval
         answers = _answered(members, rule), _answered(non_members, rule)
         if self.objective == "paper":
-            return _paper_distance(*answers), -np.inf
-        divergence, null_mean, null_sd = jensen_shannon(*answers)
-        return divergence - null_mean, null_sd
+            return _paper_distance(*answers)
+        divergence, null_mean = jensen_shannon(*answers)
+        return divergence - null_mean

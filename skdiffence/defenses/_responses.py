@@ -1,6 +1,7 @@
 """What the wrapped estimator answers: labels as columns, probabilities that are probabilities."""
 
 import numpy as np
+import torch
 
 from skdiffence.defenses._inputs import is_frame, like
 from skdiffence.utils._skorch import answers_by_argmax, answers_columns, nets_inside
@@ -96,6 +97,11 @@ class Responses:
             )
 
     def _in_batches(self, respond, X):
+        # A data loader draws from torch's global generator whenever a net answers.
+        with torch.random.fork_rng(devices=[]):
+            return self._respond(respond, X)
+
+    def _respond(self, respond, X):
         if self.batch_size is None or not len(X):
             return respond(X)
         parts = [self._padded(respond, X, start) for start in range(0, len(X), self.batch_size)]

@@ -108,7 +108,7 @@ class AttackScorer(BaseEstimator):
     >>> scorer = AttackScorer(["confidence", "entropy"], pool=(X, y), random_state=0)
     >>> forest = RandomForestClassifier(10, random_state=0)
     >>> results = cross_validate(forest, X, y, cv=3, scoring=scorer)
-    >>> bool(results["test_confidence_roc_auc"].min() > 0.8)
+    >>> bool(results["test_confidence_roc_auc"].min() > 0.6)
     True
     """
 

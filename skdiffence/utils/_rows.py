@@ -1,6 +1,7 @@
 """Rows recognised by content: canonical bytes, keyed digests, and sets of rows that hold no row."""
 
 import hashlib
+import math
 import secrets
 
 import numpy as np
@@ -38,7 +39,7 @@ def canonical_rows(X):
         raise ValueError(
             f"X must be numeric so that its rows can be compared by content. Got {type(X).__name__}: {error}"
         ) from None
-    rows = rows.reshape(num_samples(X), -1)
+    rows = rows.reshape(num_samples(X), math.prod(rows.shape[1:]))
     rows += 0.0  # -0.0 + 0.0 is 0.0
     rows[np.isnan(rows)] = np.nan
     return rows

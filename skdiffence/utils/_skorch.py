@@ -188,6 +188,7 @@ def restore_splits(estimator, recorders):
             f"{', '.join(unseen)} holds rows out of copies of the net that {type(estimator).__name__} trains, and "
             "which ones can't be told: all rows count as trained on. Set train_split=None to train on all of them.",
             MembershipWarning,
+            stacklevel=2,
         )
     held_out = [recorder.held_out for recorder in recorders.values() if recorder.held_out is not None]
     return np.unique(np.concatenate([np.empty(0, dtype=int), *held_out]))

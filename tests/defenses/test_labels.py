@@ -49,7 +49,9 @@ def test_labels_hold_where_nothing_keeps_them(selection, search, fallback):
     assert np.mean(~selected.kept) > 0.03
     np.testing.assert_array_equal(defended.classes_[selected.proba.argmax(axis=1)], bare_labels(defended, X))
     originals = selected.candidate == -1
-    np.testing.assert_array_equal(originals, ~selected.kept if fallback == "original" and selection != "swap" else False)
+    np.testing.assert_array_equal(
+        originals, ~selected.kept if fallback == "original" and selection != "swap" else False
+    )
 
 
 def test_swapped_rows_are_permutations():

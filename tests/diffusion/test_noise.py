@@ -1,0 +1,66 @@
+"""What each kind of noise is a function of."""
+
+import numpy as np
+import pytest
+import torch
+
+from skdiffence.diffusion._noise import derive_key, noise_for
+
+CPU = torch.device("cpu")
+CODES = np.random.default_rng(0).integers(0, 256, size=(20, 12), dtype=np.uint8)
+KEY = derive_key("key")
+
+
+def _noise(kind, key=KEY, codes=CODES, candidates=0):
+    candidates = np.broadcast_to(np.asarray(candidates, dtype=np.int64), len(codes))
+    return noise_for(kind, key, lambda: codes, candidates, (3, 2, 2), CPU)
+
+
+def test_shared_is_one_for_all_rows():
+    """Shared noise is one tensor per candidate."""
+    noise = _noise("shared")
+    assert noise.shape == (20, 3, 2, 2) and noise.dtype == torch.float32
+    assert torch.equal(noise, noise[:1].expand_as(noise))
+    assert not torch.equal(noise, _noise("shared", candidates=1))
+
+
+@pytest.mark.parametrize("kind", ["shared", "row"])
+def test_function_of_key_and_candidate(kind):
+    """The same key and candidate give the same noise; any other gives another."""
+    assert torch.equal(_noise(kind), _noise(kind))
+    assert not torch.equal(_noise(kind), _noise(kind, key=derive_key("other")))
+    mixed = np.arange(20) % 3
+    for candidate in range(3):
+        assert torch.equal(_noise(kind, candidates=mixed)[mixed == candidate],
+                           _noise(kind, candidates=candidate)[mixed == candidate])
+
+
+def test_row_is_of_the_row():
+    """Row noise follows the row through any order, differs between rows, and changes with one grey level."""
+    noise = _noise("row")
+    order = np.random.default_rng(1).permutation(20)
+    assert torch.equal(_noise("row", codes=CODES[order]), noise[torch.from_numpy(order)])
+    assert len(torch.unique(noise.flatten(1), dim=0)) == 20
+    neighbour = CODES.copy()
+    neighbour[0, 0] ^= 1
+    changed = _noise("row", codes=neighbour)
+    assert not torch.equal(changed[0], noise[0]) and torch.equal(changed[1:], noise[1:])
+
+
+def test_row_takes_any_layout():
+    """Codes that are not contiguous are hashed as their values."""
+    assert torch.equal(_noise("row", codes=np.asfortranarray(CODES)), _noise("row"))
+
+
+def test_fresh_is_fresh(untouched_generators):
+    """Fresh noise is another at each call and row, and moves no global generator."""
+    first, second = _noise("fresh"), _noise("fresh")
+    assert len(torch.unique(torch.cat([first, second]).flatten(1), dim=0)) == 40
+
+
+@pytest.mark.parametrize("one, other", [(b"1", "1"), ("1", 1), (1, 2), (("a", "bc"), ("ab", "c"))])
+def test_keys_differ(one, other):
+    """Keys of unequal secrets are unequal, types and boundaries included."""
+    as_parts = [parts if isinstance(parts, tuple) else (parts,) for parts in (one, other)]
+    keys = [derive_key(*parts) for parts in as_parts]
+    assert keys[0] != keys[1] and len(keys[0]) == 32
