@@ -57,7 +57,7 @@ def main(arguments=None):
     print(f"\n{run.table}\n\n{run.meaning}\n")
     for check, holds in run.checks:
         print(f"[{'ok' if holds else 'FAILED'}] {check}")
-    print(f"\ntable.txt, results.json, roc.png, signals.png, regenerations.png and defended.joblib are in {options.output}")
+    print(f"\nIn {options.output}: table.txt, results.json, roc.png, signals.png, regenerations.png, defended.joblib")
     return 0 if all(holds for _, holds in run.checks) else 1
 
 

@@ -4,6 +4,7 @@ import json
 import platform
 import time
 from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import joblib
@@ -16,7 +17,6 @@ from skorch import NeuralNetClassifier
 from torch import nn
 from tqdm.auto import tqdm
 
-import skdiffence
 from skdiffence.datasets import load_digit_images, membership_partition
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.inspection._cache import RegenerationCache
@@ -324,7 +324,7 @@ def write_table(records, settings):
 def machine():
     """Name what the figures were measured with."""
     return {
-        "skdiffence": skdiffence.__version__,
+        "skdiffence": version("skdiffence"),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "scikit-learn": sklearn.__version__,

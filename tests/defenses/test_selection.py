@@ -65,15 +65,14 @@ def test_paper_objective_against_brute_force(seed):
 def test_divergence_of_identical_samples_is_zero():
     """A sample compared with itself."""
     sample = np.random.default_rng(0).normal(size=80)
-    divergence, null_mean, null_sd = jensen_shannon(sample, sample)
+    divergence, null_mean = jensen_shannon(sample, sample)
     assert divergence == pytest.approx(0, abs=1e-12)
     assert null_mean > 0
-    assert null_sd > 0
 
 
 def test_divergence_of_separate_samples_is_ln_2():
     """Samples that share no bin."""
-    divergence, _, _ = jensen_shannon(np.arange(50.0), 1000 + np.arange(50.0))
+    divergence, _ = jensen_shannon(np.arange(50.0), 1000 + np.arange(50.0))
     assert divergence == pytest.approx(np.log(2))
 
 
@@ -84,7 +83,7 @@ def test_divergence_of_separate_samples_is_ln_2():
 )
 def test_divergence_is_symmetric_and_bounded(first, second):
     """Exchanging the samples changes nothing, and ln 2 is the most there is."""
-    divergence, null_mean, _ = jensen_shannon(first, second)
+    divergence, null_mean = jensen_shannon(first, second)
     assert -1e-12 <= divergence <= np.log(2) + 1e-12
     assert divergence == pytest.approx(jensen_shannon(second, first)[0], abs=1e-12)
     assert null_mean == pytest.approx(jensen_shannon(second, first)[1], abs=1e-12)
@@ -100,30 +99,19 @@ def test_divergence_by_hand():
 
 @pytest.mark.parametrize(("n", "m"), [(12, 12), (30, 15)])
 def test_null_mean_is_the_mean_over_relabellings(n, m):
-    """The closed form against 2,000 relabellings, within four standard errors; its spread within a factor."""
+    """The closed form against 2,000 relabellings, within four standard errors."""
     rng = np.random.default_rng(0)
     pooled = np.round(rng.normal(size=n + m), 1)
     shuffled = [rng.permutation(pooled) for _ in range(2000)]
     simulated = np.array([jensen_shannon(row[:n], row[n:])[0] for row in shuffled])
-    _, null_mean, null_sd = jensen_shannon(pooled[:n], pooled[n:])
+    _, null_mean = jensen_shannon(pooled[:n], pooled[n:])
     assert abs(simulated.mean() - null_mean) < 4 * simulated.std() / np.sqrt(len(simulated))
-    assert 0.5 < null_sd / simulated.std() < 2
 
 
 def test_identical_sides_accept_everything():
     """Where members and non-members are the same there is nothing to match."""
     phi = candidates(np.random.default_rng(0), 2.0)
     assert MatchedSelection().fit(phi, phi).interval_ == (-np.inf, np.inf)
-
-
-def test_null_mostly_accepts_everything():
-    """Two samples of one population: no interval is found by chance in most of 20 cases."""
-    accepted = 0
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        rule = MatchedSelection().fit(candidates(rng, 2.0), candidates(rng, 2.0))
-        accepted += rule.interval_ == (-np.inf, np.inf)
-    assert accepted >= 12
 
 
 def test_planted_interval_is_found():
