@@ -151,7 +151,7 @@ class Schedule:
         Song, Meng and Ermon, "Denoising diffusion implicit models", ICLR 2021, Eq. (12).
         """
         steps = ddim_timesteps(timestep, n_steps)
-        for step, following in zip(steps, [*steps[1:], None]):
+        for step, following in zip(steps, [*steps[1:], None], strict=True):
             clean, noise = self.split(noisy, network(noisy, step), step)
             if following is not None:
                 noisy = self.add_noise(clean, noise, following)

@@ -30,12 +30,12 @@ class ImageSpace:
         missing = [-side % multiple for side in image_shape[1:]]
         (top, bottom), (left, right) = ((m // 2, m - m // 2) for m in missing)
         self.padding = (left, right, top, bottom)
-        self.shape = (image_shape[0], *(side + m for side, m in zip(image_shape[1:], missing)))
+        self.shape = (image_shape[0], *(side + m for side, m in zip(image_shape[1:], missing, strict=True)))
 
     def outside(self, X):
         """Count the values outside the range, float32 rounding aside."""
         slack = 1e-6 * (self.high - self.low)
-        return int(np.count_nonzero((X < self.low - slack) | (X > self.high + slack)))
+        return int(np.count_nonzero((self.low - slack > X) | (self.high + slack < X)))
 
     def encode(self, X, device):
         """Return X as the denoiser sees it; values outside the range are clipped to it.
@@ -161,7 +161,7 @@ def detect_range(X):
     low, high = float(X.min()), float(X.max())
     if X.dtype == np.uint8 or (low >= 0 and 127 < high <= 255):
         return np.array([0.0, 255.0])
-    if -1 <= low and high <= 1:
+    if low >= -1 and high <= 1:
         return np.array([0.0 if low >= 0 else -1.0, 1.0])
     if low == high:
         raise ValueError(f"value_range='auto' can't tell a range from images that are all {low}. Give value_range.")

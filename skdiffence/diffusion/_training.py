@@ -92,7 +92,7 @@ class Trainer:
     def _average(self, averaged, current, n_averaged):
         # The first weights are random: let the average forget them quickly.
         decay = min(self.ema_decay, (1.0 + float(n_averaged)) / (10.0 + float(n_averaged)))
-        for average, weight in zip(averaged, current):
+        for average, weight in zip(averaged, current, strict=True):
             average.lerp_(weight, 1.0 - decay)
 
     def _epoch(self, network, rows, bar):

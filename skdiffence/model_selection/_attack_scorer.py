@@ -4,6 +4,7 @@ from numbers import Real
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils.metadata_routing import UNCHANGED, MetadataRequest
 
 from skdiffence.attacks import get_attack, query
 from skdiffence.base import MembershipAttack
@@ -20,7 +21,7 @@ from skdiffence.model_selection._membership import find_membership
 from skdiffence.model_selection._pool import Pool
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._rows import row_digests
-from skdiffence.utils._sklearn import Interval, StrOptions, num_samples, safe_indexing
+from skdiffence.utils._sklearn import Interval, StrOptions, num_samples, routing_enabled, safe_indexing
 
 _STANDARD = ("confidence", "correctness", "entropy", "logit", "modified_entropy", "non_monotone")
 
@@ -120,8 +121,6 @@ class AttackScorer(BaseEstimator):
         "known": [Interval(Real, 0, 0.5, closed="right")],
         "random_state": ["random_state"],
     }
-    # Lets callers route either, by set_score_request.
-    __metadata_request__score = {"sample_index": None, "is_member": None}
 
     def __init__(self, attacks="standard", *, pool=None, metrics="auto", score=None, known=0.5, random_state=None):
         self.attacks = attacks
@@ -139,6 +138,52 @@ class AttackScorer(BaseEstimator):
     @pool.setter
     def pool(self, data):
         self._pool = data if data is None or isinstance(data, Pool) else Pool(data)
+
+    def set_score_request(self, *, sample_index=UNCHANGED, is_member=UNCHANGED):
+        """Ask for metadata that scikit-learn's tools pass on to scorers.
+
+        Parameters
+        ----------
+        sample_index : bool, None or str, default=UNCHANGED
+            True to be given ``sample_index``, a string for another name of it.
+        is_member : bool, None or str, default=UNCHANGED
+            True to be given ``is_member``, a string for another name of it.
+
+        Returns
+        -------
+        self : AttackScorer
+
+        Raises
+        ------
+        RuntimeError
+            If metadata routing is off.
+        """
+        if not routing_enabled():
+            raise RuntimeError("set_score_request needs sklearn.set_config(enable_metadata_routing=True).")
+        wanted = {"sample_index": sample_index, "is_member": is_member}
+        self._asked_for = self._requests() | {name: alias for name, alias in wanted.items() if alias is not UNCHANGED}
+        return self
+
+    def get_metadata_routing(self):
+        """Return what metadata the scorer asks for.
+
+        Returns
+        -------
+        routing : MetadataRequest
+        """
+        request = MetadataRequest(owner=self)
+        for name, alias in self._requests().items():
+            request.score.add_request(param=name, alias=alias)
+        return request
+
+    def _requests(self):
+        return getattr(self, "_asked_for", {"sample_index": None, "is_member": None})
+
+    def __sklearn_clone__(self):
+        copy = type(self)(**self.get_params(deep=False))
+        # A copy splits rows as the original does, and asks for the same metadata.
+        copy._asked_for, copy._drawn = self._requests(), (self.random_state, self._seed())
+        return copy
 
     def __call__(self, estimator, X, y, *, sample_index=None, is_member=None):
         """Attack a fitted classifier.

@@ -285,8 +285,8 @@ def _check_told(estimator, n_told):
         raise ValueError(
             f"is_member marks {n_told} rows as trained on, but the estimator was trained on {n_trained}. "
             "Cross-validation trains a new estimator in each fold, and its test rows are then members of none: "
-            "is_member is for an estimator that was trained before. Wrap it in FrozenEstimator, which is also how to list only some of "
-            "its members, or use pool=(X, y)."
+            "is_member is for an estimator that was trained before. Wrap it in FrozenEstimator, which is also how to "
+            "list only some of its members, or use pool=(X, y)."
         )
 
 
