@@ -100,7 +100,7 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         The labels.
     n_features_in_ : int
         Number of features, or of channels of images.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X was a frame with names.
     n_samples_fit_ : int or None
         Number of rows that trained ``estimator_``; None where it, or a classifier inside it, is frozen.

@@ -5,7 +5,14 @@ from numbers import Integral
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import AdaBoostClassifier, GradientBoostingClassifier, HistGradientBoostingClassifier
 from sklearn.linear_model import Perceptron, SGDClassifier
-from sklearn.naive_bayes import BernoulliNB, CategoricalNB, ComplementNB, GaussianNB, MultinomialNB
+from sklearn.model_selection import (
+    GroupKFold,
+    KFold,
+    LeaveOneGroupOut,
+    LeaveOneOut,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+)
 from sklearn.neural_network import MLPClassifier
 from sklearn.tree import BaseDecisionTree
 from skorch import NeuralNet
@@ -13,10 +20,16 @@ from skorch import NeuralNet
 from skdiffence.model_selection._parts import children, fitted_parts
 
 
+# Each row is in exactly one test set of theirs.
+_PARTITIONS = (Integral, KFold, StratifiedKFold, GroupKFold, StratifiedGroupKFold, LeaveOneOut, LeaveOneGroupOut)
+
+
 def _of_calibrated(estimator):
     counts = [n_training_rows(child) for child, _ in children(estimator)]
     if len(counts) == 1 or None in counts:
         return counts[0] if len(counts) == 1 else None
+    if not (estimator.cv is None or isinstance(estimator.cv, _PARTITIONS)):
+        return None  # repeated and random splits hold a row out more than once or never
     if any(len(getattr(part, "not_trained_on_", ())) for part, _ in fitted_parts(estimator)):
         return None  # what one fold's classifier held out, another's was trained on
     # Each of the k classifiers was trained on all rows but a k-th.
@@ -53,7 +66,6 @@ _BY_TYPE = (
     (HistGradientBoostingClassifier, lambda boosting: int(boosting._predictors[0][0].nodes["count"][0])),
     (MLPClassifier, _of_mlp),
     ((SGDClassifier, Perceptron), lambda linear: (linear.t_ - 1) / linear.n_iter_),
-    ((BernoulliNB, CategoricalNB, ComplementNB, GaussianNB, MultinomialNB), lambda bayes: bayes.class_count_.sum()),
 )
 # Own classifiers and neighbours; forests and bagging; support vector machines; label spreading.
 _BY_ATTRIBUTE = (

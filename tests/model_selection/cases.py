@@ -1,0 +1,67 @@
+"""Rows, and what a scorer should find, worked out beside it."""
+
+import warnings
+
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import ShuffleSplit
+
+from skdiffence.defenses import DefendedClassifier
+from skdiffence.exceptions import DefenceWarning
+from skdiffence.metrics import confidence_signal, entropy_signal
+from skdiffence.model_selection import AttackScorer
+from skdiffence.model_selection._cross_fit import balanced_rows
+from tests.defenses.regenerators import NoiseRegenerator
+
+N_ROWS = 320
+# As many members as non-members: all rows are attacked, and no choice among them needs to be known.
+HALVES = ShuffleSplit(2, test_size=0.5, random_state=0)
+FOREST = RandomForestClassifier(8, max_depth=8, random_state=0)
+SIGNALS = {"confidence": confidence_signal, "entropy": lambda y, proba: entropy_signal(proba)}
+
+
+def digits(n_rows=N_ROWS):
+    """Return the first rows of the digits and their labels."""
+    X, y = load_digits(return_X_y=True)
+    return X[:n_rows] / 16, y[:n_rows]
+
+
+def make_scorer(pool=None, attacks=("confidence", "entropy"), **params):
+    """Return a scorer of two attacks with a seed."""
+    return AttackScorer(list(attacks), pool=pool, **{"random_state": 0} | params)
+
+
+def defend(estimator, **params):
+    """Return a defended classifier with few candidates and a regenerator that only adds noise."""
+    settings = {"n_candidates": 3, "selection": "matched", "calibration_size": 0.3, "random_state": 0} | params
+    return DefendedClassifier(estimator, NoiseRegenerator(0.2), **settings)
+
+
+def quiet(function, *args, ignore=DefenceWarning, **kwargs):
+    """Call a function without warnings of a category, of those about a poor denoiser unless told otherwise."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ignore)
+        return function(*args, **kwargs)
+
+
+def mask_of(n_rows, rows):
+    """Return a mask that is True at the rows."""
+    mask = np.zeros(n_rows, dtype=bool)
+    mask[rows] = True
+    return mask
+
+
+def auc_by_hand(estimator, X, y, is_member, signal="confidence"):
+    """Return the area under the ROC curve of a signal on all of the rows."""
+    columns = np.searchsorted(estimator.classes_, y)
+    scores = SIGNALS[signal](columns, estimator.predict_proba(X))
+    auc = roc_auc_score(is_member, scores)
+    return auc if signal == "confidence" else max(auc, 1 - auc)
+
+
+def chosen(scorer, X, is_member):
+    """Return the rows that remain where members are more than non-members; the scorer's own choice."""
+    keys = scorer._keys(type("Found", (), {"X": X}))
+    return balanced_rows(keys, is_member)
