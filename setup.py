@@ -35,7 +35,7 @@ setup(
         "safetensors>=0.4.3",
         "scikit-learn>=1.6.1",
         "scipy>=1.12.0",
-        "skorch>=1.1.0",
+        "skorch>=1.2.0",
         "torch>=2.13.0",
         "tqdm>=4.66.1",
     ],

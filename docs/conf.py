@@ -45,7 +45,8 @@ def reference_page():
     """Return the reStructuredText of the API index."""
     title = "API reference"
     intro = "Everything public, by the room it lives in. Names that begin with an underscore are not part of it."
-    return "\n".join([".. _api:", "", title, "=" * len(title), "", intro, "", *(reference_section(*s) for s in SECTIONS)])
+    sections = [reference_section(*section) for section in SECTIONS]
+    return "\n".join([".. _api:", "", title, "=" * len(title), "", intro, "", *sections])
 
 
 def write_if_changed(path, text):

@@ -159,7 +159,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
 
     References
     ----------
-    .. [1] Peng, Naseri, Suya, Bagdasaryan and Houmansadr, "Diffence: Fencing membership privacy with diffusion
+    .. [1] Peng, Naseh and Houmansadr, "Diffence: Fencing membership privacy with diffusion
        models", NDSS 2025.
     .. [2] Ho, Jain and Abbeel, "Denoising diffusion probabilistic models", NeurIPS 2020.
 

@@ -95,7 +95,7 @@ def _resample_rows(is_member, score, metric, n_resamples, rng):
         "n_resamples": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
     },
-    prefer_skip_nested_validation=True,
+    prefer_skip_nested_validation=False,
 )
 def bootstrap_interval(y_true, y_score, metric, *, confidence=0.95, n_resamples=1000, random_state=None):
     """Return a bootstrap percentile interval of an attack's score.
@@ -177,7 +177,8 @@ def auc_interval(y_true, y_score, *, confidence=0.95):
     """Return a confidence interval of an attack's area under the ROC curve, without resampling.
 
     DeLong's variance on the logit scale, so that the ends stay within 0 and 1. Where that variance is zero
-    (perfectly separated or all equal scores), Newcombe's score interval is returned.
+    (perfectly separated or all equal scores) or a side is of one row, whose own variance nothing shows,
+    Newcombe's score interval is returned.
 
     Parameters
     ----------
@@ -229,21 +230,31 @@ def _delong(is_member, score):
     # Share of the other side that each row beats, ties as one half.
     over_others = (ranks[:m] - rankdata(members)) / n
     over_members = 1 - (ranks[m:] - rankdata(others)) / m
-    variances = [side.var(ddof=1) / len(side) if len(side) > 1 else 0.0 for side in (over_others, over_members)]
     auc = over_others.mean()
     # An AUC of exactly 0 or 1 leaves only rounding in the variances.
-    return auc, sum(variances) if 0 < auc < 1 else 0.0
+    if min(m, n) == 1 or not 0 < auc < 1:
+        return auc, 0.0
+    return auc, sum(side.var(ddof=1) / len(side) for side in (over_others, over_members))
 
 
 def _newcombe(auc, m, n, z):
     """Return the AUCs that the observed one does not refute, by Hanley and McNeil's variance."""
-    grid = np.linspace(0, 1, 10_001)
+    # With the observed one among them, some are always kept.
+    grid = np.union1d(np.linspace(0, 1, 10_001), auc)
     larger = (m + n) / 2 - 1
     variance = grid * (1 - grid) / (m * n) * (1 + larger * ((1 - grid) / (2 - grid) + grid / (1 + grid)))
     kept = grid[(auc - grid) ** 2 <= z**2 * variance + 1e-12]
-    return float(min(kept[0], auc)), float(max(kept[-1], auc))
+    return float(kept[0]), float(kept[-1])
 
 
+@validate_params(
+    {
+        "successes": [Interval(Integral, 0, None, closed="left")],
+        "n": [Interval(Integral, 1, None, closed="left")],
+        "confidence": [_CONFIDENCE],
+    },
+    prefer_skip_nested_validation=True,
+)
 def wilson_interval(successes, n, *, confidence=0.95):
     """Return Wilson's score interval of a rate.
 
@@ -261,6 +272,11 @@ def wilson_interval(successes, n, *, confidence=0.95):
     low, high : float
         Ends of the interval, within 0 and 1.
 
+    Raises
+    ------
+    ValueError
+        If there are more successes than rows.
+
     References
     ----------
     Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927.
@@ -272,8 +288,8 @@ def wilson_interval(successes, n, *, confidence=0.95):
     >>> low, round(high, 3)
     (0.0, 0.278)
     """
-    if not (n >= 1 and 0 <= successes <= n):
-        raise ValueError(f"successes must be between 0 and n, and n at least 1. Got {successes} of {n}.")
+    if successes > n:
+        raise ValueError(f"successes must be at most n. Got {successes} of {n}.")
     z, rate = norm.ppf((1 + confidence) / 2), successes / n
     centre = rate + z**2 / (2 * n)
     half = z * np.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2))
@@ -309,7 +325,7 @@ def accuracy_interval(y_true, y_pred, *, confidence=0.95):
     Raises
     ------
     ValueError
-        If a side is empty or lengths differ.
+        If a side is empty, lengths differ or predictions are not True and False.
 
     References
     ----------
@@ -324,7 +340,12 @@ def accuracy_interval(y_true, y_pred, *, confidence=0.95):
     True
     """
     is_member, accused = check_membership(y_true, y_pred)
-    right = (accused == is_member).astype(bool)
+    if not np.isin(accused, (0, 1)).all():
+        raise ValueError(
+            "y_pred must hold True for rows called members and False for others, or 1 and 0. "
+            f"Got values from {accused.min():.3g} to {accused.max():.3g}: compare scores with a threshold first."
+        )
+    right = accused == is_member
     hits = [(right[side].sum(), side.sum()) for side in (is_member, ~is_member)]
     rates = np.array([k / n for k, n in hits])
     ends = np.array([wilson_interval(k, n, confidence=confidence) for k, n in hits])

@@ -60,6 +60,11 @@ def label_columns(y, classes):
         -1 for a label that is not in ``classes``: the classifier was never shown this class, and gives it
         probability zero.
 
+    Raises
+    ------
+    ValueError
+        If there are no classes, or one of ``y`` and ``classes`` holds text and the other does not.
+
     Examples
     --------
     >>> from skdiffence.metrics import label_columns
@@ -67,10 +72,22 @@ def label_columns(y, classes):
     array([ 1,  0, -1])
     """
     y, classes = np.asarray(y), np.asarray(classes)
+    if not classes.size:
+        raise ValueError("classes must hold at least one label. Got none.")
+    # Compared as they are, 1 and "1" would match in one place of NumPy and not in another.
+    if y.size and _is_text(y) != _is_text(classes):
+        raise ValueError(
+            "y and classes must both be text or both be numbers. "
+            f"Got labels such as {y.flat[0]!r} for classes such as {classes.flat[0]!r}."
+        )
     order = np.argsort(classes, kind="stable")
     position = np.searchsorted(classes, y, sorter=order).clip(max=len(classes) - 1)
     columns = order[position]
     return np.where(classes[columns] == y, columns, -1).astype(np.int64)
+
+
+def _is_text(labels):
+    return labels.dtype.kind in "UST" or (labels.dtype.kind == "O" and all(isinstance(x, str) for x in labels.flat))
 
 
 def check_columns(y, proba):

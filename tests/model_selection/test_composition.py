@@ -1,0 +1,376 @@
+"""AttackScorer with the tools of scikit-learn: cross-validation, searches, clones, processes, saved files."""
+
+import gc
+import io
+import os
+import stat
+
+import joblib
+import numpy as np
+import pytest
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skdiffence.attacks import NonMonotoneAttack, ThresholdAttack
+from skdiffence.model_selection import AttackScorer
+from skdiffence.utils._random import torch_seed
+from tests.model_selection.cases import FOREST, HALVES, chosen, defend, digits, make_scorer, mask_of, quiet
+from tests.nets import make_net
+
+pytestmark = pytest.mark.usefixtures("untouched_generators")
+GRID = {"max_depth": [2, 8]}
+
+
+class SpyForest(RandomForestClassifier):
+    """Notes every batch that it is asked about, in a class attribute that survives clones."""
+
+    asked = []
+
+    def predict_proba(self, X):
+        SpyForest.asked.append(np.array(X))
+        return super().predict_proba(X)
+
+
+@pytest.fixture
+def asked():
+    SpyForest.asked.clear()
+    return SpyForest.asked
+
+
+def half_trained():
+    """Return rows, labels, and a forest trained on the first half."""
+    X, y = digits()
+    return X, y, clone(FOREST).fit(X[:160], y[:160])
+
+
+def search(scorer, **params):
+    """Return an unfitted search over forests that refits on privacy."""
+    settings = {"refit": "privacy", "cv": KFold(2), "error_score": "raise"} | params
+    return GridSearchCV(FOREST, GRID, scoring=scorer, **settings)
+
+
+def numbers_of(results):
+    """Return what scorers gave, without times."""
+    return {key: np.asarray(value).tolist() for key, value in results.items() if "_time" not in key}
+
+
+# The dict
+
+
+def test_keys():
+    X, y, forest = half_trained()
+    numbers = make_scorer((X, y))(forest, X[160:], y[160:])
+    metrics = ("roc_auc", "accuracy", "tpr_at_fpr_0.1", "correct_roc_auc")
+    expected = {f"{name}_{metric}" for name in ("confidence", "entropy") for metric in metrics} | {"privacy"}
+    expected |= {f"{key}{end}" for key in expected for end in ("_low", "_high")}
+    expected |= {"accuracy", "neg_log_loss", "expected_calibration_error", "failure_detection_auc"}
+    assert set(numbers) == expected | {"n_members", "n_non_members"}
+    assert all(isinstance(value, (int, float)) for value in numbers.values())
+    for key in numbers:
+        if key.endswith("_low"):
+            low, value, high = (numbers[key.removesuffix("_low") + end] for end in ("_low", "", "_high"))
+            assert 0 <= low <= value <= high <= 1, key
+
+
+def test_standard_attacks():
+    X, y, forest = half_trained()
+    numbers = AttackScorer(pool=(X, y), metrics=["roc_auc"], random_state=0)(forest, X[160:], y[160:])
+    names = {key.removesuffix("_roc_auc") for key in numbers if key.endswith("_roc_auc")}
+    assert names == {"confidence", "correctness", "entropy", "logit", "modified_entropy", "non_monotone"}
+    worst = max(abs(numbers[f"{name}_roc_auc"] - 0.5) for name in names)
+    assert numbers["privacy"] == pytest.approx(0.5 - worst)
+
+
+def test_numbers_of_the_classifier_are_those_of_non_members():
+    X, y, forest = half_trained()
+    numbers = make_scorer((X, y))(forest, X[160:], y[160:])
+    assert numbers["accuracy"] == forest.score(X[160:], y[160:])
+    assert numbers["neg_log_loss"] == pytest.approx(-log_loss(y[160:], forest.predict_proba(X[160:])))
+
+
+@pytest.mark.parametrize(("n_rows", "level"), [(99, None), (100, 0.1), (199, 0.1), (200, 0.05)])
+def test_rates_are_read_at_a_level_that_ten_rows_reach(n_rows, level):
+    X, y = digits(2 * n_rows)
+    forest = clone(FOREST).fit(X[:n_rows], y[:n_rows])
+    scorer = make_scorer((X, y), ["confidence"], metrics=["tpr_at_fpr", "tnr_at_fnr"])
+    keys = {key for key in scorer(forest, X[n_rows:], y[n_rows:]) if key.startswith("confidence")}
+    stems = set() if level is None else {f"confidence_tpr_at_fpr_{level}", f"confidence_tnr_at_fnr_{level}"}
+    assert keys == stems | {f"{stem}{end}" for stem in stems for end in ("_low", "_high")}
+
+
+@pytest.mark.parametrize("n_rows", [299, 300, 301, 302])
+def test_folds_of_unequal_size_give_the_same_keys(n_rows):
+    X, y = digits(n_rows)
+    results = cross_validate(FOREST, X, y, cv=KFold(3), scoring=make_scorer((X, y)), error_score="raise")
+    assert ("test_entropy_tpr_at_fpr_0.1" in results) == (n_rows >= 300)
+
+
+@pytest.mark.parametrize("known", [0.1, 0.3])
+def test_an_attacker_who_knows_less(known):
+    X, y, forest = half_trained()
+    numbers = make_scorer((X, y), known=known)(forest, X[160:], y[160:])
+    everything = make_scorer((X, y))(forest, X[160:], y[160:])
+    assert numbers["n_members"] == 160
+    assert numbers["confidence_roc_auc"] == everything["confidence_roc_auc"]  # all rows are scored all the same
+    assert 0.5 < numbers["confidence_accuracy"] <= everything["confidence_accuracy"] + 0.1
+
+
+def test_attacks_in_every_form():
+    X, y, forest = half_trained()
+    attacks = [
+        "confidence",
+        ThresholdAttack("entropy"),
+        ThresholdAttack("confidence", threshold="per_class"),
+        ("mine", NonMonotoneAttack()),
+    ]
+    numbers = make_scorer((X, y), attacks, metrics=["roc_auc"])(forest, X[160:], y[160:])
+    names = {key.removesuffix("_roc_auc") for key in numbers if key.endswith("_roc_auc")}
+    assert names == {"confidence", "entropy", "confidence_per_class", "mine"}
+
+
+# Tools of scikit-learn
+
+
+def test_cross_val_score():
+    X, y = digits()
+    scores = cross_val_score(FOREST, X, y, cv=HALVES, scoring=make_scorer((X, y), score="privacy"))
+    whole = cross_validate(FOREST, X, y, cv=HALVES, scoring=make_scorer((X, y)))["test_privacy"]
+    np.testing.assert_array_equal(scores, whole)
+    assert (scores < 0.45).all()
+
+
+def test_dict_of_scorers():
+    X, y = digits()
+    scoring = {"right": "accuracy", "privacy": make_scorer((X, y), score="privacy")}
+    results = cross_validate(FOREST, X, y, cv=HALVES, scoring=scoring, error_score="raise")
+    whole = cross_validate(FOREST, X, y, cv=HALVES, scoring=make_scorer((X, y)))
+    np.testing.assert_array_equal(results["test_privacy"], whole["test_privacy"])
+    np.testing.assert_array_equal(results["test_right"], whole["test_accuracy"])
+
+
+def test_search_refits_on_privacy():
+    X, y = digits()
+    found = search(make_scorer((X, y))).fit(X, y)
+    privacy = found.cv_results_["mean_test_privacy"]
+    assert found.best_index_ == privacy.argmax()
+    assert found.best_params_ == {"max_depth": 2}
+    assert "mean_test_entropy_roc_auc_high" in found.cv_results_
+
+
+def test_search_over_a_defence():
+    X, y = digits()
+    model = make_pipeline(StandardScaler(), defend(FOREST))
+    grid = {"defendedclassifier__selection": ["first", "swap", "matched"]}
+    scorer = make_scorer((X, y), ["confidence"])
+    found = GridSearchCV(model, grid, scoring=scorer, refit="privacy", cv=2, error_score="raise")
+    found = quiet(found.fit, X, y)
+    assert (found.cv_results_["mean_test_n_members"] <= 112).all()
+    assert found.predict(X).shape == y.shape
+
+
+def test_workers_find_the_same():
+    X, y = digits()
+    one, two = (numbers_of(search(make_scorer((X, y)), n_jobs=n).fit(X, y).cv_results_) for n in (1, 2))
+    assert one == two
+
+
+def test_workers_share_a_seed_that_was_not_given():
+    X, y = digits(960)
+    scorer = make_scorer((X, y), ["confidence"], random_state=None, metrics=["roc_auc"])
+    one, two = (
+        numbers_of(cross_validate(FOREST, X, y, cv=KFold(3), scoring=scorer, n_jobs=n, error_score="raise"))
+        for n in (1, 2)
+    )
+    assert one == two
+
+
+@pytest.mark.parametrize("wrap", [lambda net: net, lambda net: make_pipeline(StandardScaler(), net)])
+def test_bare_net(wrap):
+    X, y = digits()
+    X, y = X.astype(np.float32), y.astype(np.int64)
+    with torch_seed(0):
+        results = cross_validate(wrap(make_net()), X, y, cv=2, scoring=make_scorer((X, y)), error_score="raise")
+    np.testing.assert_array_equal(results["test_n_members"], 160)
+    assert (results["test_accuracy"] > 0.3).all()
+
+
+# Queries and rows
+
+
+def test_each_row_is_asked_about_once(asked):
+    X, y = digits()
+    forest = SpyForest(5, random_state=0).fit(X[:200], y[:200])
+    scorer = AttackScorer(pool=(X, y), random_state=0)
+    numbers = scorer(forest, X[200:], y[200:])
+    assert len(asked) == 1
+    assert len(np.unique(asked[0], axis=0)) == len(asked[0]) == numbers["n_members"] + numbers["n_non_members"] == 240
+
+
+def test_all_candidates_are_scored_on_the_same_rows(asked):
+    X, y = digits()
+    spy = GridSearchCV(SpyForest(5, random_state=0), GRID, cv=KFold(4), scoring=make_scorer((X, y)), refit=False)
+    spy.set_params(error_score="raise").fit(X, y)
+    assert len(asked) == 8
+    for first, second in zip(asked[:4], asked[4:], strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_the_choice_of_members_depends_on_the_seed_alone(asked):
+    """Not on the order of the rows, nor on how often the scorer was called."""
+    X, y = digits()
+    forest = SpyForest(5, random_state=0).fit(X[:200], y[:200])
+    order = np.random.default_rng(0).permutation(len(X))
+    held = order[order >= 200]
+    pools = (X, y), (X[order], y[order])
+    first, again = (make_scorer(pool)(forest, X[held], y[held]) for pool in pools)
+    other = make_scorer((X, y), random_state=1)
+    other(forest, X[held], y[held])
+    sets = [{row.tobytes() for row in batch} for batch in asked]
+    assert sets[0] == sets[1] != sets[2]
+    assert first == pytest.approx(again, abs=1e-12)
+    members = chosen(other, X, ~mask_of(len(X), held))
+    assert sets[2] == {row.tobytes() for row in X[members]}
+
+
+def test_same_seed_same_result():
+    X, y, forest = half_trained()
+    call = forest, X[160:], y[160:]
+    assert make_scorer((X, y), ["non_monotone"])(*call) == make_scorer((X, y), ["non_monotone"])(*call)
+    drawn = make_scorer((X, y), ["non_monotone"], random_state=np.random.RandomState(3))
+    assert drawn(*call) == drawn(*call) == clone(drawn)(*call)
+    unseeded = make_scorer((X, y), ["non_monotone"], random_state=None)
+    assert unseeded(*call) == unseeded(*call) == clone(unseeded)(*call)
+
+
+# As an estimator
+
+
+def test_clone_and_parameters():
+    X, y = digits()
+    scorer = make_scorer((X, y), known=0.3, score="privacy", metrics=["roc_auc"])
+    copy = clone(scorer)
+    assert copy is not scorer
+    assert copy.get_params() == scorer.get_params()
+    assert copy.pool is scorer.pool  # the rows are not copied
+    other = copy.set_params(pool=(X[:100], y[:100]))
+    assert (len(other.pool), len(scorer.pool)) == (100, 320)
+
+
+def test_repr_shows_no_row():
+    X, y = digits()
+    for shown in (repr(make_scorer((X, y))), make_scorer((X, y))._repr_html_()):
+        assert "0.3125" not in shown
+        assert "pool of 320 rows" in shown
+
+
+def test_requests_need_routing_and_survive_a_clone():
+    with pytest.raises(RuntimeError, match="enable_metadata_routing=True"):
+        make_scorer().set_score_request(is_member=True)
+    with config_context(enable_metadata_routing=True):
+        scorer = make_scorer().set_score_request(is_member=True).set_score_request(sample_index="place")
+        requests = clone(scorer).get_metadata_routing().score.requests
+    assert requests == {"is_member": True, "sample_index": "place"}
+
+
+# Saved
+
+
+def dumped(thing):
+    """Return the bytes that joblib saves."""
+    file = io.BytesIO()
+    joblib.dump(thing, file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("form", ["scorer", "used scorer", "search", "results"])
+def test_saved_objects_hold_no_row(form, dtype):
+    X, y = digits()
+    X = X.astype(dtype)
+    scorer = make_scorer((X, y))
+    if form == "used scorer":
+        scorer(clone(FOREST).fit(X[:160], y[:160]), X[160:], y[160:])
+    saved = {
+        "search": lambda: search(scorer).fit(X, y),
+        "results": lambda: cross_validate(FOREST, X, y, scoring=scorer, cv=2, return_estimator=True),
+    }.get(form, lambda: scorer)()
+    content = dumped(saved)
+    for other in (np.float32, np.float64):
+        assert not any(row.tobytes() in content for row in X.astype(other))
+        assert not any(row[20:28].tobytes() in content for row in X.astype(other) if row[20:28].all())
+
+
+def test_a_loaded_scorer_asks_for_its_rows():
+    X, y, forest = half_trained()
+    scorer = make_scorer((X, y))
+    expected = scorer(forest, X[160:], y[160:])
+    content = dumped(scorer)
+    assert joblib.load(io.BytesIO(content))(forest, X[160:], y[160:]) == expected
+    del scorer
+    gc.collect()
+    loaded = joblib.load(io.BytesIO(content))
+    assert "pool without rows" in repr(loaded)
+    with pytest.raises(ValueError, match=r"pool has no rows here.*set_params\(pool=\(X, y\)\)"):
+        loaded(forest, X[160:], y[160:])
+    assert loaded.set_params(pool=(X, y))(forest, X[160:], y[160:]) == expected
+
+
+def test_rows_for_workers_are_private_and_removed():
+    scorer = make_scorer(digits())
+    content = dumped(scorer)
+    path = scorer.pool._spill[0]
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    del scorer
+    gc.collect()
+    assert not os.path.exists(path)
+    loaded = joblib.load(io.BytesIO(content))
+    with open(path, "wb") as file:  # somebody else's
+        file.write(b"not the rows")
+    with pytest.raises(ValueError, match="pool has no rows here"):
+        loaded.pool.check()
+    os.remove(path)
+
+
+def test_saved_search_predicts():
+    X, y = digits()
+    content = dumped(search(make_scorer((X, y))).fit(X, y))
+    gc.collect()
+    assert joblib.load(io.BytesIO(content)).predict(X).shape == y.shape
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("params", "match"),
+    [
+        ({"attacks": []}, "at least one attack"),
+        ({"attacks": ["confidence", ThresholdAttack()]}, "none twice"),
+        ({"attacks": ["lira"]}, "'lira' needs shadows="),
+        ({"attacks": ["psychic"]}, "psychic"),
+        ({"attacks": [3]}, "attacks must hold names"),
+        ({"attacks": "all"}, "'attacks' parameter"),
+        ({"metrics": ["roc"]}, "metrics must be 'auto' or a list"),
+        ({"metrics": []}, "metrics must be 'auto' or a list"),
+        ({"known": 0.6}, "'known' parameter"),
+        ({"known": 0}, "'known' parameter"),
+        ({"score": "secrecy"}, "score must be one of .*privacy.*Got 'secrecy'"),
+        ({"score": 1}, "'score' parameter"),
+        ({"random_state": "now"}, "'random_state' parameter"),
+        ({"pool": np.zeros((4, 2))}, r"pool must be a tuple \(X, y\)"),
+        ({"pool": (np.zeros((4, 2)),)}, "Got tuple of length 1"),
+        ({"pool": (np.zeros((4, 2)), np.zeros(3))}, "Got 4 rows and 3 labels"),
+        ({"pool": (np.zeros((4, 2)), np.zeros(4), np.zeros(4))}, "is_member must hold"),
+    ],
+    ids=str,
+)
+def test_bad_parameters(params, match):
+    X, y, forest = half_trained()
+    scorer = AttackScorer(**{"attacks": ["confidence"], "pool": (X, y), "random_state": 0} | params)
+    with pytest.raises(ValueError, match=match):
+        scorer(forest, X[160:], y[160:])
