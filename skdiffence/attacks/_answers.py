@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
-from skorch import NeuralNet, NeuralNetClassifier
+from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
 
 from skdiffence.metrics import label_columns
 from skdiffence.utils._sklearn import num_samples
@@ -85,10 +85,29 @@ def _answers_by_argmax(target):
     return predict in (NeuralNetClassifier.predict, RandomForestClassifier.predict)
 
 
-def _column_labels(target, n_columns):
+def _is_bare_net(target):
+    # One that answers column numbers, as skorch does; a subclass may answer its labels instead.
+    net = _answering(target)
+    predict = getattr(type(net), "predict", None)
+    return isinstance(net, NeuralNet) and predict in (NeuralNetClassifier.predict, NeuralNetBinaryClassifier.predict)
+
+
+def _column_numbers(target, y, n_columns):
     # A net's columns are numbered by its module, whatever classes the training rows happened to show.
-    if isinstance(_answering(target), NeuralNet):
-        return np.arange(n_columns)
+    for labels in (getattr(_answering(target), "classes_", ()), y):
+        labels = np.unique(np.asarray(labels)).tolist()
+        if any(label not in range(n_columns) for label in labels):
+            raise ValueError(
+                f"target is a skorch net, whose columns are numbered from 0 to {n_columns - 1}, and nothing tells "
+                f"which of them are the labels {', '.join(map(str, labels[:5]))}. Train and attack it with column "
+                "numbers (LabelEncoder makes them), or wrap it in a classifier that keeps its classes."
+            )
+    return np.arange(n_columns)
+
+
+def _column_labels(target, y, n_columns):
+    if _is_bare_net(target):
+        return _column_numbers(target, y, n_columns)
     classes = np.asarray(target.classes_)
     if classes.shape != (n_columns,):
         raise ValueError(
@@ -96,6 +115,16 @@ def _column_labels(target, n_columns):
             f"Got {n_columns} columns."
         )
     return classes
+
+
+def _predicted_columns(target, X, proba, classes):
+    if _answers_by_argmax(target):
+        return proba.argmax(axis=1)
+    predicted = np.asarray(target.predict(X))
+    columns = label_columns(predicted, classes)
+    if (columns < 0).any():
+        raise ValueError(f"target must predict one of its classes. Got {predicted[columns < 0][0]!s}.")
+    return columns
 
 
 def query(target, X, y):
@@ -121,7 +150,8 @@ def query(target, X, y):
     TypeError
         If the target has no ``predict_proba``.
     ValueError
-        If X and y differ in length, or the target does not answer with one column a class.
+        If X and y differ in length, or the target does not answer with one row a row and one column a class.
+        A bare skorch net answers column numbers: its labels must be these.
 
     Examples
     --------
@@ -135,11 +165,14 @@ def query(target, X, y):
     """
     if not hasattr(target, "predict_proba"):
         raise TypeError(f"target must have predict_proba. Got {type(target).__name__}, which has none.")
-    if num_samples(X) != num_samples(y):
-        raise ValueError(f"y must hold one label for each of the {num_samples(X)} rows of X. Got {num_samples(y)}.")
+    y, n_samples = np.asarray(y), num_samples(X)
+    if y.shape != (n_samples,):
+        got = len(y) if y.ndim == 1 else f"shape {y.shape}"
+        raise ValueError(f"y must hold one label for each of the {n_samples} rows of X. Got {got}.")
     proba = np.asarray(target.predict_proba(X), dtype=np.float64)
-    if proba.ndim != 2:
-        raise ValueError(f"target must answer predict_proba with one row a row of X. Got shape {proba.shape}.")
-    classes = _column_labels(target, proba.shape[1])
-    label = proba.argmax(axis=1) if _answers_by_argmax(target) else label_columns(target.predict(X), classes)
-    return Answers(proba, label, label_columns(y, classes), classes)
+    if proba.ndim != 2 or len(proba) != n_samples:
+        raise ValueError(
+            f"target must answer predict_proba with one row a row of X, {n_samples}. Got shape {proba.shape}."
+        )
+    classes = _column_labels(target, y, proba.shape[1])
+    return Answers(proba, _predicted_columns(target, X, proba, classes), label_columns(y, classes), classes)

@@ -78,7 +78,10 @@ class Split:
         is_member = np.arange(len(y)) < (~used).sum()
         labels = self.net.predict(X)
         self.scored = Bunch(X=X, y=y, is_member=is_member, labels=labels, proba=self.net.predict_proba(X))
-        self.scorer = AttackScorer(ATTACKS, pool=(X, y, is_member), random_state=self.seed)
+        # The pool holds the calibration rows as well, so that the scorer can see that none of them is scored.
+        pool = np.concatenate((self.X_fit, self.X_rest)), np.concatenate((self.y_fit, self.y_rest))
+        pool_is_member = np.concatenate((self.is_member, np.zeros(len(self.y_rest), dtype=bool)))
+        self.scorer = AttackScorer(ATTACKS, pool=(*pool, pool_is_member), random_state=self.seed)
 
     def calibration_leak(self, defended):
         """How well calibration rows can be told apart: the worse of two attacks, as distance from 0.5."""

@@ -4,6 +4,7 @@ from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
+from scipy.special import expit, logit
 from scipy.stats import norm, rankdata
 from sklearn.metrics import roc_auc_score
 
@@ -19,6 +20,8 @@ from skdiffence.utils._sklearn import Interval, validate_params
 
 # Resamples are made in chunks of about this many counts, so that memory does not grow with their number.
 _CHUNK = 2_000_000
+# DeLong's interval alone covers too little below this many rows of a side.
+_FEW = 30
 _CONFIDENCE = Interval(Real, 0, 1, closed="neither")
 
 
@@ -176,9 +179,10 @@ def _is_vectorised(function, keywords):
 def auc_interval(y_true, y_score, *, confidence=0.95):
     """Return a confidence interval of an attack's area under the ROC curve, without resampling.
 
-    DeLong's variance on the logit scale, so that the ends stay within 0 and 1. Where that variance is zero
-    (perfectly separated or all equal scores) or a side is of one row, whose own variance nothing shows,
-    Newcombe's score interval is returned.
+    DeLong's variance on the logit scale, so that the ends stay within 0 and 1. Of fewer than 30 members or
+    non-members that variance is itself too uncertain (with 5 members, 95 % intervals cover 80 to 90 %): the
+    interval is then widened to hold Newcombe's score interval as well, which alone is returned where the
+    variance is zero (perfectly separated or all equal scores) or a side is of one row.
 
     Parameters
     ----------
@@ -216,11 +220,16 @@ def auc_interval(y_true, y_score, *, confidence=0.95):
     """
     is_member, score = check_membership(y_true, y_score)
     z = norm.ppf((1 + confidence) / 2)
+    sizes = is_member.sum(), (~is_member).sum()
     auc, variance = _delong(is_member, score)
     if variance <= 0:
-        return _newcombe(auc, is_member.sum(), (~is_member).sum(), z)
-    centre, half = np.log(auc / (1 - auc)), z * np.sqrt(variance) / (auc * (1 - auc))
-    return tuple(float(1 / (1 + np.exp(-end))) for end in (centre - half, centre + half))
+        return _newcombe(auc, *sizes, z)
+    half = z * np.sqrt(variance) / (auc * (1 - auc))
+    low, high = expit(logit(auc) - half), expit(logit(auc) + half)
+    if min(sizes) < _FEW:
+        few_low, few_high = _newcombe(auc, *sizes, z)
+        low, high = min(low, few_low), max(high, few_high)
+    return float(low), float(high)
 
 
 def _delong(is_member, score):

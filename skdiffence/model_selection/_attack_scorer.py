@@ -85,7 +85,8 @@ class AttackScorer(BaseEstimator):
     members, as many as there are non-members are attacked, chosen by a keyed hash of their content. With
     ``known`` below 0.5 the attacker learns from a part of each half.
 
-    Rows are compared as float32 numbers. A row with the same content on both sides is left out with a warning.
+    Rows are compared as float32 numbers, and must have the labels that they have in the pool. A row with the same
+    content on both sides is left out with a warning.
     What is inferred is compared with the number of rows that the estimator was trained on, where its fitted
     state tells; a contradiction is an error, and where it does not tell, a warning says so.
 

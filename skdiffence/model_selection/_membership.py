@@ -75,6 +75,7 @@ def find_membership(estimator, pool, X, y, *, sample_index=None, is_member=None)
     ValueError
         If membership cannot be known, or what is inferred contradicts the estimator's fitted state.
     """
+    y = _checked_labels(X, y)
     if is_member is not None:
         return _as_told(estimator, X, y, is_member)
     if pool is None:
@@ -85,33 +86,55 @@ def find_membership(estimator, pool, X, y, *, sample_index=None, is_member=None)
             "cross_validate(..., params={'is_member': is_member})."
         )
     told = pool.check()
-    held = _places(pool, X, sample_index)
+    held = _places(pool, X, y, sample_index)
     sets = _stored_sets(estimator, pool.X)
     if told is None:
         return _inferred(estimator, pool, held, sets)
     return _looked_up(estimator, pool, held, sets, told)
 
 
-def _places(pool, X, sample_index):
+def _checked_labels(X, y):
+    labels, n_samples = np.asarray(y), num_samples(X)
+    if labels.shape != (n_samples,) or n_samples == 0:
+        raise ValueError(
+            f"X and y must hold rows, at least one, and one label for each. Got {n_samples} rows and labels of shape "
+            f"{labels.shape}."
+        )
+    return labels
+
+
+def _places(pool, X, y, sample_index):
     """Return where in the pool the rows of X are, each row of the pool used once."""
     if sample_index is not None:
-        return _checked_index(sample_index, num_samples(X), len(pool))
+        return _checked_index(sample_index, y, pool.y)
     try:
         in_pool, key = pool.digests_and_key
         digests = row_digests(X, key)
     except ValueError as error:
         raise ValueError(f"{error} Where rows are not numeric, route sample_index, their places in the pool.") from None
-    order = np.argsort(in_pool, kind="stable")
-    first = np.searchsorted(in_pool, digests, sorter=order) + _repetition(digests)
+    # Rows of the same content may have different labels, so they are found by both.
+    (content, wanted), (labels, wanted_labels) = _numbered(in_pool, digests), _numbered(pool.y, y)
+    n_labels = max(labels.max(), wanted_labels.max()) + 1
+    content, wanted = content * n_labels + labels, wanted * n_labels + wanted_labels
+    order = np.argsort(content, kind="stable")
+    first = np.searchsorted(content, wanted, sorter=order) + _repetition(wanted)
     places = order[np.minimum(first, len(order) - 1)]
-    lost = (first >= len(order)) | (in_pool[places] != digests)
+    lost = (first >= len(order)) | (content[places] != wanted)
     if lost.any():
+        relabelled = digests[lost.argmax()] in in_pool
         raise ValueError(
-            f"X must hold rows of the pool only, each at most as often as the pool does. {lost.sum()} of {len(lost)} "
-            f"rows are not there, the first at position {lost.argmax()}. Give the scorer the very rows that are "
+            "X must hold rows of the pool only, with their labels, each at most as often as the pool does. "
+            f"{lost.sum()} of {len(lost)} rows are not there, the first at position {lost.argmax()}"
+            f"{', which is there with another label' * relabelled}. Give the scorer the very rows and labels that are "
             "cross-validated, before any transformation."
         )
     return places
+
+
+def _numbered(first, second):
+    """Return the values of two arrays as integers, equal where the values are."""
+    numbers = np.unique(np.concatenate((first, second)), return_inverse=True)[1]
+    return numbers[: len(first)], numbers[len(first) :]
 
 
 def _repetition(values):
@@ -125,14 +148,20 @@ def _repetition(values):
     return repetition
 
 
-def _checked_index(sample_index, n_samples, n_pool):
-    index = np.asarray(sample_index)
-    valid = index.shape == (n_samples,) and index.dtype.kind in "iu" and len(np.unique(index)) == n_samples
-    if not valid or (n_samples and not 0 <= index.min() <= index.max() < n_pool):
+def _checked_index(sample_index, y, y_pool):
+    index, n_pool = np.asarray(sample_index), len(y_pool)
+    valid = index.shape == y.shape and index.dtype.kind in "iu" and len(np.unique(index)) == len(y)
+    if not valid or not 0 <= index.min() <= index.max() < n_pool:
         raise ValueError(
-            f"sample_index must hold the place in the pool, from 0 to {n_pool - 1}, of each of the {n_samples} rows "
+            f"sample_index must hold the place in the pool, from 0 to {n_pool - 1}, of each of the {len(y)} rows "
             f"of X, none twice. Got shape {index.shape}, dtype {index.dtype}"
             + (f", from {index.min()} to {index.max()}." if index.size and index.dtype.kind in "iuf" else ".")
+        )
+    differ = y_pool[index] != y
+    if differ.any():
+        raise ValueError(
+            f"y must hold the labels that the pool has at sample_index. {differ.sum()} of {len(y)} differ, the first "
+            f"at position {differ.argmax()}."
         )
     return index.astype(int)
 
@@ -303,4 +332,4 @@ def _as_told(estimator, X, y, is_member):
     if digests is not None:
         both = _warn_of_both(np.isin(digests, digests[is_member]) & np.isin(digests, digests[~is_member]))
     measured = ~is_member & ~sets.not_trained_on
-    return Membership(X, np.asarray(y), is_member, ~(sets.any | both), measured, measured.sum())
+    return Membership(X, y, is_member, ~(sets.any | both), measured, measured.sum())

@@ -99,9 +99,9 @@ class Pool:
                 f"pool must be a tuple (X, y) or (X, y, is_member). Got {type(self.data).__name__}"
                 + (f" of length {len(self.data)}." if isinstance(self.data, (tuple, list)) else ".")
             )
-        if num_samples(self.data[1]) != len(self):
+        if self.y.shape != (len(self),):
             raise ValueError(
-                f"pool must hold one label a row. Got {len(self)} rows and {num_samples(self.data[1])} labels."
+                f"pool must hold one label a row. Got {len(self)} rows and labels of shape {self.y.shape}."
             )
         return self.is_member
 

@@ -169,7 +169,7 @@ def test_search_over_a_defence():
     scorer = make_scorer((X, y), ["confidence"])
     found = GridSearchCV(model, grid, scoring=scorer, refit="privacy", cv=2, error_score="raise")
     found = quiet(found.fit, X, y)
-    assert (found.cv_results_["mean_test_n_members"] <= 112).all()
+    assert (found.cv_results_["mean_test_n_members"] < 120).all()
     assert found.predict(X).shape == y.shape
 
 
@@ -364,7 +364,7 @@ def test_saved_search_predicts():
         ({"random_state": "now"}, "'random_state' parameter"),
         ({"pool": np.zeros((4, 2))}, r"pool must be a tuple \(X, y\)"),
         ({"pool": (np.zeros((4, 2)),)}, "Got tuple of length 1"),
-        ({"pool": (np.zeros((4, 2)), np.zeros(3))}, "Got 4 rows and 3 labels"),
+        ({"pool": (np.zeros((4, 2)), np.zeros(3))}, r"Got 4 rows and labels of shape \(3,\)"),
         ({"pool": (np.zeros((4, 2)), np.zeros(4), np.zeros(4))}, "is_member must hold"),
     ],
     ids=str,
