@@ -18,6 +18,7 @@ from skdiffence.model_selection._attack_metrics import (
 )
 from skdiffence.model_selection._cross_fit import balanced_rows, cross_fit
 from skdiffence.model_selection._membership import find_membership
+from skdiffence.model_selection._parts import denoiser_saw_members
 from skdiffence.model_selection._pool import Pool
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._rows import row_digests
@@ -78,8 +79,9 @@ class AttackScorer(BaseEstimator):
 
     each with "_low" and "_high", the ends of a 95 % interval for these rows. Then "privacy", 1 less the worst
     attack's area (0.5 is the best), with ends; "accuracy", "neg_log_loss", "expected_calibration_error" and
-    "failure_detection_auc" on non-members; "n_members" and "n_non_members", the rows attacked. The spread over
-    folds is no interval, since folds share members.
+    "failure_detection_auc" on non-members; "n_members" and "n_non_members", the rows attacked;
+    "denoiser_saw_members", 1 where ``fit`` trained a denoiser on the members, which leaks on its own account. The
+    spread over folds is no interval, since folds share members.
 
     Half of each side is known to the attacker and the other half scored, then the halves change roles. Of the
     members, as many as there are non-members are attacked, chosen by a keyed hash of their content. With
@@ -244,7 +246,8 @@ class AttackScorer(BaseEstimator):
             numbers |= attack_metrics(name, metrics, attacked, is_member, context)
         numbers |= privacy(scores.values(), is_member)
         numbers |= utility(all_answers.take(found.measured[asked]))
-        return numbers | {"n_members": int(is_member.sum()), "n_non_members": int((~is_member).sum())}
+        numbers |= {"n_members": int(is_member.sum()), "n_non_members": int((~is_member).sum())}
+        return numbers | {"denoiser_saw_members": int(denoiser_saw_members(estimator))}
 
     def _keys(self, found):
         """Return keyed digests of the rows, by which all choices among them are made."""

@@ -76,6 +76,24 @@ def _is_fitted(estimator):
     return True
 
 
+def denoiser_saw_members(estimator):
+    """Say whether a denoiser anywhere in a fitted estimator was trained on the rows that the estimator was given.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted estimator.
+
+    Returns
+    -------
+    saw : bool
+        False also where a pretrained denoiser does not tell what it saw.
+    """
+    parts = [part for part, _ in fitted_parts(estimator)]
+    steps = [step for part in parts if isinstance(part, Pipeline) for _, step in part.steps]
+    return any(getattr(part, "denoiser_saw_members_", None) is True for part in (*parts, *steps))
+
+
 def through(steps, X):
     """Return X as it is after the given transformers.
 
