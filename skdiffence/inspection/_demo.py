@@ -174,23 +174,17 @@ def run_splits(settings, digits, private, regenerator, controls, seed, progress)
     defended : dict of str to classifier
         Of the last split.
     """
-    cache, controls = RegenerationCache(regenerator).fit(None), {
-        name: RegenerationCache(control).fit(None) for name, control in controls.items()
-    }
+    cache = RegenerationCache(regenerator).fit(None)
+    controls = {name: RegenerationCache(control).fit(None) for name, control in controls.items()}
+    X, y = digits.data[private], digits.target[private]
     sizes = {"members": settings.n_members, "known": settings.n_known}
     records = []
     for number in range(settings.n_splits):
-        progress(f"split {number + 1}: training the net")
+        step = f"split {number + 1}: {{}}".format
+        progress(step("training the net"))
         split_seed = mix_seed(seed, "split", number) % 2**31
-        split = Split(
-            digits.data[private],
-            digits.target[private],
-            lambda: make_net(settings),
-            sizes,
-            settings.n_candidates,
-            split_seed,
-        )
-        new, defended = compare(split, cache, controls, lambda name: progress(f"split {number + 1}: {name}"))
+        split = Split(X, y, lambda: make_net(settings), sizes, settings.n_candidates, split_seed)
+        new, defended = compare(split, cache, controls, lambda name, step=step: progress(step(name)))
         records += new
     return records, split, defended
 
@@ -358,7 +352,8 @@ def run_demo(settings, output, *, seed=0, verbose=1, regenerator=None):
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
     digits = load_digit_images()
-    parts = membership_partition(len(digits.data), {"public": settings.n_public}, random_state=mix_seed(seed, "public") % 2**31)
+    partition_seed = mix_seed(seed, "public") % 2**31
+    parts = membership_partition(len(digits.data), {"public": settings.n_public}, random_state=partition_seed)
     X_public = digits.data[parts.public]
     if regenerator is None:
         regenerator = train_denoiser(settings, X_public, output, seed, verbose)

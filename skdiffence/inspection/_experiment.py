@@ -14,7 +14,7 @@ from skdiffence.metrics import entropy_signal, logit_signal
 from skdiffence.model_selection import AttackScorer
 
 RULES = ("first", "members", "matched", "swap")
-ATTACKS = ["confidence", "entropy", "modified_entropy", "loss", "non_monotone", "correctness"]
+ATTACKS = ["confidence", "entropy", "modified_entropy", "non_monotone", "correctness"]
 UNDEFENDED = "undefended"
 CHOSEN = "chosen"
 _TIMED_ROWS = 256

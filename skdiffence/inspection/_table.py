@@ -83,7 +83,7 @@ def format_table(rows, columns, first="answers by"):
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = []
     for line in cells:
-        name, *rest = (cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths)))
-        lines.append("  ".join([name, *rest]))
+        padded = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
+        lines.append("  ".join([line[0].ljust(widths[0]), *padded[1:]]))
     lines.insert(1, "-" * len(lines[0]))
     return "\n".join(lines)
