@@ -40,7 +40,7 @@ class DemoSettings:
     n_public: int = 700
     n_members: int = 120
     n_known: int = 50
-    n_splits: int = 6
+    n_splits: int = 5
     n_candidates: int = 30
     timestep: int = 240
     denoiser: dict = field(default_factory=dict)
