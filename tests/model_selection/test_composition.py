@@ -69,12 +69,23 @@ def test_keys():
     expected = {f"{name}_{metric}" for name in ("confidence", "entropy") for metric in metrics} | {"privacy"}
     expected |= {f"{key}{end}" for key in expected for end in ("_low", "_high")}
     expected |= {"accuracy", "neg_log_loss", "expected_calibration_error", "failure_detection_auc"}
-    assert set(numbers) == expected | {"n_members", "n_non_members"}
+    assert set(numbers) == expected | {"n_members", "n_non_members", "denoiser_saw_members"}
     assert all(isinstance(value, (int, float)) for value in numbers.values())
     for key in numbers:
         if key.endswith("_low"):
             low, value, high = (numbers[key.removesuffix("_low") + end] for end in ("_low", "", "_high"))
             assert 0 <= low <= value <= high <= 1, key
+
+
+def test_a_denoiser_that_saw_members_is_told():
+    X, y, forest = half_trained()
+    forest.denoiser_saw_members_ = True
+    for model, expected in [
+        (forest, 1),
+        (make_pipeline("passthrough", forest), 1),
+        (clone(forest).fit(X[:160], y[:160]), 0),
+    ]:
+        assert make_scorer((X, y))(model, X[160:], y[160:])["denoiser_saw_members"] == expected
 
 
 def test_standard_attacks():
@@ -182,9 +193,9 @@ def test_workers_find_the_same():
 def test_workers_share_a_seed_that_was_not_given():
     X, y = digits(960)
     scorer = make_scorer((X, y), ["confidence"], random_state=None, metrics=["roc_auc"])
-    one, two = (
+    two, one = (
         numbers_of(cross_validate(FOREST, X, y, cv=KFold(3), scoring=scorer, n_jobs=n, error_score="raise"))
-        for n in (1, 2)
+        for n in (2, 1)
     )
     assert one == two
 
