@@ -46,7 +46,7 @@ class DemoSettings:
     denoiser: dict = field(default_factory=dict)
     denoiser_epochs: int = 45
     net_epochs: int = 200
-    noise_timesteps: tuple = (80, 160, 240)
+    noise_timesteps: tuple = (160, 240)
     min_retention: float = 0.6
 
     def quick(self):
