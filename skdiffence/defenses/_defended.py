@@ -303,7 +303,11 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     @property
     def denoiser_saw_members_(self):
         """Whether the denoiser was trained on rows of the estimator."""
-        return False if self._is_passthrough() else getattr(self.regenerator_, "denoiser_saw_members_", None)
+        if self._is_passthrough():
+            return False
+        # A frozen regenerator was trained before, on rows that only its owner knows.
+        frozen = isinstance(self.regenerator_, FrozenEstimator)
+        return None if frozen else getattr(self.regenerator_, "denoiser_saw_members_", None)
 
     def get_metadata_routing(self):
         """Say which metadata ``fit`` consumes and which it passes to the classifier.

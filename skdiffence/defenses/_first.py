@@ -17,7 +17,7 @@ class FirstSelection(SelectionRule):
 
     References
     ----------
-    Peng, Naseh, Houmansadr: Diffence, NDSS 2025, section V, scenario 3.
+    Peng, Naseh, Houmansadr: Diffence, NDSS 2025, scenario 3.
 
     Examples
     --------

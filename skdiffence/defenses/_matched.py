@@ -107,7 +107,7 @@ class MatchedSelection(IntervalRule):
 
     References
     ----------
-    Peng, Naseh, Houmansadr: Diffence, NDSS 2025, section V, scenario 1.
+    Peng, Naseh, Houmansadr: Diffence, NDSS 2025, scenario 1.
 
     Examples
     --------

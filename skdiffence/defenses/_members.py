@@ -20,7 +20,7 @@ class MembersSelection(IntervalRule):
 
     References
     ----------
-    Peng, Naseh, Houmansadr: Diffence, NDSS 2025, section V, scenario 2.
+    Peng, Naseh, Houmansadr: Diffence, NDSS 2025, scenario 2.
 
     Examples
     --------

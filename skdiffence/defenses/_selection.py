@@ -82,7 +82,7 @@ class IntervalRule(SelectionRule):
     margin = 1e-3
 
     def cost(self, phi):
-        """Say how far candidates outside the interval are from its middle (Peng et al., algorithm of section V).
+        """Say how far candidates outside the interval are from its middle (the selection step of Peng et al.).
 
         Parameters
         ----------

@@ -24,7 +24,7 @@ def interval_rule(interval):
 
 
 def by_brute_force(probas, original, label, interval, fallback):
-    """Answer one row as section V of the paper does, candidate after candidate, with plain Python."""
+    """Answer one row as the paper does, candidate after candidate, with plain Python."""
     low, high = interval
     kept = []
     for number, proba in enumerate(probas):

@@ -25,3 +25,13 @@ def test_denoiser_that_saw_the_members_is_found(tmp_path):
         for estimator in (pipeline, defended, FrozenEstimator(defended)):
             assert denoiser_saw_members(estimator) is expected
     assert not denoiser_saw_members(LogisticRegression().fit(X, y))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_frozen_regenerator_saw_rows_that_only_its_owner_knows():
+    """Nothing is claimed of what it was trained on."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 3)), np.arange(40) % 2
+    regenerator = DiffusionRegenerator(max_epochs=1, random_state=0).fit(X)
+    defended = DefendedClassifier(LogisticRegression(), FrozenEstimator(regenerator), random_state=0).fit(X, y)
+    assert defended.denoiser_saw_members_ is None
