@@ -108,12 +108,13 @@ def frozen_classes(frozen):
     """
     try:
         check_is_fitted(frozen.estimator)
-    except NotFittedError:
+        return np.asarray(frozen.estimator.classes_)
+    except (NotFittedError, AttributeError):
+        # Older nets pass for fitted, but don't know their classes.
         raise ValueError(
             f"estimator=FrozenEstimator({type(frozen.estimator).__name__}) must hold a fitted classifier. "
             "Got an unfitted one."
         ) from None
-    return np.asarray(frozen.estimator.classes_)
 
 
 def rows_outside(X, held_out):

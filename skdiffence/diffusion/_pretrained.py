@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
+# Older diffusers use safetensors.torch without importing it.
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from skdiffence.diffusion._denoisers import RowDenoiser
@@ -120,7 +123,6 @@ def _load_unet(folder, denoiser):
 
 def _load_rows(folder, config, denoiser):
     _check_safetensors(folder, _ROW_WEIGHTS, denoiser)
-    from safetensors.torch import load_file
 
     with _naming_damage(denoiser):
         network = RowDenoiser(**{name: config[name] for name in ("n_features", "width", "n_blocks")})
@@ -215,7 +217,6 @@ def _write(folder, pretrained):
 
 
 def _write_rows(folder, network):
-    from safetensors.torch import save_file
 
     config = {"_class_name": type(network).__name__, **network.config}
     (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")

@@ -62,7 +62,7 @@ def _count(estimator, X, y, **fit_params):
 def _simple_classifiers():
     for name, cls in all_estimators(type_filter="classifier"):
         first = next(iter(inspect.signature(cls).parameters.values()))
-        if first.name not in ("estimator", "estimators"):
+        if first.name not in ("base_estimator", "estimator", "estimators"):
             yield pytest.param(cls, id=name)
 
 
