@@ -167,6 +167,10 @@ class MembershipAttack(BaseEstimator, metaclass=ABCMeta):
     subclass sets ``target_``, and ``threshold_`` in the units of its scores.
     """
 
+    #: Whether one answer a row is all that it needs, so that attacks can share their queries; such an attack has
+    #: ``fit_answers`` and ``score_answers`` as well.
+    asks_once = False
+
     @abstractmethod
     def fit(self, target, X, y, is_member):
         """Learn from rows whose membership the attacker knows.

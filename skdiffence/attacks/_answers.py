@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
 
 from skdiffence.metrics import label_columns
-from skdiffence.utils._sklearn import num_samples
+from skdiffence.utils._sklearn import num_samples, safe_indexing
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Answers:
         Column of the true label, -1 for a class that the target does not know.
     classes : ndarray of shape (n_classes,)
         The labels of the columns.
+    X : array-like of shape (n_samples, ...), default=None
+        The rows that were asked about, for attacks that compare an answer with others to the same row.
 
     Examples
     --------
@@ -42,6 +44,7 @@ class Answers:
     label: np.ndarray
     y: np.ndarray
     classes: np.ndarray
+    X: object = None
 
     @property
     def correct(self):
@@ -60,7 +63,10 @@ class Answers:
         -------
         answers : Answers
         """
-        return Answers(self.proba[rows], self.label[rows], self.y[rows], self.classes)
+        X = self.X
+        if X is not None:
+            X = safe_indexing(X, np.arange(len(self))[rows])
+        return Answers(self.proba[rows], self.label[rows], self.y[rows], self.classes, X)
 
     def __len__(self):
         return len(self.proba)
@@ -175,4 +181,4 @@ def query(target, X, y):
             f"target must answer predict_proba with one row a row of X, {n_samples}. Got shape {proba.shape}."
         )
     classes = _column_labels(target, y, proba.shape[1])
-    return Answers(proba, _predicted_columns(target, X, proba, classes), label_columns(y, classes), classes)
+    return Answers(proba, _predicted_columns(target, X, proba, classes), label_columns(y, classes), classes, X)

@@ -37,6 +37,8 @@ class SingleQueryAttack(MembershipAttack):
     [1, 1]
     """
 
+    asks_once = True
+
     def fit(self, target, X, y, is_member):
         """Learn from rows whose membership the attacker knows.
 

@@ -7,7 +7,6 @@ import numpy as np
 from scipy.stats import rankdata
 from sklearn.base import clone
 
-from skdiffence.attacks import SingleQueryAttack
 from skdiffence.utils._random import mix_seed
 from skdiffence.utils._sklearn import safe_indexing
 
@@ -122,7 +121,7 @@ def cross_fit(attack, target, answers, X, y, is_member, keys, *, known, seed):
         fitted = _seeded(attack, mix_seed(seed, which))
         rows = _known_rows(half == which, order, is_member, known)
         others = half != which
-        if isinstance(attack, SingleQueryAttack):
+        if attack.asks_once:
             fitted.fit_answers(answers.take(rows), is_member[rows])
             scores[others] = fitted.score_answers(answers.take(others))
         else:
