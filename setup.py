@@ -15,7 +15,9 @@ def read_version():
 
 
 PLOT = ["matplotlib>=3.8"]
-TESTS = ["hypothesis>=6.100", "numpydoc>=1.7", "pandas>=2.2", "pytest>=8.2", "pytest-xdist>=3.6", *PLOT]
+AUDIT = ["adversarial-robustness-toolbox>=1.20", "pandas>=2.2"]
+PRIVACY = ["opacus>=1.6"]
+TESTS = ["hypothesis>=6.100", "numpydoc>=1.7", "pytest>=8.2", "pytest-xdist>=3.6", *AUDIT, *PLOT, *PRIVACY]
 DOCS = ["numpydoc>=1.7", "pydata-sphinx-theme>=0.15", "sphinx>=7.3", *PLOT]
 
 setup(
@@ -40,11 +42,11 @@ setup(
         "tqdm>=4.66.1",
     ],
     extras_require={
-        "audit": ["adversarial-robustness-toolbox>=1.20", "pandas>=2.2"],
+        "audit": AUDIT,
         "docs": DOCS,
         "persistence": ["skops>=0.11"],
         "plot": PLOT,
-        "privacy": ["opacus>=1.5"],
+        "privacy": PRIVACY,
         "tests": TESTS,
     },
     classifiers=[

@@ -35,7 +35,10 @@ SECTIONS = [
             "ThresholdAttack",
             "get_attack",
             "get_attack_names",
+            "lira_leave_one_out",
+            "lira_scores",
             "query",
+            "rmia_scores",
         ],
     ),
     (
@@ -71,7 +74,7 @@ SECTIONS = [
         "skdiffence.datasets",
         "Datasets",
         "Small real images that ship with the dependencies, and partitions into members and non-members.",
-        ["load_digit_images", "membership_partition"],
+        ["load_digit_images", "load_images", "membership_partition"],
     ),
     (
         "skdiffence.base",

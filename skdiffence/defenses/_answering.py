@@ -42,6 +42,11 @@ class Answering:
         """How many candidates a rule can use here."""
         return min(self.n_candidates, rule.max_candidates or self.n_candidates)
 
+    @property
+    def fill(self):
+        """How many regenerations cost hardly more than one; a regenerator that does not tell gets one at a time."""
+        return getattr(self.regenerator, "rows_to_fill", 1)
+
     def respond(self, X, candidate):
         """Labels and probabilities of one candidate of each row."""
         return self.responses(self.regenerate(X, candidate))
@@ -75,6 +80,7 @@ class Answering:
             rule,
             self.candidates_for(rule),
             lazy=self.lazy,
+            fill=self.fill,
             progress=progress,
         )
         # A rule that never looks at a second candidate has nothing to fall back from.

@@ -1,4 +1,4 @@
-"""The search through candidates: one round a candidate, over all rows that still need one."""
+"""The search through candidates: as many at a time as fill a batch, over all rows that still need one."""
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -7,13 +7,14 @@ from skdiffence.defenses._responses import put_label_on_top
 from skdiffence.metrics import logit_signal
 
 
-def search(respond, labels, rule, n_candidates, *, lazy, progress=None):
+def search(respond, labels, rule, n_candidates, *, lazy, fill=1, progress=None):
     """Search the candidates of each row for the one that a rule takes.
 
     Parameters
     ----------
     respond : callable (rows, candidate) -> (labels, proba)
-        What the estimator answers on one candidate of some rows, given as indices.
+        What the estimator answers on candidates of some rows, given as indices. The candidate is an integer for all of
+        them or, where more than one candidate of a row is asked for at once, an array with one for each.
     labels : ndarray of shape (n,), dtype int
         The label of each row, as a column index.
     rule : SelectionRule
@@ -22,6 +23,9 @@ def search(respond, labels, rule, n_candidates, *, lazy, progress=None):
         How many candidates there are.
     lazy : bool
         Whether a row's search ends with its first candidate of cost 0. The answer is the same either way.
+    fill : int, default=1
+        How many candidates are as cheap as one. While fewer rows than that are left, later candidates are made with
+        the next ones, ahead of their turn; some may not be needed.
     progress : callable (n_rows) or None, default=None
         Told after each round how many rows are finished.
 
@@ -29,36 +33,61 @@ def search(respond, labels, rule, n_candidates, *, lazy, progress=None):
     -------
     found : Bunch
         ``proba`` (n, n_classes), the chosen candidate's or, where none keeps the label, the last one's; ``candidate``
-        (n,); ``kept`` (n,), whether it keeps the label; ``n_regenerations`` (n,).
+        (n,); ``kept`` (n,), whether it keeps the label; ``n_regenerations`` (n,), how many were looked at, which
+        neither ``fill`` nor the other rows change.
     """
-    n = len(labels)
-    cost = np.full(n, np.inf)
-    found = Bunch(
-        proba=None,
-        candidate=np.full(n, -1),
-        kept=np.zeros(n, dtype=bool),
-        n_regenerations=np.zeros(n, dtype=int),
-    )
-    rows = np.arange(n)
-    for candidate in range(n_candidates):
-        answered, proba = respond(rows, candidate)
+    state = _Search(labels, rule)
+    rows, candidate = np.arange(len(labels)), 0
+    while candidate < n_candidates and len(rows):
+        ahead = min(max(fill // len(rows), 1), n_candidates - candidate)
+        for answered, proba in _ask(respond, rows, candidate, ahead):
+            state.look(rows, candidate, answered, proba, lazy=lazy)
+            candidate += 1
+        if lazy:
+            rows = rows[state.cost[rows] > 0]
+        if progress is not None:
+            n = len(labels)
+            progress(n - len(rows) if lazy else n * candidate // n_candidates)
+    return state.found
+
+
+def _ask(respond, rows, candidate, ahead):
+    """Yield the answers on one candidate after another, made all at once."""
+    if ahead == 1:
+        yield respond(rows, candidate)
+        return
+    candidates = np.repeat(np.arange(candidate, candidate + ahead), len(rows))
+    answered, proba = respond(np.tile(rows, ahead), candidates)
+    yield from zip(np.split(answered, ahead), np.split(proba, ahead), strict=True)
+
+
+class _Search:
+    """What was found so far."""
+
+    def __init__(self, labels, rule):
+        n = len(labels)
+        self.labels, self.rule = labels, rule
+        self.cost = np.full(n, np.inf)
+        self.found = Bunch(
+            proba=None,
+            candidate=np.full(n, -1),
+            kept=np.zeros(n, dtype=bool),
+            n_regenerations=np.zeros(n, dtype=int),
+        )
+
+    def look(self, rows, candidate, answered, proba, *, lazy):
+        """Compare one candidate of some rows with the best of each so far."""
+        found, labels = self.found, self.labels[rows]
         if found.proba is None:
-            found.proba = np.empty((n, proba.shape[1]), dtype=proba.dtype)
-        kept = answered == labels[rows]
-        new_cost = np.where(kept, rule.cost(logit_signal(proba, labels[rows])), np.inf)
+            found.proba = np.empty((len(self.labels), proba.shape[1]), dtype=proba.dtype)
+        kept = answered == labels
+        cost = np.where(kept, self.rule.cost(logit_signal(proba, labels)), np.inf)
+        found.n_regenerations[rows] += self.cost[rows] > 0 if lazy else 1
         # Without a candidate that keeps the label the latest stands in, and the last one stays.
-        better = (new_cost < cost[rows]) | ~(found.kept[rows] | kept)
+        better = (cost < self.cost[rows]) | ~(found.kept[rows] | kept)
         taken = rows[better]
         found.proba[taken], found.candidate[taken] = proba[better], candidate
-        found.kept[taken], cost[taken] = kept[better], new_cost[better]
-        found.n_regenerations[rows] += 1
-        if lazy:
-            rows = rows[cost[rows] > 0]
-        if progress is not None:
-            progress(n - len(rows) if lazy else n * (candidate + 1) // n_candidates)
-        if not len(rows):
-            break
-    return found
+        found.kept[taken], self.cost[taken] = kept[better], cost[better]
 
 
 def settle(found, labels, original=None):

@@ -38,6 +38,8 @@ from skdiffence.utils._torch import resolve_device
 _VALUES_PER_BATCH = {"cpu": 1 << 17, "cuda": 1 << 21}
 _ROWS_PER_BATCH = 1024
 _ROWS_PER_EXACT_BATCH = 32
+# Up to about this many values a batch takes hardly longer than a single row.
+_VALUES_TO_FILL = {"cpu": 1 << 10, "cuda": 1 << 20}
 
 # What max_epochs="auto" trains for: enough updates where rows are few, enough passes where they are many.
 _AUTO_UPDATES = {"rows": 1000, "images": 400}
@@ -342,6 +344,15 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
                 x = schedule.denoise(network, x, self.timestep, self.n_steps)
                 regenerated[rows] = self.space_.decode(x, X[rows])
         return regenerated
+
+    @property
+    def rows_to_fill(self):
+        """How many rows are regenerated in hardly more time than one, on the device in use."""
+        check_is_fitted(self)
+        if self.exact:
+            return _ROWS_PER_EXACT_BATCH
+        n_values = _VALUES_TO_FILL.get(resolve_device(self.device).type, _VALUES_TO_FILL["cpu"])
+        return max(1, n_values // int(np.prod(self.space_.shape)))
 
     def rotate_key(self):
         """Take a new key from the operating system's entropy.

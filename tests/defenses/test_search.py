@@ -47,7 +47,7 @@ def by_brute_force(probas, original, label, interval, fallback):
     return len(probas) - 1, answer
 
 
-def answers(probas, originals, rule, *, lazy, fallback):
+def answers(probas, originals, rule, *, lazy, fallback, fill=1):
     """Answer rows of a table of candidates, shape (n_candidates, n, n_classes)."""
     labels = originals.argmax(axis=1)
 
@@ -55,7 +55,7 @@ def answers(probas, originals, rule, *, lazy, fallback):
         proba = probas[candidate, rows]
         return proba.argmax(axis=1), proba
 
-    found = search(respond, labels, rule, len(probas), lazy=lazy)
+    found = search(respond, labels, rule, len(probas), lazy=lazy, fill=fill)
     return settle(found, labels, (lambda rows: originals[rows].copy()) if fallback == "original" else None)
 
 
@@ -121,6 +121,36 @@ def test_search_equals_brute_force(logits, interval, fallback, lazy):
         candidate, proba = by_brute_force(probas[:, row], originals[row], label, interval, fallback)
         assert found.candidate[row] == candidate
         np.testing.assert_allclose(found.proba[row], proba)
+
+
+@settings(deadline=None, max_examples=60)
+@given(TABLES, INTERVALS, st.integers(2, 40), st.booleans())
+def test_candidates_made_ahead_change_nothing(logits, interval, fill, lazy):
+    """Filling batches with later candidates gives the same answers, from the same number of candidates looked at."""
+    table = softmax(np.round(logits, 1), axis=2)
+    one, ahead = (
+        answers(table[:-1].copy(), table[-1], interval_rule(interval), lazy=lazy, fallback="swap", fill=n)
+        for n in (1, fill)
+    )
+    for name in one:
+        np.testing.assert_array_equal(ahead[name], one[name])
+
+
+def test_last_rows_do_not_run_alone():
+    """Four rows are asked about together, the two that are left with two candidates each, the last with four."""
+    probas = np.full((9, 4, 2), [0.1, 0.9])
+    for row, found_at in enumerate((0, 0, 2, 8)):
+        probas[found_at, row] = 0.9, 0.1
+    asked = []
+
+    def respond(rows, candidate):
+        asked.append(len(rows))
+        return probas[candidate, rows].argmax(axis=1), probas[candidate, rows]
+
+    found = search(respond, np.zeros(4, dtype=int), FirstSelection(), 9, lazy=True, fill=4)
+    np.testing.assert_array_equal(found.candidate, [0, 0, 2, 8])
+    np.testing.assert_array_equal(found.n_regenerations, [1, 1, 3, 9])
+    assert asked == [4, 4, 4, 2]
 
 
 @settings(deadline=None, max_examples=40)
