@@ -1,0 +1,263 @@
+"""A digest of what an object means, the same in every process, so that what was made from it can be found again."""
+
+import functools
+import hashlib
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import sparse
+from sklearn.frozen import FrozenEstimator
+
+_SIZE = 16
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), type(NotImplemented), range)
+_BUILT_IN = (types.BuiltinFunctionType, np.ufunc, types.MethodDescriptorType, types.WrapperDescriptorType)
+_WRAPPERS = (staticmethod, classmethod)
+# They say how a result is shown or how fast it comes, not what it is.
+_IRRELEVANT = {"verbose", "n_jobs"}
+
+
+def fingerprint(*values):
+    """Return a digest that is equal for values that mean the same, in this process or another.
+
+    Parameters
+    ----------
+    *values : object
+        Numbers, strings, arrays, frames, sparse matrices, tensors and containers count by content; estimators by
+        class and parameters, without ``verbose`` and ``n_jobs``; frozen ones, modules and other objects by class and
+        state. Functions and classes count by name and by the version of their library; those of no installed library
+        by their bytecode as well, and by what the global names in it stand for: other functions and classes, values,
+        and files of Python modules.
+
+    Returns
+    -------
+    digest : bytes of length 16
+
+    Raises
+    ------
+    TypeError
+        If a value has a state that can't be read, such as an open file.
+    """
+    return _Digester().of(values)
+
+
+def is_library(module):
+    """Say whether a module, by its name, is part of Python, of skdiffence or of an installed package."""
+    top = (module or "").partition(".")[0]
+    if top in sys.stdlib_module_names or top == "skdiffence":
+        return True
+    if top in {"__main__", "__mp_main__"}:
+        return False  # whatever file runs it: a notebook's is that of an installed package
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return file is not None and bool({"site-packages", "dist-packages"} & set(Path(file).parts))
+
+
+class _Digester:
+    """Digests values one inside the other; knows those that it is in the middle of, and those that it has done."""
+
+    def __init__(self):
+        self._open = {}
+        self._done = {}
+
+    def of(self, value):
+        """Return the digest of a value."""
+        if type(value) in _PLAIN:
+            return _join(type(value).__name__, repr(value))
+        if isinstance(value, np.generic) and type(value.item()) in _PLAIN:
+            return self.of(value.item())
+        if id(value) in self._done:
+            return self._done[id(value)][0]
+        if id(value) in self._open:
+            return _join("itself", str(len(self._open) - self._open[id(value)]))
+        self._open[id(value)] = len(self._open)
+        try:
+            digest = self._digest(value)
+        finally:
+            del self._open[id(value)]
+        self._done[id(value)] = digest, value  # kept, so that no other value gets its id
+        return digest
+
+    def _digest(self, value):
+        for kinds, digest in _BY_KIND:
+            if isinstance(value, kinds):
+                return digest(self, value)
+        if hasattr(value, "iloc"):
+            return self._frame(value)
+        if sparse.issparse(value):
+            rows = value.tocsr()
+            return self._named(type(value), [rows.shape, rows.data, rows.indices, rows.indptr])
+        if hasattr(value, "get_params"):
+            params = value.get_params(deep=False)
+            return self._named(type(value), {name: params[name] for name in params.keys() - _IRRELEVANT})
+        return self._object(value)
+
+    def _named(self, name, content):
+        name = name.encode() if isinstance(name, str) else self.of(name)
+        return _join(name, self.of(content))
+
+    def _sequence(self, value):
+        return _join(type(value).__qualname__, *map(self.of, value))
+
+    def _mapping(self, value):
+        return _join(type(value).__qualname__, *sorted(self.of(key) + self.of(value[key]) for key in value))
+
+    def _set(self, value):
+        return _join(type(value).__qualname__, *sorted(map(self.of, value)))
+
+    def _array(self, value):
+        if type(value) not in (np.ndarray, np.memmap):
+            return self._object(value)
+        if value.dtype.hasobject:
+            return _join("array of objects", repr(value.shape), *map(self.of, value.ravel().tolist()))
+        return _join("array", value.dtype.str, repr(value.shape), np.ascontiguousarray(value).data)
+
+    def _frame(self, value):
+        if not hasattr(value, "columns"):
+            return _join("column", str(value.dtype), self.of(np.asarray(value)))
+        columns = [self.of(value.iloc[:, place]) for place in range(len(value.columns))]
+        return _join("frame", self.of(list(value.columns)), *columns)
+
+    def _tensor(self, value):
+        flat = value.detach().cpu().contiguous().reshape(-1)
+        return _join("tensor", str(value.dtype), repr(tuple(value.shape)), flat.view(torch.uint8).numpy().data)
+
+    def _random_state(self, value):
+        return self._named("random state", value.get_state(legacy=False))
+
+    def _generator(self, value):
+        return self._named("generator", value.bit_generator.state)
+
+    def _frozen(self, value):
+        return _join("frozen", self._object(value.estimator))
+
+    def _partial(self, value):
+        return self._named(type(value), [value.func, value.args, value.keywords])
+
+    def _method(self, value):
+        return self._named("method", [value.__func__, value.__self__])
+
+    def _wrapped(self, value):
+        return self._named(type(value), value.__func__)
+
+    def _property(self, value):
+        return self._named("property", [value.fget, value.fset, value.fdel])
+
+    def _cached(self, value):
+        return self._named("cached", value.__wrapped__)
+
+    def _module(self, value):
+        name = _join("python module", value.__name__, _version(value.__name__))
+        file = getattr(value, "__file__", None)
+        return name if file is None or is_library(value.__name__) else _join(name, Path(file).read_bytes())
+
+    def _built_in(self, value):
+        owner = getattr(value, "__self__", None)
+        owner = None if isinstance(owner, types.ModuleType) else owner
+        return _join("built-in", _name(value), self.of(owner))
+
+    def _class(self, value):
+        name = _join("class", _name(value), _version(value.__module__))
+        if is_library(value.__module__):
+            return name
+        members = {key: member for key, member in vars(value).items() if _is_written(key, member)}
+        return _join(name, self.of(value.__bases__), self._lenient(members))
+
+    def _function(self, value):
+        cells = [_cell_content(cell) for cell in value.__closure__ or ()]
+        parts = [value.__code__, value.__defaults__, value.__kwdefaults__, cells]
+        digest = _join("function", _name(value), _version(value.__module__), self.of(parts))
+        if is_library(value.__module__):
+            return digest
+        names = _used_names(value.__code__) & value.__globals__.keys()
+        return _join(digest, self._lenient({name: value.__globals__[name] for name in names}))
+
+    def _code(self, value):
+        # co_code is the bytecode as it was compiled; line numbers and file names are left out.
+        names = value.co_names, value.co_varnames, value.co_freevars, value.co_flags, value.co_argcount
+        return self._named("code", [value.co_code, value.co_consts, names, value.co_kwonlyargcount])
+
+    def _lenient(self, values):
+        """Digest values by name; of one whose state can't be read, such as a lock, only its type counts."""
+
+        def digest(value):
+            try:
+                return self.of(value)
+            except TypeError:
+                return _join("unreadable", type(value).__qualname__)
+
+        return _join(*(part for name in sorted(values) for part in (name, digest(values[name]))))
+
+    def _object(self, value):
+        try:
+            reduced = value.__reduce_ex__(4)
+        except Exception as error:
+            raise TypeError(
+                f"{type(value).__qualname__} has a state that can't be read, so it can't be recognised again: {error}"
+            ) from None
+        if isinstance(reduced, str):
+            return _join("global", _name(type(value)), reduced)
+        make, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
+        parts = [make, arguments, state, None if items is None else list(items), None if pairs is None else dict(pairs)]
+        return self._named("object", parts)
+
+
+_BY_KIND = (
+    (np.ndarray, _Digester._array),
+    (torch.Tensor, _Digester._tensor),
+    (type, _Digester._class),
+    (types.FunctionType, _Digester._function),
+    (types.CodeType, _Digester._code),
+    (types.MethodType, _Digester._method),
+    (types.ModuleType, _Digester._module),
+    (_BUILT_IN, _Digester._built_in),
+    (functools.partial, _Digester._partial),
+    (functools._lru_cache_wrapper, _Digester._cached),
+    (_WRAPPERS, _Digester._wrapped),
+    (property, _Digester._property),
+    (FrozenEstimator, _Digester._frozen),
+    (np.random.RandomState, _Digester._random_state),
+    (np.random.Generator, _Digester._generator),
+    ((list, tuple), _Digester._sequence),
+    (dict, _Digester._mapping),
+    ((set, frozenset), _Digester._set),
+)
+
+
+def _join(*parts):
+    """Digest parts so that their borders count."""
+    digest = hashlib.blake2b(digest_size=_SIZE)
+    for part in parts:
+        part = part.encode() if isinstance(part, str) else part
+        size = part.nbytes if isinstance(part, memoryview) else len(part)
+        digest.update(size.to_bytes(8, "little"))
+        digest.update(part)
+    return digest.digest()
+
+
+def _name(value):
+    return f"{getattr(value, '__module__', None)}:{getattr(value, '__qualname__', getattr(value, '__name__', ''))}"
+
+
+def _is_written(key, member):
+    """Say whether a member of a class is its author's: Python, abc and pickle note things there as well, some later."""
+    noted = key == "_abc_impl" or (key.startswith("__") and key.endswith("__"))
+    return not noted or isinstance(member, (types.FunctionType, *_WRAPPERS))
+
+
+def _version(module):
+    return str(getattr(sys.modules.get((module or "").partition(".")[0]), "__version__", None))
+
+
+def _cell_content(cell):
+    try:
+        return cell.cell_contents
+    except ValueError:  # not filled yet
+        return None
+
+
+def _used_names(code):
+    """Return the names that a function, and those defined inside it, may look up globally."""
+    inner = (const for const in code.co_consts if isinstance(const, types.CodeType))
+    return set(code.co_names).union(*map(_used_names, inner))

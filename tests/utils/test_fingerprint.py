@@ -1,0 +1,193 @@
+"""Digests of what objects mean."""
+
+import copy
+import functools
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from skorch.callbacks import LRScheduler
+from torch import nn
+
+from skdiffence.utils._fingerprint import fingerprint, is_library
+from tests.nets import CNN, MLP, make_net
+
+
+class Tree(BaseEstimator):
+    """Its parameter holds itself."""
+
+    def __init__(self, child=None):
+        self.child = child
+
+
+def defined(source, name="function"):
+    """Return what a piece of source defines, as a notebook's cell would."""
+    namespace = {"__name__": "__main__"}
+    exec(source, namespace)
+    return namespace[name]
+
+
+def module(weight):
+    """Return a small torch module with given weights."""
+    linear = nn.Linear(2, 1)
+    nn.init.constant_(linear.weight, weight)
+    nn.init.zeros_(linear.bias)
+    return nn.Sequential(linear)
+
+
+X = np.arange(6.0).reshape(3, 2)
+# Each entry makes a value anew; no two mean the same.
+MEANINGS = {
+    "none": lambda: None,
+    "integer": lambda: 1,
+    "float": lambda: 1.0,
+    "bool": lambda: True,
+    "string": lambda: "1",
+    "bytes": lambda: b"1",
+    "list": lambda: [1, "a"],
+    "tuple": lambda: (1, "a"),
+    "nested": lambda: [[1], "a"],
+    "dict": lambda: {"a": 1, "b": [2]},
+    "set": lambda: {"a", "b", "c"},
+    "array": lambda: X,
+    "transposed": lambda: X.T,
+    "reordered": lambda: X[::-1],
+    "float32": lambda: X.astype(np.float32),
+    "frame": lambda: pd.DataFrame(X, columns=["a", "b"]),
+    "frame with other names": lambda: pd.DataFrame(X, columns=["a", "c"]),
+    "frame with a text": lambda: pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", None]}),
+    "series": lambda: pd.Series(X[:, 0]),
+    "sparse": lambda: sparse.csr_matrix(X),
+    "tensor": lambda: torch.tensor(X),
+    "texts": lambda: np.array(["a", "b"]),
+    "objects": lambda: np.array(["a", None, 3], dtype=object),
+    "classifier": lambda: LogisticRegression(C=2.0),
+    "other parameter": lambda: LogisticRegression(C=3.0),
+    "forest": lambda: RandomForestClassifier(random_state=np.random.RandomState(0)),
+    "forest with another seed": lambda: RandomForestClassifier(random_state=np.random.RandomState(1)),
+    "generator": lambda: np.random.default_rng(0),
+    "pipeline": lambda: make_pipeline(StandardScaler(), LogisticRegression()),
+    "pipeline with another step": lambda: make_pipeline(StandardScaler(with_mean=False), LogisticRegression()),
+    "frozen": lambda: FrozenEstimator(StandardScaler().fit(X)),
+    "frozen on other rows": lambda: FrozenEstimator(StandardScaler().fit(X + 1)),
+    "net": lambda: make_net(),
+    "net of another module": lambda: make_net(CNN),
+    "net with more epochs": lambda: make_net(max_epochs=6),
+    "net with a callback": lambda: make_net(callbacks=[("rate", LRScheduler("StepLR", step_size=3))]),
+    "net with another callback": lambda: make_net(callbacks=[("rate", LRScheduler("StepLR", step_size=4))]),
+    "net with a partial": lambda: make_net(functools.partial(MLP, width=4)),
+    "module": lambda: module(1.0),
+    "module with other weights": lambda: module(2.0),
+    "library function": lambda: FunctionTransformer(np.log1p),
+    "built-in": lambda: len,
+    "method": lambda: "a".upper,
+    "class": lambda: MLP,
+    "lambda": lambda: lambda x: x + 1,
+    "other lambda": lambda: lambda x: x + 2,
+}
+
+
+@pytest.mark.parametrize("name", MEANINGS)
+def test_equal_meaning_equal_digest(name):
+    """A value made twice is the same."""
+    assert fingerprint(MEANINGS[name]()) == fingerprint(MEANINGS[name]())
+
+
+def test_no_two_meanings_share_a_digest():
+    """Types, values, shapes, orders, names and weights all count."""
+    digests = {}
+    for name, make in MEANINGS.items():
+        other = digests.setdefault(fingerprint(make()), name)
+        assert other == name
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        (np.float64(1.5), 1.5),
+        (np.asfortranarray(X), X),
+        (LogisticRegression(verbose=1, n_jobs=2), LogisticRegression()),
+    ],
+)
+def test_what_does_not_matter(first, second):
+    """The order of a dict, the layout of an array, NumPy's numbers, and how results are shown or how fast they come."""
+    assert fingerprint(first) == fingerprint(second)
+
+
+ORIGINAL = """
+SCALE = 2
+def helper(x):
+    return x * SCALE
+def function(x, power=2):
+    return helper(x) ** power
+class Classifier:
+    names = {"a", "b"}
+    def fit(self, X):
+        return [helper(x) for x in X]
+"""
+
+
+@pytest.mark.parametrize("name", ["function", "Classifier"])
+@pytest.mark.parametrize(
+    ("old", "new"), [("SCALE = 2", "SCALE = 3"), ("x * SCALE", "x + SCALE"), ("return [", "return 1, ["), ("=2", "=3")]
+)
+def test_changed_code_is_another_meaning(name, old, new):
+    """Of a function of no library its constants, its defaults, its helpers and their constants count."""
+    is_used = {"return [": name == "Classifier", "=2": name == "function"}.get(old, True)
+    changed = ORIGINAL.replace(old, new)
+    assert changed != ORIGINAL
+    same = fingerprint(defined(ORIGINAL, name)) == fingerprint(defined(changed, name))
+    assert same is not is_used
+
+
+def test_comments_and_places_do_not_matter():
+    """The same code further down in a file is the same."""
+    moved = "# A comment.\n\n" + ORIGINAL.replace("return helper", "# Why.\n    return helper")
+    assert fingerprint(defined(ORIGINAL)) == fingerprint(defined(moved))
+
+
+def test_closures_count():
+    """What a function captured is part of it."""
+    maker = defined("def function(n):\n    return lambda x: x + n")
+    assert fingerprint(maker(1)) == fingerprint(maker(1)) != fingerprint(maker(2))
+
+
+def test_use_does_not_matter():
+    """Python notes things on classes that are pickled or inherited from."""
+    cls = defined(ORIGINAL, "Classifier")
+    before = fingerprint(cls)
+    copy.copy(cls())
+    type("Child", (cls,), {})
+    assert fingerprint(cls) == before
+
+
+def test_a_value_may_hold_itself():
+    """Cycles end."""
+    first, second, other = Tree(), Tree(), Tree()
+    first.child, second.child, other.child = [first], [second], [other, other]
+    assert fingerprint(first) == fingerprint(second) != fingerprint(other)
+
+
+def test_unreadable_state_is_refused():
+    """Better no digest than one that means nothing."""
+    with pytest.raises(TypeError, match="lock has a state that can't be read"):
+        fingerprint(Tree(threading.Lock()))
+
+
+@pytest.mark.parametrize(
+    ("module_name", "expected"),
+    [("sklearn.base", True), ("builtins", True), ("torch.nn", True), ("__main__", False), ("tests.nets", False)],
+)
+def test_libraries(module_name, expected):
+    """What is installed is known by its version, what is not by its code."""
+    assert is_library(module_name) is expected
