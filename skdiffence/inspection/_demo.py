@@ -20,9 +20,12 @@ from tqdm.auto import tqdm
 from skdiffence.datasets import load_digit_images, membership_partition
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.inspection._cache import RegenerationCache
+from skdiffence.inspection._candidate_display import CandidateDisplay
 from skdiffence.inspection._controls import NoDenoiser
+from skdiffence.inspection._display import new_axes
 from skdiffence.inspection._experiment import CHOSEN, RULES, UNDEFENDED, Split, compare, milliseconds_per_row
-from skdiffence.inspection._figures import plot_regenerations, plot_roc, plot_signals
+from skdiffence.inspection._roc_display import MembershipRocDisplay
+from skdiffence.inspection._signal_display import SignalDisplay
 from skdiffence.inspection._table import format_table, mean_and_margin, summarise
 from skdiffence.metrics import correctness_signal, entropy_signal
 from skdiffence.utils._files import whole_file
@@ -279,8 +282,8 @@ def explain(records, settings):
     )
 
 
-def save_figures(output, split, defended, regenerator):
-    """Save the three figures, of the last split."""
+def save_figures(output, split, defended):
+    """Save the three figures, of the last split; the images are of non-members."""
     scored = split.scored
     after = defended[CHOSEN].predict_proba(scored.X)
     scores = {
@@ -288,15 +291,15 @@ def save_figures(output, split, defended, regenerator):
         "entropy, defended": entropy_signal(after),
         "label only (floor)": correctness_signal(scored.proba, scored.y),
     }
-    images = split.X_rest[:8]
-    figures = {
-        "roc": plot_roc(scored.is_member, scores),
-        "signals": plot_signals(scored.is_member, scored.proba, after),
-        "regenerations": plot_regenerations(images, [regenerator.regenerate(images, c) for c in range(4)]),
+    both = {"proba_before": scored.proba, "y": scored.labels}
+    displays = {
+        "roc": MembershipRocDisplay.from_predictions(scored.is_member, scores, ax=new_axes((6, 5.6))),
+        "signals": SignalDisplay.from_predictions(scored.is_member, after, **both, ax=new_axes((7.2, 3.2), 2)),
+        "regenerations": CandidateDisplay.from_estimator(defended[CHOSEN], split.X_rest, ax=new_axes((7, 7.6))),
     }
-    for name, figure in figures.items():
+    for name, display in displays.items():
         with whole_file(output / f"{name}.png") as path:
-            figure.savefig(path, dpi=150)
+            display.figure_.savefig(path, dpi=150)
 
 
 def write_table(records, settings):
@@ -375,7 +378,7 @@ def run_demo(settings, output, *, seed=0, verbose=1, regenerator=None):
         meaning=explain(records, settings),
     )
     save_run(run, settings, output, seed, time.perf_counter() - start)
-    save_figures(output, split, defended, regenerator)
+    save_figures(output, split, defended)
     with whole_file(output / "defended.joblib") as path:
         joblib.dump(split.defend(FrozenEstimator(regenerator), records_rule(records, split)), path)
     return run
