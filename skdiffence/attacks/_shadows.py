@@ -310,8 +310,7 @@ def _trained(jobs, X, y, membership, n_jobs, verbose):
     """Return what each job made, now or in an earlier run."""
     made = [job.load() for job in jobs]
     missing = [index for index, kept in enumerate(made) if kept is None]
-    run = Parallel(n_jobs=n_jobs, return_as="generator")
-    results = run(delayed(jobs[index].run)(X, y, membership[:, index]) for index in missing)
+    results = _parallel(n_jobs)(delayed(jobs[index].run)(X, y, membership[:, index]) for index in missing)
     with tqdm(total=len(jobs), initial=len(jobs) - len(missing), desc="training shadows", disable=not verbose) as bar:
         try:
             for index, result in zip(missing, results, strict=True):
@@ -321,6 +320,13 @@ def _trained(jobs, X, y, membership, n_jobs, verbose):
             error.add_note("Put classes of a notebook or script that nets are made of in a file, or set n_jobs=None.")
             raise
     return made
+
+
+def _parallel(n_jobs):
+    try:
+        return Parallel(n_jobs=n_jobs, return_as="generator")
+    except ValueError:  # some backends return all results at once or none
+        return Parallel(n_jobs=n_jobs)
 
 
 def _collect(made, membership):

@@ -1,6 +1,7 @@
 """Shadow models and the cache that keeps them."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -19,10 +20,12 @@ from sklearn.model_selection import cross_validate
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.utils.parallel import Parallel
 from skorch.dataset import ValidSplit
 from torch import nn
 
 from skdiffence.attacks import train_shadows
+from skdiffence.attacks._shadows import _Job
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.model_selection import ShadowSplit
@@ -122,10 +125,26 @@ def test_results_do_not_depend_on_who_trains(estimator):
     assert not np.array_equal(answers(first, X32), answers(other, X32))
 
 
-def test_results_do_not_depend_on_the_process():
-    """Trained in another process, a net is the same."""
-    here, there = (train_shadows(small_net(), X32, y, n_shadows=2, random_state=0, n_jobs=n) for n in (1, 2))
-    np.testing.assert_array_equal(answers(here, X32), answers(there, X32))
+def test_work_can_be_sent_to_another_process():
+    """What a worker gets is pickled, and gives the same there."""
+    job = _Job(small_net(), 7, {})
+    mask = np.arange(61) % 2 == 0
+    here, there = (each.run(X32, y, mask)["estimator"] for each in (job, pickle.loads(pickle.dumps(job))))
+    np.testing.assert_array_equal(*(answers({"estimator": [shadow]}, X32) for shadow in (here, there)))
+
+
+def test_backends_that_return_all_results_at_once(monkeypatch):
+    """Such as joblib's "multiprocessing", which refuses to return them one by one; only the progress bar suffers."""
+
+    def all_at_once(n_jobs, return_as="list"):
+        if return_as != "list":
+            raise ValueError("Backend does not support return_as=generator")
+        return Parallel(n_jobs=n_jobs)
+
+    expected = train_shadows(GaussianNB(), X, y, n_shadows=2, random_state=0)
+    monkeypatch.setattr("skdiffence.attacks._shadows.Parallel", all_at_once)
+    found = train_shadows(GaussianNB(), X, y, n_shadows=2, random_state=0)
+    np.testing.assert_array_equal(answers(found), answers(expected))
 
 
 def test_every_shadow_has_seeds_of_its_own():
@@ -325,37 +344,43 @@ def test_held_out_rows_are_found_again(tmp_path):
 
 
 SCRIPT = """
-from skdiffence.utils._random import torch_seed
 from tests.attacks.shadow_estimators import Logged
-from tests.attacks.test_shadows import X, y
+from tests.attacks.test_shadows import X, X32, small_net, y
 from skdiffence.attacks import train_shadows
+train_shadows(small_net(), X32, y, n_shadows=2, random_state=0, cache_dir={folder!r} + "/nets")
 train_shadows(Logged(), X, y, n_shadows=12, random_state=0, cache_dir={folder!r})
 """
 
 
 def test_a_killed_run_goes_on_where_it_was(counted, tmp_path):
     """Killed without warning, in another process with other string hashes: at most the shadow in flight is lost."""
+    folder = tmp_path / "cache"
     environment = os.environ | {PAUSE: "0.25", "PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT)}
-    script = SCRIPT.format(folder=str(tmp_path / "cache"))
-    process = subprocess.Popen([sys.executable, "-c", script], env=environment)
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT.format(folder=str(folder))], env=environment)
     try:
-        deadline = time.monotonic() + 120
-        while len(list((tmp_path / "cache").glob("shadow-*"))) < 3 and process.poll() is None:
+        deadline = time.monotonic() + 300
+        while len(list(folder.glob("shadow-*"))) < 3 and process.poll() is None:
             assert time.monotonic() < deadline, "the other process kept nothing"
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
     finally:
         process.kill()
         process.wait()
-    n_kept = len(list((tmp_path / "cache").glob("shadow-*")))
+    n_kept = len(list(folder.glob("shadow-*")))
     n_before = len((tmp_path / "log").read_text().splitlines())
     assert 3 <= n_kept < 12
     assert n_before <= n_kept + 1
     found, n_trained = counted(n_shadows=12)
     assert n_trained == 12 - n_kept
-    np.testing.assert_array_equal(
-        answers(found), answers(train_shadows(GaussianNB(), X, y, n_shadows=12, random_state=0))
+    here = train_shadows(GaussianNB(), X, y, n_shadows=12, random_state=0)
+    np.testing.assert_array_equal(answers(found), answers(here))
+    # Nets of the other process are found, and are those that this one trains.
+    there, here = (
+        train_shadows(small_net(), X32, y, n_shadows=2, random_state=0, cache_dir=place)
+        for place in (folder / "nets", None)
     )
+    assert len(list((folder / "nets").iterdir())) == 2
+    np.testing.assert_array_equal(answers(there, X32), answers(here, X32))
 
 
 def test_progress_is_shown_when_asked(capsys):

@@ -1,0 +1,169 @@
+"""Canaries: rows made to be remembered, whose membership shows the worst that a model may tell."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils import Bunch
+
+from skdiffence.utils._random import draw_seed, mix_seed
+from skdiffence.utils._sklearn import Interval, StrOptions, validate_params
+
+
+@validate_params(
+    {
+        "X": ["array-like"],
+        "y": ["array-like"],
+        "kind": [StrOptions({"blank", "clean", "duplicated", "mislabelled", "out_of_distribution"})],
+        "n_canaries": [Interval(Integral, 2, None, closed="left")],
+        "source": ["array-like", None],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def make_canaries(X, y, *, kind="mislabelled", n_canaries=500, source=None, random_state=None):
+    """Put canaries in the place of some rows of a data set.
+
+    A model that remembers single rows remembers canaries best, so an audit of canaries is close to that of the row
+    whose membership leaks most. Which kind a model remembers best depends on its defence.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features) or (n_samples, channels, height, width)
+        Numeric rows. They are copied, never changed.
+    y : array-like of shape (n_samples,)
+        Their labels, of at least two classes. They are copied, never changed.
+    kind : {"mislabelled", "duplicated", "out_of_distribution", "blank", "clean"}, default="mislabelled"
+        "mislabelled" gives each canary a wrong label, all wrong ones being equally likely. "duplicated" makes pairs: a
+        row as it is, and in the place of another row its copy with a wrong label; only the copies are audited, so half
+        of ``n_canaries``. "out_of_distribution" replaces the inputs and keeps the labels. "blank" replaces inputs by
+        one random value per channel, or per feature of rows, within the range that it has in X, and draws the label.
+        "clean" changes nothing: the same audit of ordinary rows, to compare with.
+    n_canaries : int, default=500
+        Number of canaries; even for "duplicated". More canaries never change those drawn before.
+    source : array-like of shape (n_source, ...), default=None
+        Rows of another distribution for "out_of_distribution", each used once, at least ``n_canaries`` of them, of the
+        shape of those of X. None permutes the features of each canary, or the pixels of an image (the same
+        permutation in all its channels), at random and each in another way: values of the data in a form that it
+        never has.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the choice of rows, labels and inputs.
+
+    Returns
+    -------
+    canaries : Bunch
+        ``X`` and ``y``, copies with the canaries in place; ``canaries``, the row numbers that are to be audited, in the
+        order in which they were drawn; ``kind``.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer rows than canaries, X is not finite or of another shape, y has one class only or another
+        length, or ``source`` does not fit.
+
+    See Also
+    --------
+    skdiffence.inspection.canary_audit : Makes canaries, trains on them and tells what leaks.
+
+    References
+    ----------
+    Aerni, Zhang and Tramèr, "Evaluations of machine learning privacy defenses are misleading", CCS 2024, section 4.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skdiffence.datasets import make_canaries
+    >>> X, y = load_digits(return_X_y=True)
+    >>> made = make_canaries(X, y, n_canaries=100, random_state=0)
+    >>> bool((made.y[made.canaries] != y[made.canaries]).all()), int((made.y != y).sum())
+    (True, 100)
+    """
+    X, y = _check_rows(X, y, n_canaries)
+    seed = draw_seed(random_state)
+    # Drawn for all rows and cut, so that the number of canaries never changes which rows they are.
+    rows = _rng(seed, "rows").permutation(len(y))[:n_canaries]
+    make = {"blank": _blank, "duplicated": _duplicated, "mislabelled": _mislabelled}.get(kind)
+    if kind == "out_of_distribution":
+        audited = _out_of_distribution(X, rows, source, seed)
+    elif source is not None:
+        raise ValueError(f"source is for kind='out_of_distribution'. Got kind={kind!r}.")
+    else:
+        audited = rows if make is None else make(X, y, rows, seed)
+    return Bunch(X=X, y=y, canaries=audited, kind=kind)
+
+
+def _check_rows(X, y, n_canaries):
+    X, y = np.array(X), np.array(y)
+    if X.ndim not in (2, 4) or X.dtype.kind not in "biuf" or not np.isfinite(X).all():
+        raise ValueError(
+            "X must hold finite numbers in the shape (n_samples, n_features) or (n_samples, channels, height, width). "
+            f"Got shape {X.shape} of dtype {X.dtype}."
+        )
+    if y.shape != (len(X),):
+        raise ValueError(f"y must hold one label for each of the {len(X)} rows of X. Got shape {y.shape}.")
+    if len(np.unique(y)) < 2:
+        raise ValueError(f"y must have at least two classes. Got {len(np.unique(y))}.")
+    if n_canaries > len(y):
+        raise ValueError(f"n_canaries must be at most the {len(y)} rows of X. Got {n_canaries}.")
+    return X, y
+
+
+def _rng(seed, *parts):
+    return np.random.default_rng(mix_seed(seed, "canaries", *parts))
+
+
+def _wrong_labels(labels, y, seed):
+    """Return for the first labels of a list of at most ``len(y)`` other ones, each wrong one equally likely."""
+    classes = np.unique(y)
+    steps = _rng(seed, "labels").integers(1, len(classes), size=len(y))[: len(labels)]
+    return classes[(np.searchsorted(classes, labels) + steps) % len(classes)]
+
+
+def _mislabelled(X, y, rows, seed):
+    del X
+    y[rows] = _wrong_labels(y[rows], y, seed)
+    return rows
+
+
+def _duplicated(X, y, rows, seed):
+    if len(rows) % 2:
+        raise ValueError(f"n_canaries must be even for kind='duplicated', which makes pairs. Got {len(rows)}.")
+    # Neighbours of the list are pairs, so that more canaries never change the pairs before them.
+    originals, copies = rows[::2], rows[1::2]
+    labels = _wrong_labels(y[originals], y, seed)
+    X[copies], y[copies] = X[originals], labels
+    return copies
+
+
+def _out_of_distribution(X, rows, source, seed):
+    if source is None:
+        for row in rows:
+            X[row] = _permuted(X[row], _rng(seed, "features", int(row)))
+        return rows
+    source = np.asarray(source)
+    if source.shape[1:] != X.shape[1:] or len(source) < len(rows) or source.dtype.kind not in "biuf":
+        raise ValueError(
+            f"source must hold at least {len(rows)} numeric rows of shape {X.shape[1:]}, as those of X. "
+            f"Got shape {source.shape} of dtype {source.dtype}."
+        )
+    taken = source[_rng(seed, "source").permutation(len(source))[: len(rows)]]
+    if not np.isfinite(taken).all() or not np.can_cast(source.dtype, X.dtype, casting="same_kind"):
+        raise ValueError(f"source must be finite and fit into the dtype of X, {X.dtype}. Got dtype {source.dtype}.")
+    X[rows] = taken
+    return rows
+
+
+def _permuted(row, rng):
+    places = row.reshape(len(row), -1) if row.ndim > 1 else row[None]
+    return places[:, rng.permutation(places.shape[1])].reshape(row.shape)
+
+
+def _blank(X, y, rows, seed):
+    places = (0,) if X.ndim == 2 else (0, 2, 3)
+    low, high = X.min(axis=places), X.max(axis=places)
+    share = _rng(seed, "values").random((len(y), len(low)))[: len(rows)]
+    values = low + share * (high.astype(np.float64) - low)
+    values = values if X.dtype.kind == "f" else np.rint(values)
+    classes = np.unique(y)
+    labels = classes[_rng(seed, "labels").integers(len(classes), size=len(y))[: len(rows)]]
+    X[rows], y[rows] = values.reshape(*values.shape, *(1,) * (X.ndim - 2)), labels
+    return rows

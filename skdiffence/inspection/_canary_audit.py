@@ -1,0 +1,346 @@
+"""The canary protocol in one call: shadows that differ in canaries only, each of them in turn the target."""
+
+import warnings
+from functools import partial
+from numbers import Integral, Real
+from os import PathLike
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+from sklearn.utils.parallel import Parallel, delayed
+
+from skdiffence.attacks import lira_leave_one_out, query, train_shadows
+from skdiffence.attacks._augmentations import augmentations
+from skdiffence.attacks._shadows import check_trainable
+from skdiffence.datasets import make_canaries
+from skdiffence.exceptions import MembershipWarning
+from skdiffence.inspection._canary_report import CanaryAudit
+from skdiffence.metrics import cluster_bootstrap_interval, logit_signal, per_row_auc, tpr_at_fpr_score
+from skdiffence.metrics._signals import check_columns, check_proba
+from skdiffence.model_selection._training_rows import unrecorded_hold_out
+from skdiffence.utils._random import draw_seed, mix_seed
+from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, num_samples, safe_indexing, validate_params
+
+_FLOOR = 1e-45
+# Beyond this a signal shows the floor of its logarithms: one of its probabilities is zero.
+_SATURATED = 100.0
+_MOST, _FEWEST = 500, 10
+
+
+@validate_params(
+    {
+        "estimator": [HasMethods(["fit", "predict", "predict_proba"])],
+        "X": ["array-like"],
+        "y": ["array-like"],
+        "kind": [StrOptions({"blank", "clean", "duplicated", "mislabelled", "out_of_distribution"})],
+        "n_canaries": [Interval(Integral, 4, None, closed="left"), StrOptions({"auto"})],
+        "source": ["array-like", None],
+        "X_test": ["array-like", None],
+        "y_test": ["array-like", None],
+        "n_shadows": [Interval(Integral, 4, None, closed="left")],
+        "mode": [StrOptions({"online", "offline"})],
+        "variance": [StrOptions({"auto", "fixed", "global", "per_sample"})],
+        "queries": [StrOptions({"identity", "flips", "shifts", "flips+shifts"}), callable],
+        "max_fpr": ["array-like", Real],
+        "confidence": [Interval(Real, 0, 1, closed="neither")],
+        "n_resamples": [Interval(Integral, 1, None, closed="left")],
+        "cache_dir": [str, PathLike, None],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def canary_audit(
+    estimator,
+    X,
+    y,
+    *,
+    kind="mislabelled",
+    n_canaries="auto",
+    source=None,
+    X_test=None,
+    y_test=None,
+    n_shadows=64,
+    mode="online",
+    variance="auto",
+    queries="identity",
+    max_fpr=(0.001, 0.01),
+    confidence=0.95,
+    n_resamples=1000,
+    cache_dir=None,
+    n_jobs=None,
+    random_state=None,
+    verbose=0,
+):
+    """Measure how well members are found among the rows that a way of training remembers best.
+
+    Models are trained on all rows, but each canary is left out of half of them. Then each model in turn is the target:
+    for every canary, the other models tell how one that saw it answers and how one that did not, and the target's
+    answer is compared with both (LiRA). All canaries and all targets make one ROC curve.
+
+    What is audited is the way of training, defence included, not one trained model. The other models see the same data
+    as the target but for half of the canaries, which is the strongest attacker: what leaks here bounds what leaks of
+    the rows at most risk, not of the average row.
+
+    Read more in the :ref:`User Guide <attacks>`.
+
+    Parameters
+    ----------
+    estimator : classifier
+        The classifier before training, with its defence if it has one.
+    X : array-like of shape (n_samples, n_features) or (n_samples, channels, height, width)
+        Training rows. Some of them are replaced by canaries, in a copy.
+    y : array-like of shape (n_samples,)
+        Their labels.
+    kind : {"mislabelled", "duplicated", "out_of_distribution", "blank", "clean"}, default="mislabelled"
+        What canaries are, see :func:`~skdiffence.datasets.make_canaries`. The kind that leaks most depends on the
+        defence: run several and count the worst.
+    n_canaries : int or "auto", default="auto"
+        Number of canaries. "auto" is 500, or a tenth of the rows where that is less, but at least 10. A canary is a
+        row that the models can't learn anything sound from: many of them cost accuracy.
+    source : array-like of shape (n_source, ...), default=None
+        Rows of another distribution, for ``kind="out_of_distribution"``.
+    X_test : array-like of shape (n_test, ...), default=None
+        Rows that are not in X, to measure what the models are good for. Without them no accuracy is reported, because
+        every row of X but the canaries trains every model.
+    y_test : array-like of shape (n_test,), default=None
+        Their labels.
+    n_shadows : int, default=64
+        Number of models, even, at least 4.
+    mode : {"online", "offline"}, default="online"
+        See :func:`~skdiffence.attacks.lira_scores`.
+    variance : {"auto", "fixed", "global", "per_sample"}, default="auto"
+        See :func:`~skdiffence.attacks.lira_scores`.
+    queries : {"identity", "flips", "shifts", "flips+shifts"} or callable, default="identity"
+        What is asked about each canary: itself; or, of images, also its mirror image and its shifts by one pixel. A
+        callable takes X and returns a list of arrays of further queries.
+    max_fpr : float or array-like of float, default=(0.001, 0.01)
+        False positive rates at which the true positive rate is reported.
+    confidence : float, default=0.95
+        Coverage of the intervals, which resample canaries and models.
+    n_resamples : int, default=1000
+        Number of resamples.
+    cache_dir : str or Path, default=None
+        Where :func:`~skdiffence.attacks.train_shadows` keeps and finds trained models; needs a ``random_state``.
+    n_jobs : int, default=None
+        Number of models trained, and asked, at the same time.
+    random_state : int, RandomState instance or None, default=None
+        Seeds canaries, memberships, training and resampling.
+    verbose : int, default=0
+        Whether training shows a progress bar.
+
+    Returns
+    -------
+    result : CanaryAudit
+        Prints as a table. The attacks are LiRA on two signals, logit and hinge; a global threshold on either, which is
+        what an attacker without shadows has; and correctness of the label, which no defence that keeps labels can
+        lower.
+
+    Raises
+    ------
+    ValueError
+        If there are too few rows, ``n_shadows`` is odd, one of ``X_test`` and ``y_test`` is missing, rates are not
+        between 0 and 1, ``cache_dir`` is given without ``random_state``, the estimator is frozen, or the canaries can't
+        be made.
+
+    Warns
+    -----
+    MembershipWarning
+        If the models keep rows out of their training without telling which, so that members may be counted that are
+        none.
+
+    See Also
+    --------
+    skdiffence.attacks.train_shadows : Trains the models.
+    skdiffence.datasets.make_canaries : Makes the canaries.
+
+    Notes
+    -----
+    This costs ``n_shadows`` trainings, and ``n_shadows * n_canaries`` answers for each query.
+
+    The hinge signal is the difference of the logarithms of the probability of the true class and of the highest other
+    one. Where a model answers probabilities of exactly 0, as forests do, signals are clipped just beyond the largest
+    one that is finite.
+
+    References
+    ----------
+    Aerni, Zhang and Tramèr, "Evaluations of machine learning privacy defenses are misleading", CCS 2024, section 4.
+
+    Carlini et al., "Membership inference attacks from first principles", S&P 2022, section IV.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from skdiffence.inspection import canary_audit
+    >>> X, y = load_digits(return_X_y=True)
+    >>> result = canary_audit(GaussianNB(), X[:300], y[:300], n_shadows=8, n_resamples=100, random_state=0)
+    >>> result.n_canaries, result.n_models
+    (30, 8)
+    """
+    X, y = np.asarray(X), np.asarray(y)
+    rates = _check_rates(max_fpr)
+    _check_test_rows(X_test, y_test)
+    check_trainable(estimator)
+    if cache_dir is not None and random_state is None:
+        raise ValueError("cache_dir needs random_state, or kept models are never found again. Got random_state=None.")
+    seed = draw_seed(random_state)
+    n_canaries = _default_number(len(y)) if n_canaries == "auto" else n_canaries
+    made = make_canaries(X, y, kind=kind, n_canaries=n_canaries, source=source, random_state=_part(seed, "canaries"))
+    shadows = train_shadows(
+        estimator,
+        made.X,
+        made.y,
+        n_shadows=n_shadows,
+        canaries=made.canaries,
+        cache_dir=cache_dir,
+        n_jobs=n_jobs,
+        random_state=_part(seed, "shadows"),
+        verbose=verbose,
+    )
+    _warn_of_hold_out(shadows["estimator"][0])
+    views = _views(safe_indexing(made.X, made.canaries), queries)
+    signals = _ask(shadows["estimator"], views, made.y[made.canaries], n_jobs)
+    membership, known = _memberships(shadows["indices"], made.canaries)
+    signals = {name: np.where(known[:, :, np.newaxis], _clipped(values), np.nan) for name, values in signals.items()}
+    scores = _scores(signals, membership, mode=mode, variance=variance)
+    measure = partial(
+        _measure, membership=membership, rates=rates, confidence=confidence, n_resamples=n_resamples, seed=seed
+    )
+    return CanaryAudit(
+        kind=kind,
+        canaries=made.canaries,
+        membership=membership,
+        scores=scores,
+        attacks={name: measure(values, name) for name, values in scores.items()},
+        row_auc={name: per_row_auc(values.mean(axis=2), membership) for name, values in signals.items()},
+        accuracy=_accuracies(shadows["estimator"], X_test, y_test),
+        confidence=confidence,
+        n_queries=len(views),
+    )
+
+
+def _part(seed, use):
+    return mix_seed(seed, "canary audit", use) % 2**32
+
+
+def _check_rates(max_fpr):
+    rates = [float(rate) for rate in np.atleast_1d(max_fpr)]
+    if not rates or not all(0 < rate < 1 for rate in rates):
+        raise ValueError(f"max_fpr must hold rates between 0 and 1. Got {max_fpr!r}.")
+    return rates
+
+
+def _check_test_rows(X_test, y_test):
+    if (X_test is None) != (y_test is None):
+        given = "X_test" if y_test is None else "y_test"
+        raise ValueError(f"X_test and y_test must be given together. Got {given} only.")
+    if X_test is not None and num_samples(X_test) != num_samples(y_test):
+        raise ValueError(
+            f"X_test and y_test must have one length. Got {num_samples(X_test)} and {num_samples(y_test)} rows."
+        )
+
+
+def _default_number(n_samples):
+    return max(_FEWEST, min(_MOST, n_samples // 10)) // 2 * 2
+
+
+def _warn_of_hold_out(model):
+    if (reason := unrecorded_hold_out(model)) is not None:
+        warnings.warn(
+            f"{reason} kept a validation split out of its training and does not tell which rows: canaries in it are "
+            "counted as members, so that less leak is shown than there is. Turn that off.",
+            MembershipWarning,
+            stacklevel=3,
+        )
+
+
+def _views(X, queries):
+    """Return the arrays to ask about for X, itself first."""
+    if isinstance(queries, str):
+        return [X] if queries == "identity" else [view(X) for view in augmentations(queries)]
+    views = [X, *queries(X)]
+    for view in views:
+        if num_samples(view) != len(X):
+            raise ValueError(f"queries must return arrays of {len(X)} rows, as X has. Got {num_samples(view)}.")
+    return views
+
+
+def _hinge(proba, y):
+    """Return how far the logarithm of the true class's probability lies above the highest other one."""
+    proba = check_proba(proba)
+    y = check_columns(y, proba)
+    is_label = np.arange(proba.shape[1]) == y[:, np.newaxis]
+    at_label = np.where(is_label, proba, 0.0).sum(axis=1)
+    return np.log(at_label + _FLOOR) - np.log(np.where(is_label, 0.0, proba).max(axis=1) + _FLOOR)
+
+
+def _signals_of(model, views, y):
+    asked = [query(model, view, y) for view in views]
+    signals = {
+        "logit": [logit_signal(answers.proba, answers.y) for answers in asked],
+        "hinge": [_hinge(answers.proba, answers.y) for answers in asked],
+        "correctness": [answers.correct.astype(float) for answers in asked],
+    }
+    return {name: np.column_stack(values) for name, values in signals.items()}
+
+
+def _ask(models, views, y, n_jobs):
+    """Return the signals of all models, each of shape (n_canaries, n_models, n_queries)."""
+    parts = Parallel(n_jobs=n_jobs)(delayed(_signals_of)(model, views, y) for model in models)
+    return {name: np.stack([part[name] for part in parts], axis=1) for name in parts[0]}
+
+
+def _memberships(indices, canaries):
+    """Return which models each canary trained, and of which models it is known; of shape (n_canaries, n_models)."""
+    trained, left_out = (
+        np.column_stack([np.isin(canaries, rows) for rows in indices[side]]) for side in ("train", "test")
+    )
+    return trained, trained | left_out
+
+
+def _clipped(signals):
+    sizes = np.abs(signals)
+    saturated = sizes > _SATURATED
+    if not saturated.any():
+        return signals
+    bound = sizes[~saturated].max(initial=0.0) + np.log(2)
+    return np.clip(signals, -bound, bound)
+
+
+def _scores(signals, membership, **options):
+    """Return the scores of each attack, of shape (n_canaries, n_models)."""
+    lira = {f"lira_{name}": lira_leave_one_out(signals[name], membership, **options) for name in ("logit", "hinge")}
+    return lira | {f"threshold_{name}": values.mean(axis=2) for name, values in signals.items()}
+
+
+def _measure(scores, name, *, membership, rates, confidence, n_resamples, seed):
+    """Return the numbers of one attack, over all canaries and models."""
+    there = ~np.isnan(scores)
+    rows, models = np.nonzero(there)
+    is_member, scores = membership[there], scores[there]
+    interval = partial(
+        cluster_bootstrap_interval,
+        rows=rows,
+        models=models,
+        confidence=confidence,
+        n_resamples=n_resamples,
+        random_state=mix_seed(seed, "intervals", name) % 2**32,
+    )
+    n_others = int((~is_member).sum())
+    auc = roc_auc_score(is_member, scores)
+    measured = {"n_members": int(is_member.sum()), "n_non_members": n_others, "roc_auc": float(auc)}
+    measured["roc_auc_low"], measured["roc_auc_high"] = interval(is_member, scores, roc_auc_score)
+    for rate in rates:
+        metric, key = partial(tpr_at_fpr_score, max_fpr=rate), f"tpr_at_fpr_{rate:g}"
+        measured[key] = float(metric(is_member, scores))
+        measured[f"{key}_low"], measured[f"{key}_high"] = interval(is_member, scores, metric)
+        measured[f"{key}_reliable"] = rate * n_others >= 10 * (1 - 1e-9)
+    return measured
+
+
+def _accuracies(models, X_test, y_test):
+    if X_test is None:
+        return None
+    return np.array([np.mean(np.asarray(model.predict(X_test)) == np.asarray(y_test)) for model in models])
