@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import pydoc
 import re
 import runpy
 import sys
@@ -182,6 +183,8 @@ def documented_default(kind):
 
 def agrees(text, default):
     """Whether a documented default means the value of the signature."""
+    if isinstance(default, type):
+        return pydoc.locate(text) is default
     try:
         return ast.literal_eval(text) == default
     except (ValueError, SyntaxError):

@@ -446,8 +446,10 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 params,
                 seeded=self.random_state is not None,
             )
-            self.n_samples_fit_ = None if self._is_frozen() else len(rows.train) - len(split_off)
-            held_out = np.concatenate((rows.held_out, rows.train[split_off]))
+            split_off, rows.train = rows.train[split_off], np.delete(rows.train, split_off)
+            rows.members = rows.members[~np.isin(rows.members, split_off)]
+            self.n_samples_fit_ = None if self._is_frozen() else len(rows.train)
+            held_out = np.concatenate((rows.held_out, split_off))
         self.not_trained_on_ = rows_outside(X, held_out)
         self._probe(safe_indexing(X, rows.train[:_MEASURED_ROWS]))
 

@@ -76,7 +76,7 @@ def train(estimator, X, y, known, seed, params, *, seeded):
     trained : classifier
     classes : ndarray of shape (n_classes,)
     held_out : ndarray of int
-        The rows that the nets' ``train_split`` kept from training.
+        The rows that the nets kept from training, by their ``train_split`` or as a part of their defence.
 
     Raises
     ------
@@ -95,7 +95,27 @@ def train(estimator, X, y, known, seed, params, *, seeded):
     with torch_seed(mix_seed(seed, "net", digest)):
         trained.fit(X, target, **params)
     skorch.check_trained_to_the_end(trained)
-    return trained, classes, skorch.restore_splits(trained, recorders)
+    return trained, classes, np.union1d(skorch.restore_splits(trained, recorders), take_held_out(trained))
+
+
+def take_held_out(trained):
+    """Take over from the nets inside which rows they held out by themselves.
+
+    Parameters
+    ----------
+    trained : classifier
+        Fitted; the nets inside forget the rows, which they know only in the form in which these reached them.
+
+    Returns
+    -------
+    held_out : ndarray of int
+        Row numbers.
+    """
+    inside = skorch.nets_inside(getattr(trained, "best_estimator_", trained), frozen=False).values()
+    kept = [net for net in inside if hasattr(net, "held_out_")]
+    for net in kept:
+        net.not_trained_on_ = RowSet.empty()
+    return np.unique(np.concatenate([np.empty(0, dtype=int), *(net.held_out_ for net in kept)]))
 
 
 def frozen_classes(frozen):
