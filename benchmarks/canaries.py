@@ -1,15 +1,19 @@
-"""The canary protocol on digits, end to end: logistic regression and a small net, bare and defended.
+"""The canary protocol on digits, end to end: logistic regression and a small net, bare, and the net behind the defence.
 
     python benchmarks/canaries.py --jobs 2
+    python benchmarks/canaries.py --jobs 2 --defended --cache benchmarks/results/models
 
-Of 1,797 rows 1,200 are training rows, of which a tenth are canaries; the others measure accuracy. With ``--cache`` the
-models are kept, so that another run asks them only.
+Of 1,797 rows 1,200 are training rows, of which a tenth are canaries; 400 public rows train the denoisers, the defender's
+and the attacker's own; 197 measure accuracy. With ``--cache`` the models are kept, so that another run only asks them.
 """
 
 import argparse
+import json
 import time
 import warnings
+from pathlib import Path
 
+import numpy as np
 import torch
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
@@ -18,26 +22,45 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from skdiffence import DefendedClassifier, DiffusionRegenerator
+from skdiffence.exceptions import DefenceWarning
 from skdiffence.inspection import canary_audit
 from skdiffence.inspection._demo import DigitNet
+from skdiffence.utils._files import whole_file
 
-N_TRAIN = 1200
+N_TRAIN, N_PUBLIC = 1200, 400
+TIMESTEP = 240
+N_QUERIES = 8
 
 
-def main():
-    """Run the audits and print them."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", type=int, default=64, help="number of shadow models of each audit")
-    parser.add_argument("--kinds", nargs="+", default=["clean", "mislabelled"], help="kinds of canaries")
-    parser.add_argument("--cache", default=None, help="folder to keep the models in")
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--defended", action="store_true", help="also the net behind a regenerator trained on digits")
-    options = parser.parse_args()
-    warnings.simplefilter("ignore", ConvergenceWarning)
-    torch.set_num_threads(1)
-    # A module class of this script could not be sent to other processes.
-    net = NeuralNetClassifier(
+def images():
+    """Return training, public and test images with their labels, shuffled as one."""
+    digits = load_digits()
+    order = np.random.default_rng(0).permutation(len(digits.target))
+    X = (digits.images[order, np.newaxis] / 16).astype("float32")
+    parts = np.split(np.arange(len(X)), [N_TRAIN, N_TRAIN + N_PUBLIC])
+    return [(X[rows], digits.target[order][rows]) for rows in parts]
+
+
+def neighbours(X):
+    """Return near-duplicates: one of 16 grey levels up or down in a fifth of the pixels."""
+    rng = np.random.default_rng(1)
+    steps = rng.choice([-1, 1], (N_QUERIES, *X.shape[1:])) * (rng.random((N_QUERIES, *X.shape[1:])) < 0.2) / 16
+    return [np.clip(X + step, 0, 1).astype("float32") for step in steps]
+
+
+def precompensated(regenerator, strength=2.0):
+    """Return a function that adds to rows what the attacker's own regenerations lose."""
+
+    def queries(X):
+        lost = [X - regenerator.regenerate(X, candidate) for candidate in range(N_QUERIES)]
+        return [np.clip(X + strength * each, 0, 1).astype("float32") for each in lost]
+
+    return queries
+
+
+def make_net():
+    """Return the small net. A module class of this script could not be sent to other processes."""
+    return NeuralNetClassifier(
         DigitNet,
         criterion=nn.CrossEntropyLoss,
         max_epochs=30,
@@ -47,34 +70,103 @@ def main():
         train_split=None,
         verbose=0,
     )
-    targets = {"logistic regression": LogisticRegression(C=10.0, max_iter=200), "net of one hidden layer": net}
-    if options.defended:
-        targets["the net, defended"] = DefendedClassifier(net, DiffusionRegenerator(max_epochs=20), selection="swap")
-    started = time.perf_counter()
-    for name, target in targets.items():
+
+
+def train_denoiser(X, folder, seed):
+    """Train a denoiser on public rows."""
+    settings = {"timestep": TIMESTEP, "max_epochs": 45, "lr": 4e-3, "batch_size": 32, "value_range": (0, 1)}
+    trained = DiffusionRegenerator(random_state=seed, **settings).fit(X)
+    trained.save_pretrained(folder)
+    return trained
+
+
+def bare_runs(options):
+    """Yield what is audited without a defence."""
+    forms = {"logistic regression": LogisticRegression(C=10.0, max_iter=200), "net": make_net()}
+    for name, target in forms.items():
         for kind in options.kinds:
-            report(name, target, kind, options)
-    print(f"all in {time.perf_counter() - started:.0f} s")
+            yield name, target, kind, "the row itself", "identity"
 
 
-def report(name, target, kind, options):
-    """Audit one classifier with one kind of canaries and print what leaks."""
-    X, y = load_digits(return_X_y=True)
-    X = (X / 16).astype("float32")
-    started = time.perf_counter()
-    result = canary_audit(
-        target,
-        X[:N_TRAIN],
-        y[:N_TRAIN],
-        kind=kind,
-        X_test=X[N_TRAIN:],
-        y_test=y[N_TRAIN:],
-        n_shadows=options.models,
-        cache_dir=options.cache,
-        n_jobs=options.jobs,
-        random_state=options.seed,
-    )
-    print(f"{name}, in {time.perf_counter() - started:.0f} s\n{result!r}\n", flush=True)
+def defended_runs(options, public):
+    """Yield the net behind the defence, for each rule and denoiser, under each kind of queries."""
+    folder = Path(options.output) / "denoiser"
+    train_denoiser(public, folder, seed=0)
+    attackers = train_denoiser(public, Path(options.output) / "attackers-denoiser", seed=1)
+    attacks = {
+        "the row itself": "identity",
+        f"and {N_QUERIES} near-duplicates": neighbours,
+        f"and {N_QUERIES} pre-compensated": precompensated(attackers),
+    }
+    shared = {"timestep": TIMESTEP, "value_range": (0, 1)}
+    of_members = DiffusionRegenerator(max_epochs=15, lr=4e-3, batch_size=64, **shared)
+    targets = {
+        "swap, denoiser of public rows": ("swap", DiffusionRegenerator(str(folder), **shared)),
+        "first, denoiser of public rows": ("first", DiffusionRegenerator(str(folder), **shared)),
+        "swap, denoiser of the members": ("swap", of_members),
+    }
+    for asked, queries in attacks.items():
+        yield "net", make_net(), "mislabelled", asked, queries
+    for name, (rule, regenerator) in targets.items():
+        for asked, queries in attacks.items():
+            target = DefendedClassifier(make_net(), regenerator, selection=rule, n_candidates=10)
+            yield name, target, "mislabelled", asked, queries
+
+
+def cell(numbers, key):
+    """Write a number with its interval."""
+    return f"{numbers[key]:.3f} ({numbers[f'{key}_low']:.3f} to {numbers[f'{key}_high']:.3f})"
+
+
+def main():
+    """Run the audits and print one line for each."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", type=int, default=64, help="number of shadow models of each audit")
+    parser.add_argument("--kinds", nargs="+", default=["clean", "mislabelled"], help="kinds of canaries")
+    parser.add_argument("--cache", default=None, help="folder to keep the models in")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--defended", action="store_true", help="the net behind the defence, under adaptive queries")
+    parser.add_argument("--output", default="benchmarks/results", help="folder for canaries.json and denoisers")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    warnings.simplefilter("ignore", DefenceWarning)
+    torch.set_num_threads(1)
+    Path(options.output).mkdir(parents=True, exist_ok=True)
+    (X, y), (X_public, _), (X_test, y_test) = images()
+    runs = defended_runs(options, X_public) if options.defended else bare_runs(options)
+    started, records = time.perf_counter(), []
+    heads = ("LiRA AUC", "TPR at 1 % FPR", "threshold AUC", "labels AUC")
+    line = f"{'target':31}  {'canaries':11}  {'asked':24}  " + "  ".join(f"{head:22}" for head in heads)
+    print(f"{line}  test acc.")
+    for name, target, kind, asked, queries in runs:
+        flat = isinstance(target, LogisticRegression)
+        rows, test = (part.reshape(len(part), -1) if flat else part for part in (X, X_test))
+        audit = canary_audit(
+            target,
+            rows,
+            y,
+            kind=kind,
+            X_test=test,
+            y_test=y_test,
+            n_shadows=options.models,
+            queries=queries,
+            cache_dir=options.cache,
+            n_jobs=options.jobs,
+            random_state=options.seed,
+        )
+        lira, threshold = audit.attacks["lira_logit"], audit.attacks["threshold_logit"]
+        cells = [cell(lira, "roc_auc"), cell(lira, "tpr_at_fpr_0.01"), cell(threshold, "roc_auc")]
+        cells.append(cell(audit.attacks["threshold_correctness"], "roc_auc"))
+        accuracy = f"{audit.accuracy.mean():.3f}±{audit.accuracy_sem:.3f}"
+        line = f"{name:31}  {kind:11}  {asked:24}  " + "  ".join(f"{text:22}" for text in cells)
+        print(f"{line}  {accuracy}", flush=True)
+        record = {"target": name, "canaries": kind, "asked": asked, "attacks": audit.attacks}
+        records.append(record | {"accuracy": audit.accuracy.mean(), "accuracy_sem": audit.accuracy_sem})
+    seconds = time.perf_counter() - started
+    with whole_file(Path(options.output) / f"canaries{'-defended' * options.defended}.json") as file:
+        file.write_text(json.dumps({"options": vars(options), "seconds": seconds, "records": records}, indent=1))
+    print(f"all in {seconds:.0f} s; intervals of 95 % over canaries and models")
 
 
 if __name__ == "__main__":

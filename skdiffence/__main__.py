@@ -1,8 +1,9 @@
-"""The command line: ``python -m skdiffence demo``."""
+"""The command line: ``python -m skdiffence demo`` and ``python -m skdiffence audit``."""
 
 import argparse
 import sys
 
+from skdiffence.inspection._cli_audit import TRUST, CommandError, add_audit_parser, run_audit
 from skdiffence.inspection._demo import DemoSettings, run_demo
 
 
@@ -21,6 +22,12 @@ def make_parser():
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m skdiffence", description="Membership privacy for classifiers.")
     commands = parser.add_subparsers(dest="command", required=True)
+    _add_demo_parser(commands)
+    add_audit_parser(commands, _at_least)
+    return parser
+
+
+def _add_demo_parser(commands):
     demo = commands.add_parser(
         "demo",
         help="show on scikit-learn's digits how much a classifier leaks and how much less behind the defence",
@@ -31,7 +38,6 @@ def make_parser():
     n_splits = DemoSettings.n_splits
     demo.add_argument("--splits", type=_at_least(2), help=f"number of random splits (default: {n_splits})")
     demo.add_argument("--quick", action="store_true", help="every step in seconds; the figures mean nothing")
-    return parser
 
 
 def main(arguments=None):
@@ -45,9 +51,13 @@ def main(arguments=None):
     Returns
     -------
     status : int
-        0, or 1 where a check of the run failed.
+        0; 1 where a check of the demo or a control of the audit failed; 2 where the input can't be used.
     """
     options = make_parser().parse_args(arguments)
+    return _demo(options) if options.command == "demo" else _audit(options)
+
+
+def _demo(options):
     settings = DemoSettings()
     if options.quick:
         settings = settings.quick()
@@ -59,6 +69,17 @@ def main(arguments=None):
         print(f"[{'ok' if holds else 'FAILED'}] {check}")
     print(f"\nIn {options.output}: table.txt, results.json, roc.png, signals.png, regenerations.png, defended.joblib")
     return 0 if all(holds for _, holds in run.checks) else 1
+
+
+def _audit(options):
+    print(TRUST, file=sys.stderr)
+    try:
+        report, written = run_audit(options)
+    except CommandError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"\n{report}\n\nIn {options.output}: {', '.join(written)}")
+    return 1 if report.failed_controls else 0
 
 
 if __name__ == "__main__":

@@ -85,7 +85,12 @@ def directive_blocks(text):
     return [textwrap.dedent(block) for block in re.findall(pattern, text, flags=re.MULTILINE)]
 
 
-PAGES = {"README.md": fenced_blocks, "docs/quickstart.rst": directive_blocks, "docs/pitfalls.rst": directive_blocks}
+PAGES = {
+    "README.md": fenced_blocks,
+    "docs/auditing.rst": directive_blocks,
+    "docs/pitfalls.rst": directive_blocks,
+    "docs/quickstart.rst": directive_blocks,
+}
 
 
 @pytest.mark.parametrize("page", PAGES)

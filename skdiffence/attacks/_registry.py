@@ -2,22 +2,35 @@
 
 from functools import partial
 
+from skdiffence.attacks._classifier import ClassifierAttack
+from skdiffence.attacks._correctness import CorrectnessAttack
+from skdiffence.attacks._histogram import HistogramAttack
+from skdiffence.attacks._label_only import LabelOnlyAttack
+from skdiffence.attacks._neural import NeuralAttack
 from skdiffence.attacks._non_monotone import NonMonotoneAttack
+from skdiffence.attacks._quantile import QuantileAttack
 from skdiffence.attacks._threshold import ThresholdAttack
 
+# Those that need nothing but a target and known rows.
 _ATTACKS = {
+    "classifier": ClassifierAttack,
     "confidence": partial(ThresholdAttack, "confidence"),
-    "correctness": partial(ThresholdAttack, "correctness"),
+    "correctness": CorrectnessAttack,
     "entropy": partial(ThresholdAttack, "entropy"),
+    "histogram": HistogramAttack,
+    "label_only_augmentation": partial(LabelOnlyAttack, "augmentation"),
+    "label_only_noise": partial(LabelOnlyAttack, "noise"),
     "logit": partial(ThresholdAttack, "logit"),
     "loss": partial(ThresholdAttack, "loss"),
     "modified_entropy": partial(ThresholdAttack, "modified_entropy"),
+    "neural": NeuralAttack,
     "non_monotone": NonMonotoneAttack,
+    "quantile": QuantileAttack,
 }
 
 
 def get_attack_names():
-    """Return the names of all attacks.
+    """Return the names of the attacks that need nothing but a target and known rows.
 
     Returns
     -------
@@ -28,7 +41,7 @@ def get_attack_names():
     --------
     >>> from skdiffence.attacks import get_attack_names
     >>> get_attack_names()
-    ['confidence', 'correctness', 'entropy', 'logit', 'loss', 'modified_entropy', 'non_monotone']
+    ['classifier', 'confidence', 'correctness', 'entropy', ..., 'quantile']
     """
     return sorted(_ATTACKS)
 

@@ -1,179 +1,23 @@
-"""Confidence intervals for the scores of an attack."""
+"""Confidence intervals for the scores of an attack, without resampling."""
 
-from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import norm, rankdata
-from sklearn.metrics import roc_auc_score
 
-from skdiffence.metrics._scores import (
-    _RATE_TOLERANCE,
-    attack_accuracy_score,
-    check_membership,
-    tnr_at_fnr_score,
-    tpr_at_fpr_score,
-)
-from skdiffence.utils._random import draw_seed
+from skdiffence.metrics._exact import CONFIDENCE, pair_errors, rate_high, rate_low
+from skdiffence.metrics._scores import check_membership
 from skdiffence.utils._sklearn import Interval, validate_params
 
-# Resamples are made in chunks of about this many counts, so that memory does not grow with their number.
-_CHUNK = 2_000_000
 # DeLong's interval alone covers too little below this many rows of a side.
 _FEW = 30
-_CONFIDENCE = Interval(Real, 0, 1, closed="neither")
-
-
-# Each takes, for every resample, how many members and non-members there are at each distinct score, in
-# falling order of the score, of shape (n_resamples, n_scores).
-def _auc_of_counts(members, others, levels):
-    del levels
-    below = others[:, ::-1].cumsum(axis=1)[:, ::-1] - others
-    pairs = (members * (below + others / 2)).sum(axis=1)
-    return pairs / (members.sum(axis=1) * others.sum(axis=1))
-
-
-def _rates(counts):
-    # A leading zero: a threshold above all scores accuses nobody.
-    found = np.pad(counts.cumsum(axis=1), ((0, 0), (1, 0)))
-    return found / found[:, -1:]
-
-
-def _tpr_of_counts(members, others, levels, *, max_fpr):
-    del levels
-    allowed = _rates(others) <= max_fpr + _RATE_TOLERANCE
-    return np.where(allowed, _rates(members), 0.0).max(axis=1)
-
-
-def _tnr_of_counts(members, others, levels, *, max_fnr):
-    return _tpr_of_counts(others[:, ::-1], members[:, ::-1], levels, max_fpr=max_fnr)
-
-
-def _accuracy_of_counts(members, others, levels, *, threshold=0.5):
-    gain = _rates(members) - _rates(others)
-    best = gain.max(axis=1) if threshold == "oracle" else gain[:, np.count_nonzero(levels >= threshold)]
-    return (best + 1) / 2
-
-
-_OF_COUNTS = {
-    roc_auc_score: _auc_of_counts,
-    tpr_at_fpr_score: _tpr_of_counts,
-    tnr_at_fnr_score: _tnr_of_counts,
-    attack_accuracy_score: _accuracy_of_counts,
-}
-
-
-def _resample_counts(is_member, score, metric, keywords, n_resamples, rng):
-    levels, group = np.unique(-score, return_inverse=True)
-    members = np.bincount(group[is_member], minlength=len(levels))
-    others = np.bincount(group[~is_member], minlength=len(levels))
-
-    def values(size):
-        # Drawing rows with replacement is drawing these counts from a multinomial distribution.
-        draws = (rng.multinomial(side.sum(), side / side.sum(), size=size) for side in (members, others))
-        return _OF_COUNTS[metric](*draws, -levels, **keywords)
-
-    chunk = max(1, _CHUNK // len(levels))
-    sizes = [min(chunk, n_resamples - start) for start in range(0, n_resamples, chunk)]
-    return np.concatenate([values(size) for size in sizes])
-
-
-def _resample_rows(is_member, score, metric, n_resamples, rng):
-    sides = np.flatnonzero(is_member), np.flatnonzero(~is_member)
-
-    def value():
-        rows = np.concatenate([rng.choice(side, size=len(side)) for side in sides])
-        return metric(is_member[rows], score[rows])
-
-    return np.array([value() for _ in range(n_resamples)])
+# The same of Wilson's where two of them are added.
+_FEW_TRIALS = 50
 
 
 @validate_params(
-    {
-        "y_true": ["array-like"],
-        "y_score": ["array-like"],
-        "metric": [callable],
-        "confidence": [_CONFIDENCE],
-        "n_resamples": [Interval(Integral, 1, None, closed="left")],
-        "random_state": ["random_state"],
-    },
-    prefer_skip_nested_validation=False,
-)
-def bootstrap_interval(y_true, y_score, metric, *, confidence=0.95, n_resamples=1000, random_state=None):
-    """Return a bootstrap percentile interval of an attack's score.
-
-    Members and non-members are resampled apart, each side to its own size.
-
-    Parameters
-    ----------
-    y_true : array-like of shape (n_samples,), dtype bool
-        True for members.
-    y_score : array-like of shape (n_samples,)
-        Higher means more likely a member.
-    metric : callable
-        Called as ``metric(y_true, y_score)``. :func:`sklearn.metrics.roc_auc_score`,
-        :func:`tpr_at_fpr_score`, :func:`tnr_at_fnr_score` and :func:`attack_accuracy_score`, or a
-        :func:`functools.partial` of them with keywords, are computed for all resamples at once; any other
-        is called for each.
-    confidence : float, default=0.95
-        Nominal coverage.
-    n_resamples : int, default=1000
-        Number of resamples.
-    random_state : int, RandomState instance or None, default=None
-        Seeds the resampling.
-
-    Returns
-    -------
-    low, high : float
-        Ends of the interval.
-
-    Raises
-    ------
-    ValueError
-        If a side is empty, lengths differ or scores are not finite.
-
-    Notes
-    -----
-    The rows are taken as independent: where several models or several queries of one row are pooled, the
-    interval is too narrow. A rate of exactly 0 or 1 has a bootstrap interval of width zero, and one of a
-    few rows is too narrow: the true positive rate is to be read at a false positive rate of at least
-    10 / n_non_members.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from functools import partial
-    >>> from skdiffence.metrics import bootstrap_interval, tpr_at_fpr_score
-    >>> rng = np.random.default_rng(0)
-    >>> is_member = np.repeat([True, False], 500)
-    >>> score = rng.normal(size=1000) + is_member
-    >>> metric = partial(tpr_at_fpr_score, max_fpr=0.1)
-    >>> low, high = bootstrap_interval(is_member, score, metric, random_state=0)
-    >>> bool(low < metric(is_member, score) < high)
-    True
-    """
-    is_member, score = check_membership(y_true, y_score)
-    rng = np.random.default_rng(draw_seed(random_state))
-    function, keywords = metric, {}
-    if isinstance(metric, partial) and not metric.args:
-        function, keywords = metric.func, metric.keywords
-    metric(is_member, score)  # raises for keywords out of range, before any resample
-    if _is_vectorised(function, keywords):
-        values = _resample_counts(is_member, score, function, keywords, n_resamples, rng)
-    else:
-        values = _resample_rows(is_member, score, metric, n_resamples, rng)
-    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
-
-
-def _is_vectorised(function, keywords):
-    # A partial AUC (roc_auc_score with max_fpr) has no form in counts here.
-    return function in _OF_COUNTS and not (function is roc_auc_score and keywords)
-
-
-@validate_params(
-    {"y_true": ["array-like"], "y_score": ["array-like"], "confidence": [_CONFIDENCE]},
+    {"y_true": ["array-like"], "y_score": ["array-like"], "confidence": [CONFIDENCE]},
     prefer_skip_nested_validation=True,
 )
 def auc_interval(y_true, y_score, *, confidence=0.95):
@@ -260,7 +104,7 @@ def _newcombe(auc, m, n, z):
     {
         "successes": [Interval(Integral, 0, None, closed="left")],
         "n": [Interval(Integral, 1, None, closed="left")],
-        "confidence": [_CONFIDENCE],
+        "confidence": [CONFIDENCE],
     },
     prefer_skip_nested_validation=True,
 )
@@ -308,14 +152,16 @@ def wilson_interval(successes, n, *, confidence=0.95):
 
 
 @validate_params(
-    {"y_true": ["array-like"], "y_pred": ["array-like"], "confidence": [_CONFIDENCE]},
+    {"y_true": ["array-like"], "y_pred": ["array-like"], "confidence": [CONFIDENCE]},
     prefer_skip_nested_validation=True,
 )
 def accuracy_interval(y_true, y_pred, *, confidence=0.95):
     """Return a confidence interval of an attack's balanced accuracy, without resampling.
 
     Wilson's intervals of the true positive and the true negative rate, added by Newcombe's square-and-add
-    rule.
+    rule. With fewer than 50 members or non-members, for some rates as few as 88 % of such 95 % intervals cover:
+    the ends are then those of all pairs of rates whose deviates, in Clopper and Pearson's exact tests, are together no
+    further off than one normal deviate may be. These are wider, by a quarter with 15 rows a side.
 
     Parameters
     ----------
@@ -341,6 +187,9 @@ def accuracy_interval(y_true, y_pred, *, confidence=0.95):
     Newcombe, "Interval estimation for the difference between independent proportions", Statistics in
     Medicine 17, 1998, method 10.
 
+    Clopper and Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial",
+    Biometrika 26, 1934.
+
     Examples
     --------
     >>> from skdiffence.metrics import accuracy_interval
@@ -355,9 +204,22 @@ def accuracy_interval(y_true, y_pred, *, confidence=0.95):
             f"Got values from {accused.min():.3g} to {accused.max():.3g}: compare scores with a threshold first."
         )
     right = accused == is_member
-    hits = [(right[side].sum(), side.sum()) for side in (is_member, ~is_member)]
+    hits = [(int(right[side].sum()), int(side.sum())) for side in (is_member, ~is_member)]
+    few = min(n for _, n in hits) < _FEW_TRIALS
+    return (_exact_mean_interval if few else _square_and_add)(hits, confidence)
+
+
+def _square_and_add(hits, confidence):
     rates = np.array([k / n for k, n in hits])
     ends = np.array([wilson_interval(k, n, confidence=confidence) for k, n in hits])
     low = rates.mean() - np.hypot(*(rates - ends[:, 0])) / 2
     high = rates.mean() + np.hypot(*(ends[:, 1] - rates)) / 2
     return float(low), float(high)
+
+
+def _exact_mean_interval(hits, confidence):
+    # Of a mean, the two deviates count as one, and the radius is that of one.
+    errors = pair_errors(norm.ppf((1 + confidence) / 2))
+    low = sum(rate_low(k, n, error) for (k, n), error in zip(hits, errors, strict=True))
+    high = sum(rate_high(k, n, error) for (k, n), error in zip(hits, errors, strict=True))
+    return float(low.min() / 2), float(high.max() / 2)

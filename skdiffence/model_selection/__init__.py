@@ -1,5 +1,6 @@
 """Membership attacks inside cross-validation and search."""
 
 from skdiffence.model_selection._attack_scorer import AttackScorer
+from skdiffence.model_selection._shadow_split import ShadowSplit
 
-__all__ = ["AttackScorer"]
+__all__ = ["AttackScorer", "ShadowSplit"]

@@ -11,18 +11,18 @@ from skdiffence.metrics import (
     accuracy_interval,
     attack_accuracy_score,
     auc_interval,
-    bootstrap_interval,
     confidence_signal,
     expected_calibration_error,
     failure_detection_auc,
+    tnr_at_fnr_interval,
     tnr_at_fnr_score,
+    tpr_at_fpr_interval,
     tpr_at_fpr_score,
 )
 
 # A rate among n rows is read at a level that at least ten of them reach.
 _LEVELS = (0.001, 0.01, 0.05, 0.1)
 _FEWEST_AT_LEVEL = 10
-_N_RESAMPLES = 500
 _MUCH_BETTER = 3.0  # standard errors
 
 
@@ -65,7 +65,7 @@ def _correct_roc_auc(name, attacked, is_member, context):
     return _with_interval(name, value, auc_interval(is_member[rows], attacked.scores[rows]))
 
 
-def _rate(metric, argument, name, attacked, is_member, context):
+def _rate(metric, interval, argument, name, attacked, is_member, context):
     level = honest_level(context["n_typical"])
     if level is None:
         return {}
@@ -74,19 +74,16 @@ def _rate(metric, argument, name, attacked, is_member, context):
     n_falsely = np.count_nonzero(~is_member if argument == "max_fpr" else is_member)
     if level * n_falsely < _FEWEST_AT_LEVEL - 1:
         return _with_interval(name, np.nan, (np.nan, np.nan))
-    metric = partial(metric, **{argument: level})
-    interval = bootstrap_interval(
-        is_member, attacked.scores, metric, n_resamples=_N_RESAMPLES, random_state=context["seed"] % 2**32
-    )
-    return _with_interval(name, metric(is_member, attacked.scores), interval)
+    value, ends = (function(is_member, attacked.scores, **{argument: level}) for function in (metric, interval))
+    return _with_interval(name, value, ends)
 
 
 ATTACK_METRICS = {
     "accuracy": _accuracy,
     "correct_roc_auc": _correct_roc_auc,
     "roc_auc": _roc_auc,
-    "tnr_at_fnr": partial(_rate, tnr_at_fnr_score, "max_fnr"),
-    "tpr_at_fpr": partial(_rate, tpr_at_fpr_score, "max_fpr"),
+    "tnr_at_fnr": partial(_rate, tnr_at_fnr_score, tnr_at_fnr_interval, "max_fnr"),
+    "tpr_at_fpr": partial(_rate, tpr_at_fpr_score, tpr_at_fpr_interval, "max_fpr"),
 }
 AUTO_METRICS = ("roc_auc", "accuracy", "tpr_at_fpr", "correct_roc_auc")
 

@@ -6,8 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNCHANGED, MetadataRequest
 
-from skdiffence.attacks import get_attack, query
-from skdiffence.base import MembershipAttack
+from skdiffence.attacks import query
 from skdiffence.model_selection._attack_metrics import (
     ATTACK_METRICS,
     AUTO_METRICS,
@@ -18,6 +17,7 @@ from skdiffence.model_selection._attack_metrics import (
 )
 from skdiffence.model_selection._cross_fit import balanced_rows, cross_fit
 from skdiffence.model_selection._membership import find_membership
+from skdiffence.model_selection._named_attacks import named_attacks
 from skdiffence.model_selection._parts import denoiser_saw_members
 from skdiffence.model_selection._pool import Pool
 from skdiffence.utils._random import draw_seed, mix_seed
@@ -215,7 +215,8 @@ class AttackScorer(BaseEstimator):
             If membership cannot be known, contradicts the estimator, or too few rows are left.
         """
         self._validate_params()
-        attacks, metrics = self._named_attacks(), self._metric_names()
+        attacks = named_attacks(_STANDARD if isinstance(self.attacks, str) else self.attacks)
+        metrics = self._metric_names()
         found = find_membership(estimator, self.pool, X, y, sample_index=sample_index, is_member=is_member)
         numbers = self._attack(estimator, found, attacks, metrics)
         if self.score is None:
@@ -272,14 +273,6 @@ class AttackScorer(BaseEstimator):
         self._seed()  # so that copies in all worker processes split rows alike
         return super().__getstate__()
 
-    def _named_attacks(self):
-        listed = _STANDARD if isinstance(self.attacks, str) else self.attacks
-        pairs = [_named(entry) for entry in listed]
-        names = [name for name, _ in pairs]
-        if not names or len(set(names)) < len(names):
-            raise ValueError(f"attacks must name at least one attack and none twice. Got {names}.")
-        return dict(pairs)
-
     def _metric_names(self):
         if isinstance(self.metrics, str):
             return list(AUTO_METRICS)
@@ -287,20 +280,3 @@ class AttackScorer(BaseEstimator):
         if unknown or not self.metrics:
             raise ValueError(f"metrics must be 'auto' or a list of {sorted(ATTACK_METRICS)}. Got {self.metrics!r}.")
         return list(self.metrics)
-
-
-def _named(entry):
-    if isinstance(entry, str):
-        if entry in ("lira", "rmia"):
-            raise ValueError(f"attacks: {entry!r} needs shadows=; pass the attack itself, made with them.")
-        return entry, get_attack(entry)
-    if isinstance(entry, MembershipAttack):
-        return _own_name(entry), entry
-    if isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[1], MembershipAttack):
-        return entry
-    raise ValueError(f"attacks must hold names, attacks or pairs (name, attack). Got {entry!r}.")
-
-
-def _own_name(attack):
-    name = getattr(attack, "signal", type(attack).__name__.removesuffix("Attack").lower())
-    return f"{name}_per_class" if getattr(attack, "threshold", None) == "per_class" else name

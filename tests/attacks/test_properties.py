@@ -1,4 +1,4 @@
-"""What must hold for every attack, and for the thresholds that they learn."""
+"""What must hold for attacks on signals of an answer, and for the thresholds that they learn."""
 
 import pickle
 from functools import cache
@@ -14,13 +14,13 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils.validation import check_is_fitted
 
 from skdiffence import attacks
-from skdiffence.attacks import NonMonotoneAttack, ThresholdAttack, get_attack, get_attack_names, query
+from skdiffence.attacks import NonMonotoneAttack, ThresholdAttack, get_attack, query
 from skdiffence.attacks._single_query import best_threshold
 from skdiffence.base import MembershipAttack
 from skdiffence.metrics import auc_interval, confidence_signal, entropy_signal, label_columns
 from tests.attacks.targets import Dictated, logits, normal, planted
 
-NAMES = get_attack_names()
+NAMES = ["confidence", "correctness", "entropy", "logit", "loss", "modified_entropy", "non_monotone"]
 ON_CONFIDENCE = [name for name in NAMES if name != "correctness"]
 LETTERS = np.array(["ant", "bee", "cat"])
 

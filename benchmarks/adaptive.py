@@ -1,0 +1,164 @@
+"""What attackers who know of the defence gain over one query, on digits.
+
+    python benchmarks/adaptive.py --splits 6 --n-candidates 5
+
+All of them ask through the defence. Attacks that measure one number are told that members are the surer and the sooner
+answered ones; those that learn more ("non-mono.", "surrogate", "fallback") know half of the rows and score the other
+half, and the other way round. AUC as a mean over splits with half of its 95 % interval, and below it the paired
+difference from one query.
+
+The attacker has the defence's denoiser, which is public and was trained on other rows, a key of its own, and for
+"fallback" the bare classifier. Members that "matched" was calibrated on are not scored in its row.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import roc_auc_score
+
+from skdiffence.attacks import (
+    AnswerCostAttack,
+    FallbackAttack,
+    PrecompensatedQueryAttack,
+    RepeatedQueryAttack,
+    ThresholdAttack,
+    attacks_on_regeneration,
+    query,
+)
+from skdiffence.datasets import load_digit_images, membership_partition
+from skdiffence.defenses import DefendedClassifier
+from skdiffence.diffusion import DiffusionRegenerator
+from skdiffence.inspection._cache import RegenerationCache
+from skdiffence.inspection._demo import DemoSettings, make_net, pretrained, train_denoiser
+from skdiffence.inspection._experiment import Split
+from skdiffence.inspection._table import format_table, summarise
+from skdiffence.model_selection._cross_fit import cross_fit
+from skdiffence.utils._files import whole_file
+from skdiffence.utils._rows import row_digests
+
+N_NON_MEMBERS = 150
+ONE = "one query"
+# Noise that is drawn anew can't be cached, so only what it is there to show is run against it.
+AGAINST_FRESH = (ONE, "repeated_exact", "precompensated_8")
+AGAINST_FALLBACK = (ONE, "non_monotone", "precompensated_8", "answer_cost", "fallback")
+HEADINGS = {
+    ONE: "one query",
+    "non_monotone": "non-mono.",
+    "repeated_exact": "exact x8",
+    "repeated_ulp": "ulp x8",
+    "repeated_quantum": "quantum x8",
+    "repeated_grey": "grey x8",
+    "precompensated_1": "precomp. x1",
+    "precompensated_8": "precomp. x8",
+    "surrogate": "surrogate",
+    "answer_cost": "cost",
+    "fallback": "fallback",
+}
+
+
+def cached(denoiser, timestep, X, seed):
+    """A fitted regenerator with a key of its own that makes no regeneration twice."""
+    return FrozenEstimator(RegenerationCache(pretrained(denoiser, timestep, X, seed)).fit(X))
+
+
+def make_defences(split, denoiser, timestep, n_candidates):
+    """Return what is attacked, by the name of its row, with the names of the attacks to run (None: all)."""
+    shared = cached(denoiser, timestep, split.X_fit, 2 * split.seed)
+    fresh = DiffusionRegenerator(denoiser, timestep=timestep, value_range=(0, 1), noise="fresh").fit(split.X_fit)
+    original = DefendedClassifier(
+        FrozenEstimator(split.net), shared, fallback="original", n_candidates=n_candidates, random_state=split.seed
+    )
+    return {
+        "undefended": (split.net, None),
+        "swap": (split.defend(shared, "swap"), None),
+        "first": (split.defend(shared, "first"), None),
+        "matched": (split.defend(shared, "matched"), None),
+        "first, fallback original": (
+            original.fit(split.X_fit, split.y_fit, is_member=split.is_member),
+            AGAINST_FALLBACK,
+        ),
+        "swap, fresh noise": (split.defend(FrozenEstimator(fresh), "swap"), AGAINST_FRESH),
+    }
+
+
+def auc_of(attack, target, X, y, is_member, seed):
+    """Return the area under an attack's curve, on rows of which it knows no more than the direction."""
+    if isinstance(attack, (AnswerCostAttack, PrecompensatedQueryAttack, RepeatedQueryAttack, ThresholdAttack)):
+        attack.fit(target, X, y, is_member)
+        measured = attack.direction_ * attack.score_samples(X, y)
+        return roc_auc_score(is_member, -measured if isinstance(attack, AnswerCostAttack) else measured)
+    keys, answers = row_digests(X, seed.to_bytes(8, "little")), query(target, X, y)
+    scores = cross_fit(attack, target, answers, X, y, is_member, keys, known=0.5, seed=seed).scores
+    return roc_auc_score(is_member, scores)
+
+
+def attack_all(split, defences, attacker):
+    """Return a record for each defence: the AUC of every attack."""
+    X = np.concatenate((split.X_fit[split.is_member], split.X_rest[:N_NON_MEMBERS]))
+    y = np.concatenate((split.y_fit[split.is_member], split.y_rest[:N_NON_MEMBERS]))
+    is_member = np.arange(len(y)) < split.is_member.sum()
+    records = []
+    for name, (target, wanted) in defences.items():
+        attacks = {ONE: ThresholdAttack("logit"), "fallback": FallbackAttack(FrozenEstimator(split.net))}
+        attacks |= attacks_on_regeneration(attacker, target=target, random_state=split.seed)
+        scored = ~target.calibrated_on_.contains(X) if name == "matched" else slice(None)
+        rows = X[scored], y[scored], is_member[scored]
+        areas = {each: auc_of(attacks[each], target, *rows, split.seed) for each in wanted or attacks}
+        records.append({"name": name, **areas})
+    return records
+
+
+def main():
+    """Run the comparison and print it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--splits", type=int, default=6)
+    parser.add_argument("--n-candidates", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=300)
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
+    options = parser.parse_args()
+    settings, digits = DemoSettings(), load_digit_images()
+    parts = membership_partition(len(digits.data), {"public": settings.n_public}, random_state=options.seed)
+    folder = options.output / f"adaptive-{options.seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    denoiser = folder / "denoiser"
+    if not denoiser.exists():
+        train_denoiser(settings, digits.data[parts.public], folder, options.seed, 1)
+    records, start = [], time.perf_counter()
+    for number in range(options.splits):
+        split = Split(
+            digits.data[parts.rest],
+            digits.target[parts.rest],
+            lambda: make_net(settings),
+            {"members": settings.n_members, "known": settings.n_known},
+            options.n_candidates,
+            options.seed + number,
+        )
+        attacker = cached(denoiser, settings.timestep, split.X_fit, 2 * split.seed + 1)
+        defences = make_defences(split, denoiser, settings.timestep, options.n_candidates)
+        records += attack_all(split, defences, attacker)
+        print(f"split {number + 1} of {options.splits}: {time.perf_counter() - start:.0f} s", flush=True)
+        # After each split, so that a run that is cut off leaves what it has measured.
+        facts = {"seed": options.seed, "n_candidates": options.n_candidates, "records": records}
+        with whole_file(folder / "records.json") as path:
+            path.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    report(records)
+
+
+def report(records):
+    """Print the table of areas, and that of paired differences from one query."""
+    columns = [(key, heading, 3) for key, heading in HEADINGS.items()]
+    print(format_table(summarise(records, list(HEADINGS)), columns, "AUC"))
+    gains = [
+        {key: value if key == "name" else value - record[ONE] for key, value in record.items()} for record in records
+    ]
+    rest = [key for key in HEADINGS if key != ONE]
+    print()
+    print(format_table(summarise(gains, rest), columns[1:], "gain over one query"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""The best of several attacks against the best of as many that know nothing."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.stats import rankdata
+from sklearn.metrics import roc_auc_score
+from sklearn.utils import Bunch
+
+from skdiffence.metrics._counts import chunk_sizes, counting_form, falling_levels, plain_metric
+from skdiffence.metrics._scores import check_membership
+from skdiffence.utils._random import draw_seed
+from skdiffence.utils._sklearn import Interval, validate_params
+
+# Sums of the same numbers in another order differ by rounding, and must count as equal.
+_ROUNDING = 1e-12
+
+
+# Each takes memberships, of shape (n_permutations, n_samples), and scores, of shape (n_samples, n_attacks), and
+# returns the metric of each attack under each of them, of shape (n_permutations, n_attacks).
+def _turned_aucs(memberships, scores, metric):
+    del metric
+    # The sum of the members' ranks is all that an AUC needs.
+    m, n = memberships[0].sum(), (~memberships[0]).sum()
+    auc = (memberships @ rankdata(scores, axis=0) - m * (m + 1) / 2) / (m * n)
+    return np.maximum(auc, 1 - auc)
+
+
+def _by_counting(memberships, scores, metric):
+    def values(score):
+        order, starts, levels = falling_levels(score)
+        members = np.add.reduceat(memberships[:, order].astype(np.int64), starts, axis=1)
+        return counting_form(metric)(members, np.diff(starts, append=len(score)) - members, levels)
+
+    return np.column_stack([values(score) for score in scores.T])
+
+
+def _by_rows(memberships, scores, metric):
+    return np.array([[metric(is_member, score) for score in scores.T] for is_member in memberships])
+
+
+def _compute(metric):
+    if metric is roc_auc_score or plain_metric(metric) == (roc_auc_score, {}):
+        return _turned_aucs
+    return _by_rows if counting_form(metric) is None else _by_counting
+
+
+def _check_scores(y_true, y_scores):
+    scores = np.asarray(y_scores, dtype=np.float64)
+    if scores.ndim != 2 or not scores.shape[1]:
+        raise ValueError(f"y_scores must have one column for each attack. Got shape {scores.shape}.")
+    checked = [check_membership(y_true, score) for score in scores.T]
+    return checked[0][0], scores
+
+
+@validate_params(
+    {
+        "y_true": ["array-like"],
+        "y_scores": ["array-like"],
+        "metric": [callable, None],
+        "quantile": [Interval(Real, 0, 1, closed="neither")],
+        "n_permutations": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=False,
+)
+def max_null_quantile(y_true, y_scores, *, metric=None, quantile=0.95, n_permutations=1000, random_state=None):
+    """Return what the best of several attacks reaches by chance.
+
+    Of many attacks that know nothing, the best looks as if it knew something. Here memberships are permuted, the
+    same for all attacks, so that attacks which say much the same count for little more than one.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,), dtype bool
+        True for members.
+    y_scores : array-like of shape (n_samples, n_attacks)
+        One column for each attack; higher means more likely a member.
+    metric : callable, default=None
+        Called as ``metric(y_true, y_score)``; higher means a better attack. None is
+        :func:`sklearn.metrics.roc_auc_score`, of which an area a counts as ``max(a, 1 - a)``. It,
+        :func:`tpr_at_fpr_score`, :func:`tnr_at_fnr_score` and
+        :func:`attack_accuracy_score`, or a :func:`functools.partial` of them, are computed for all permutations
+        at once; any other is called for each and each attack.
+    quantile : float, default=0.95
+        Of the maximum over attacks, under permuted memberships.
+    n_permutations : int, default=1000
+        Number of permutations.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the permutations.
+
+    Returns
+    -------
+    result : Bunch
+        ``observed``, the maximum over attacks; ``quantile``, what it stays at or below with that probability if
+        no attack knows anything; ``p_value``, the share of permutations, the observed one among them, that reach
+        what was observed: at least ``1 / (n_permutations + 1)``.
+
+    Raises
+    ------
+    ValueError
+        If a side is empty, lengths differ, scores are not finite or ``y_scores`` is not two-dimensional.
+
+    Notes
+    -----
+    The scores must not have been learned from the memberships of the same rows, nor may an attack be left out
+    because of what it achieved on them.
+
+    References
+    ----------
+    Westfall and Young, "Resampling-based multiple testing", Wiley, 1993 (the maximum statistic).
+
+    Phipson and Smyth, "Permutation p-values should never be zero", Statistical Applications in Genetics and
+    Molecular Biology 9, 2010.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdiffence.metrics import max_null_quantile
+    >>> rng = np.random.default_rng(0)
+    >>> is_member = np.repeat([True, False], 100)
+    >>> result = max_null_quantile(is_member, rng.normal(size=(200, 20)), random_state=0)
+    >>> bool(0.5 < result.observed < result.quantile < 0.7)
+    True
+    """
+    is_member, scores = _check_scores(y_true, y_scores)
+    metric = roc_auc_score if metric is None else metric
+    metric(is_member, scores[:, 0])  # raises for keywords out of range, before any permutation
+    compute, rng = _compute(metric), np.random.default_rng(draw_seed(random_state))
+    observed = compute(is_member[None], scores, metric).max()
+    # In an order of their own, so that the same permutations are drawn in whatever order the rows came.
+    scores, in_order = scores[np.lexsort(scores.T)], np.sort(is_member)
+
+    def maxima(size):
+        permuted = rng.permuted(np.tile(in_order, (size, 1)), axis=1)
+        return compute(permuted, scores, metric).max(axis=1)
+
+    null = np.concatenate([maxima(size) for size in chunk_sizes(n_permutations, len(is_member))])
+    return Bunch(
+        observed=float(observed),
+        quantile=float(np.quantile(null, quantile, method="inverted_cdf")),
+        p_value=float((1 + np.count_nonzero(null >= observed - _ROUNDING)) / (1 + n_permutations)),
+    )

@@ -1,0 +1,664 @@
+"""The audit: what it finds, what it must not find, what it leaves out and what it costs."""
+
+import warnings
+from dataclasses import replace
+from functools import partial
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import sparse
+from scipy.special import expit
+from sklearn.datasets import load_digits
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.naive_bayes import GaussianNB, MultinomialNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+
+from skdiffence.attacks import Answers, ThresholdAttack, get_attack_names, query
+from skdiffence.datasets import membership_partition
+from skdiffence.defenses import DefendedClassifier
+from skdiffence.exceptions import MembershipWarning
+from skdiffence.inspection import audit
+from skdiffence.inspection._audit import STANDARD, _shown, _suite
+from skdiffence.inspection._audit_attacks import AttackRun, CountedTarget, ask, measure, run_attack, turned_auc
+from skdiffence.inspection._audit_controls import blind_control, positive_control
+from skdiffence.inspection._audit_rows import audit_rows
+from skdiffence.inspection._audit_significance import compare_with_chance
+from skdiffence.inspection._report_text import defence_sentences
+from skdiffence.metrics import auc_interval, logit_signal
+from skdiffence.model_selection._cross_fit import cross_fit, split_halves
+from skdiffence.model_selection._cross_fit_intervals import cross_fit_interval
+from skdiffence.model_selection._named_attacks import named_attacks
+from skdiffence.utils._rows import RowSet, row_digests
+from tests.attacks.targets import Counting, Dictated, normal
+from tests.defenses.regenerators import NoiseRegenerator
+from tests.inspection.audit_cases import FAST, Cheating, Labels, Repeated, sides
+from tests.nets import make_net
+
+CLOCK = {"created", "seconds", "seconds_asked"}
+X_DIGITS, Y_DIGITS = load_digits(return_X_y=True)
+
+
+def quick(*parts, attacks=FAST, **params):
+    """Run an audit with few permutations and one seed."""
+    return audit(*parts, attacks=attacks, **{"n_permutations": 200, "random_state": 0} | params)
+
+
+def digit_sides(n_members=150, n_others=200, seed=0):
+    """Return random members and non-members of scikit-learn's digits."""
+    parts = membership_partition(
+        len(Y_DIGITS), {"members": n_members, "others": n_others}, random_state=seed
+    )
+    return tuple((X_DIGITS[rows], Y_DIGITS[rows]) for rows in (parts.members, parts.others))
+
+
+@pytest.fixture(scope="module")
+def forest():
+    """An overfitted forest with its members and non-members."""
+    members, others = digit_sides()
+    return RandomForestClassifier(20, random_state=0).fit(*members), members, others
+
+
+@pytest.fixture(scope="module")
+def forest_report(forest):
+    """Its audit."""
+    return quick(*forest, attacks=[*FAST, "logit"])
+
+
+# --- what it finds -------------------------------------------------------------------------------
+
+
+def test_overfitted_forest_leaks(forest_report):
+    """The verdict says so, beyond the label too, and labels are the floor."""
+    assert forest_report.verdict.status == "leak"
+    assert forest_report.worst["auc_low"] > 0.6
+    assert forest_report.worst["p_value"] < 0.05
+    assert forest_report.floor["attack"] == "correctness"
+    assert forest_report.targets["audited"]["beyond_labels"]["p_value"] < 0.05
+    assert not forest_report.failed_controls
+
+
+def test_no_leak_is_claimed_where_there_is_none():
+    """Members and non-members with the same answers: 0.5 is in every interval, and the verdict says chance."""
+    report = quick(*sides(normal(0.0), normal(0.0), n=400, seed=3))
+    assert report.verdict.status == "none found"
+    for record in report.targets["audited"]["attacks"]:
+        assert record["auc_low"] <= 0.5 <= record["auc_high"]
+    assert "can't be ruled out" in repr(report)
+
+
+def null_comparison(seed):
+    """Attack a target that does not leak and compare the strongest of three attacks with chance."""
+    target, members, others = sides(normal(0.0), normal(0.0), n=120, seed=seed)
+    rows = audit_rows([], members, others, seed)
+    asked = ask(target, rows)
+    runs = [
+        run_attack(name, attack, asked, rows, known=0.5, seed=seed)
+        for name, attack in named_attacks([*FAST, ("learned", ThresholdAttack("logit", threshold="per_class"))]).items()
+    ]
+    everywhere = np.ones(len(rows.y), dtype=bool)
+    records = []
+    for run in runs:
+        auc, ends = turned_auc(run, rows.is_member, everywhere, 0.95)
+        records.append({"attack": run.name, "auc": auc, "auc_low": ends[0], "auc_high": ends[1]})
+    comparison = compare_with_chance(runs, rows.is_member, everywhere, rows.keys, n_permutations=100, seed=seed)
+    return comparison, records
+
+
+def test_false_claims_are_as_rare_as_promised():
+    """In 40 audits without a leak 5 % may claim one, and 95 % intervals hold 0.5; tolerances are binomial."""
+    found = [null_comparison(seed) for seed in range(40)]
+    claims = sum(comparison["p_value"] <= 0.05 for comparison, _ in found)
+    assert claims <= 6  # more happen in 0.3 % of 40 draws at 0.05
+    missed = sum(not record["auc_low"] <= 0.5 <= record["auc_high"] for _, records in found for record in records)
+    assert missed <= 0.1 * 120  # attacks on one audit miss together
+
+
+def scored_run(name, scores, half, signal=None):
+    """Return what an attack would have said."""
+    return AttackRun(name, scores, scores > 0, half, signal, 1.0, 0.0, False)
+
+
+def test_comparison_with_chance_is_the_exact_permutation_test():
+    """One signal, few rows: against all permutations of the memberships; learned scores count in a half."""
+    rng = np.random.default_rng(1)
+    is_member, half = np.arange(8) % 2 == 0, np.arange(8) // 4
+    signal = rng.normal(size=8) + is_member
+    areas = []
+    for members in combinations(range(8), 4):
+        areas.append(abs(roc_auc_score(np.isin(np.arange(8), members), signal) - 0.5))
+    exact = np.mean(np.array(areas) >= abs(roc_auc_score(is_member, signal) - 0.5) - 1e-12)
+    keys = row_digests(np.arange(8)[:, None])
+    found = compare_with_chance(
+        [scored_run("a", signal, half, signal)], is_member, np.ones(8, bool), keys, n_permutations=20000, seed=0
+    )
+    assert found["p_value"] == pytest.approx(exact, abs=0.01)
+    learned = compare_with_chance(
+        [scored_run("a", signal, half)], is_member, np.ones(8, bool), keys, n_permutations=1000, seed=0
+    )
+    assert learned["p_value"] >= 2 / 6  # of six ways to call two of four members, and for two halves
+
+
+def test_small_but_certain_area_is_not_lost_among_uncertain_ones():
+    """All members are labelled correctly, and 6 % of the non-members are not: an area of 0.53 that is no chance."""
+    rng = np.random.default_rng(0)
+    is_member, half = np.arange(800) % 2 == 0, np.arange(800) // 2 % 2
+    right = np.where(is_member, 1.0, rng.random(800) > 0.06)
+    noise = rng.normal(size=(5, 800))
+    signals = {"right": right} | {f"noise {i}": signal for i, signal in enumerate(noise)}
+    runs = [scored_run(name, signal, half, signal) for name, signal in signals.items()]
+    found = compare_with_chance(
+        runs, is_member, np.ones(800, bool), row_digests(noise.T), n_permutations=1000, seed=0
+    )
+    assert found["least_likely"] == "right"
+    assert found["p_value"] < 0.01
+
+
+def cross_fitted(seed, n=100):
+    """Attack answers that do not differ; return what each half made of the other's chance differences."""
+    rng = np.random.default_rng(seed)
+    is_member, y = np.arange(2 * n) % 2 == 0, np.zeros(2 * n, dtype=int)
+    p = expit(rng.normal(size=2 * n))
+    answers = Answers(np.column_stack([p, 1 - p]), y, y, np.arange(2))
+    keys = row_digests(rng.normal(size=(2 * n, 1)))
+    found = cross_fit(ThresholdAttack("logit"), None, answers, None, y, is_member, keys, known=0.5, seed=0)
+    return is_member, found.scores, split_halves(keys, is_member)[0]
+
+
+def test_cross_fit_interval_covers_where_pooled_rows_do_not():
+    """Nominal 95 %, without a leak, 120 audits: pooled intervals hold 0.5 too rarely, the mean of the halves' does."""
+    audits = [cross_fitted(seed) for seed in range(120)]
+    pooled = [auc_interval(is_member, scores) for is_member, scores, _ in audits]
+    honest = [cross_fit_interval(auc_interval, *parts) for parts in audits]
+    shares = [np.mean([low <= 0.5 <= high for low, high in ends]) for ends in (pooled, honest)]
+    # Binomial standard error at 0.95: 0.02.
+    assert shares[0] < 0.93
+    assert shares[1] > 0.93
+
+
+def test_cross_fit_interval_is_the_pooled_one_where_there_is_a_leak():
+    """Where the halves' own intervals exclude a guess, nothing is widened; a one-sided half is passed over."""
+    rng = np.random.default_rng(0)
+    is_member, half = np.arange(400) % 2 == 0, np.arange(400) // 2 % 2
+    scores = rng.normal(size=400) + 1.5 * is_member
+    assert cross_fit_interval(auc_interval, is_member, scores, half) == auc_interval(is_member, scores)
+    noise = rng.normal(size=400)
+    assert cross_fit_interval(auc_interval, is_member, noise, is_member.astype(int)) == auc_interval(is_member, noise)
+
+
+def test_figures_are_those_of_the_scores(forest, forest_report):
+    """AUC, correct AUC, accuracy and rates against scikit-learn and counting, from the scores that are kept."""
+    is_member = forest_report.is_member
+    record = next(r for r in forest_report.targets["audited"]["attacks"] if r["attack"] == "entropy")
+    scores = forest_report.scores["audited"]["entropy"]
+    assert record["auc"] == pytest.approx(roc_auc_score(is_member, scores))
+    assert len(scores) == len(is_member) == 350
+    for point in record["tpr_at_fpr"]:
+        allowed = [t for t in np.unique(scores) if np.mean(scores[~is_member] >= t) <= point["max_fpr"] + 1e-9]
+        assert point["tpr"] == pytest.approx(max([0.0, *(np.mean(scores[is_member] >= t) for t in allowed)]))
+        assert point["fpr"] <= point["max_fpr"] + 1e-9
+        assert point["is_reliable"] == (point["max_fpr"] * 200 >= 10)
+    model, members, others = forest
+    X, y = np.concatenate([members[0], others[0]]), np.concatenate([members[1], others[1]])
+    right = model.predict(X) == y
+    assert record["correct_auc"] == pytest.approx(roc_auc_score(is_member[right], scores[right]))
+    classes = record["by_class"]
+    rows = y == 3
+    assert classes["3"]["value"] == pytest.approx(roc_auc_score(is_member[rows], scores[rows]))
+
+
+def test_area_below_a_half_counts_as_one_above():
+    """Whoever turns the scores round has the other one."""
+    target, members, others = sides()
+    rows = audit_rows([], members, others, 0)
+    run = run_attack("entropy", ThresholdAttack("entropy"), ask(target, rows), rows, known=0.5, seed=0)
+    everywhere = np.ones(len(rows.y), dtype=bool)
+    records = [
+        measure(replace(run, scores=sign * run.scores), rows, everywhere, levels=[0.1], confidence=0.9, seed=0)
+        for sign in (1, -1)
+    ]
+    for key in ("auc", "auc_low", "auc_high", "correct_auc"):
+        assert records[0][key] == pytest.approx(records[1][key])
+
+
+def test_attack_weaker_than_labels_is_marked():
+    """Confidence that tells nothing beside labels that tell all."""
+    target, members, (X, y) = sides(normal(2.0), normal(2.0))
+    report = quick(target, members, (X, (y + 1) % 3), attacks=["entropy", "correctness"])
+    entropy, correctness = report.targets["audited"]["attacks"]
+    assert (entropy["weaker_than_labels"], correctness["weaker_than_labels"]) == (True, False)
+    assert report.targets["audited"]["beyond_labels"] is None  # no non-member is labelled correctly
+    calm = replace(report, controls={})  # the label alone gives these sides away
+    assert calm.verdict.status == "labels only"
+    assert "weaker than labels" in repr(report)
+
+
+# --- what it costs -------------------------------------------------------------------------------
+
+
+def test_target_is_asked_once_for_all_attacks():
+    """Every row once for each method, controls included."""
+    _, members, others = sides()
+    target = Counting().fit()
+    report = quick(target, members, others)
+    assert target.calls_ == [("predict_proba", 200), ("predict", 200)]
+    assert report.targets["audited"]["rows_asked"] == {"predict_proba": 200, "predict": 200}
+    assert {record["queries_per_row"] for record in report.targets["audited"]["attacks"]} == {1.0}
+
+
+@pytest.mark.parametrize(("attack", "label_only"), [(Repeated(3), False), (Labels(3), True)])
+def test_queries_of_an_attack_are_counted(attack, label_only):
+    """Three queries for each row, known or scored; who asks for labels alone is a floor."""
+    report = quick(*sides(), attacks=[("mine", attack)])
+    record = report.targets["audited"]["attacks"][0]
+    assert record["queries_per_row"] == pytest.approx(3)
+    assert record["label_only"] is label_only
+    assert (report.floor is not None) is label_only
+    assert record["seconds"] > 0
+
+
+def test_counted_target_answers_as_its_own():
+    """It is looked through where a type decides how a target is asked; select is there if it was."""
+    members, others = digit_sides(40, 40)
+    model = RandomForestClassifier(5, random_state=0).fit(*members)
+    counted = CountedTarget(model)
+    np.testing.assert_array_equal(query(counted, *others).proba, model.predict_proba(others[0]))
+    assert counted.counts == {"predict_proba": 40}  # a forest's label is the argmax
+    assert counted.n_queries == 40
+    assert not hasattr(counted, "select")
+    defended = DefendedClassifier(LogisticRegression(), NoiseRegenerator(), random_state=0).fit(*members)
+    counted = CountedTarget(defended)
+    counted.select(others[0])
+    assert counted.counts == {"select": 40}
+    assert counted.regenerator_ is defended.regenerator_
+
+
+# --- controls ------------------------------------------------------------------------------------
+
+
+def test_cheating_attack_fails_the_null_control():
+    """An attack that knows memberships of rows it scores is found out, and the report opens with that."""
+    Cheating.memory.clear()
+    report = quick(*sides(), attacks=[("cheating", Cheating("entropy")), "correctness"])
+    assert report.controls["null"]["holds"] is False
+    assert report.verdict.status == "invalid"
+    assert repr(report).startswith("A control failed")
+    assert "cheating told non-members from non-members" in report.verdict.sentences[0]
+
+
+def test_weak_attacks_fail_the_positive_control():
+    """Who sees only labels does not see through a classifier that labels others well too."""
+    members, others = digit_sides(200, 200)
+    report = quick(KNeighborsClassifier(3).fit(*members), members, others, attacks=["correctness"])
+    assert report.controls["positive"]["holds"] is False
+    assert "correctness" in report.failed_controls[0]["why"]
+
+
+@pytest.mark.parametrize("duplicated", [False, True])
+def test_positive_control_sees_through_a_memory(duplicated):
+    """Rows of members, even twice, are known by their distance of zero."""
+    members, others = digit_sides(100, 100)
+    if duplicated:
+        members = tuple(np.concatenate([part, part[:20]]) for part in members)
+    rows = audit_rows([], members, others, 0)
+    control = positive_control(named_attacks(["entropy", "correctness"]), rows, known=0.5, seed=0)
+    assert control["holds"]
+    assert control["attacks"]["entropy"]["auc"] == 1.0
+
+
+def test_blind_control_finds_sides_that_differ_as_data():
+    """Digits as they come are sorted by writer; shifted rows differ; a random split does not."""
+    ordered = [(X_DIGITS[rows], Y_DIGITS[rows]) for rows in (slice(0, 200), slice(200, 400))]
+    assert blind_control(audit_rows([], *ordered, 0), seed=0)["holds"] is False
+    members, others = digit_sides(200, 200)
+    assert blind_control(audit_rows([], members, others, 0), seed=0)["holds"] is True
+    shifted = members[0] + 0.5, members[1]
+    control = blind_control(audit_rows([], shifted, others, 0), seed=0)
+    assert control["holds"] is False
+    assert "differ as data" in control["why"]
+
+
+def test_controls_that_cannot_run_say_why():
+    """Too few non-members, attacks that need more than one answer, rows that are no numbers."""
+    target, members, others = sides(n=60)
+    few = others[0][:5], others[1][:5]
+    report = quick(target, members, few, attacks=[("mine", Repeated())])
+    assert report.controls["null"]["holds"] is None
+    assert "8 different non-members" in report.controls["null"]["why"]
+    assert "none of the attacks works on one answer" in report.controls["positive"]["why"]
+    assert report.settings["max_fpr"] is None
+    assert "takes at least 100" in repr(report)
+
+
+# --- rows ----------------------------------------------------------------------------------------
+
+
+class Recording(Dictated):
+    """Says that it held some rows out, and was calibrated on others."""
+
+    def fit(self, held_out, calibrated):
+        """Remember digests."""
+        self.not_trained_on_, self.calibrated_on_ = RowSet.of(held_out), RowSet.of(calibrated)
+        return super().fit()
+
+
+def test_rows_held_out_or_calibrated_on_are_left_out():
+    """On both sides, and counted."""
+    _, members, others = sides()
+    target = Recording().fit(members[0][:3], others[0][:5])
+    report = quick(target, members, others)
+    assert report.rows["held_out_or_calibrated_left_out"] == 8
+    assert (report.rows["n_members"], report.rows["n_non_members"]) == (97, 95)
+    assert len(report.is_member) == 192
+
+
+def test_duplicates_across_the_sides_are_left_out_and_near_ones_counted():
+    """The same content twice, and one that is equal after rounding to 256 steps of its column."""
+    target, members, others = sides()
+    X = np.concatenate([others[0], members[0][:4], members[0][4:6] + 1e-6])
+    y = np.concatenate([others[1], members[1][:6]])
+    report = quick(target, members, (X, y))
+    assert report.rows["duplicates_left_out"] == 8
+    assert report.rows["near_duplicates"] >= 4
+    assert (report.rows["n_members"], report.rows["n_non_members"]) == (96, 102)
+    with pytest.raises(ValueError, match="100 and 100 rows.*200 have a duplicate"):
+        quick(target, members, members)
+
+
+@given(*2 * [arrays(np.int8, st.tuples(st.integers(4, 12), st.just(2)), elements=st.integers(0, 3))])
+@settings(max_examples=60, deadline=None)
+def test_rows_are_left_out_as_sets_say(members, others):
+    """Against sets of tuples: what is on both sides is on none, and at least four different rows are needed."""
+    tuples = [[tuple(row) for row in side] for side in (members, others)]
+    both = set(tuples[0]) & set(tuples[1])
+    kept = [[row for row in side if row not in both] for side in tuples]
+    labelled = [(X, np.zeros(len(X), dtype=int)) for X in (members, others)]
+    if min(len(set(side)) for side in kept) < 4:
+        with pytest.raises(ValueError, match="at least 4 different rows"):
+            audit_rows([], *labelled, 0)
+        return
+    rows = audit_rows([], *labelled, 0)
+    assert [tuple(row) for row in rows.X] == kept[0] + kept[1]
+    assert rows.is_member.sum() == len(kept[0])
+    assert rows.counts["duplicates_left_out"] == sum(map(len, tuples)) - sum(map(len, kept))
+
+
+def rounded(facts):
+    """Return what a report holds, clock times left out and floats rounded: sums in another order differ."""
+    if isinstance(facts, dict):
+        return {key: rounded(value) for key, value in facts.items() if key not in CLOCK}
+    if isinstance(facts, list):
+        return [rounded(value) for value in facts]
+    return round(facts, 9) if isinstance(facts, float) else facts
+
+
+def test_same_seed_same_report_in_whatever_order_rows_come():
+    """Splits go by content; another seed gives another split."""
+    target, members, others = sides()
+    order = np.random.default_rng(1).permutation(100)
+    shuffled = [tuple(part[order] for part in side) for side in (members, others)]
+    first, second = quick(target, members, others), quick(target, *shuffled)
+    assert rounded(first.to_dict()) == rounded(second.to_dict())
+    scores = [report.scores["audited"]["entropy"][:100] for report in (first, second)]
+    np.testing.assert_array_equal(scores[0][order], scores[1])
+    other = quick(target, members, others, random_state=1)
+    assert (other.scores["audited"]["entropy"] != first.scores["audited"]["entropy"]).any() or (
+        other.targets["audited"]["worst"] != first.targets["audited"]["worst"]
+    )
+
+
+@pytest.mark.usefixtures("untouched_generators")
+def test_global_generators_are_left_alone():
+    """Neither read nor reseeded."""
+    quick(*sides(n=60))
+
+
+def test_frames_sparse_rows_and_lists():
+    """What the estimator takes, the audit takes, and finds the same."""
+    members, others = digit_sides(60, 60)
+    model = MultinomialNB().fit(*members)
+    names = [f"pixel {i}" for i in range(64)]
+    frames = [(pd.DataFrame(X, columns=names), pd.Series(y)) for X, y in (members, others)]
+    forms = {
+        "sparse": (model, *((sparse.csr_matrix(X), y) for X, y in (members, others))),
+        "lists": (model, *((X.tolist(), y.tolist()) for X, y in (members, others))),
+        "frames": (MultinomialNB().fit(*frames[0]), *frames),
+    }
+    dense = quick(model, members, others, attacks=["entropy"])
+    for form in forms.values():
+        report = quick(*form, attacks=["entropy"])
+        # Sums in another order: equal up to rounding.
+        np.testing.assert_allclose(
+            report.scores["audited"]["entropy"], dense.scores["audited"]["entropy"], rtol=1e-6, atol=1e-12
+        )
+        assert report.worst["auc"] == pytest.approx(dense.worst["auc"], abs=0.01)
+        assert report.rows["duplicates_left_out"] == 0
+
+
+def test_rows_of_text_are_attacked_though_they_cannot_be_compared():
+    """No digests: duplicates are not looked for, and the controls that need numbers do not run."""
+    rng = np.random.default_rng(0)
+    words = np.array(["ash", "oak", "elm", "fir", "yew", "box", "bay", "fig"])
+    texts = np.array([" ".join(rng.choice(words, 4)) for _ in range(60)])
+    y = np.array(["a", "b"])[rng.integers(2, size=60)]
+    model = make_pipeline(CountVectorizer(), MultinomialNB()).fit(texts[:30], y[:30])
+    report = quick(model, (texts[:30], y[:30]), (texts[30:], y[30:]))
+    assert report.rows["duplicates_left_out"] is None
+    assert report.controls["blind"]["holds"] is None
+    assert report.controls["positive"]["holds"] is None
+
+
+def test_unequal_sides_string_labels_and_a_class_that_the_target_does_not_know():
+    """All rows are attacked; a label that is unknown is noted."""
+    members, others = digit_sides(61, 130)
+    named = [(X, np.char.add("digit ", y.astype(str))) for X, y in (members, others)]
+    few = named[0][1] != "digit 9"
+    model = KNeighborsClassifier(1).fit(named[0][0][few], named[0][1][few])
+    report = quick(model, (named[0][0][few], named[0][1][few]), named[1])
+    assert report.rows["n_non_members"] == 130
+    assert any("label that the classifier does not know" in note for note in report.notes)
+    assert np.isnan(report.targets["audited"]["attacks"][0]["by_class"]["digit 9"]["value"])
+    report.to_json()
+
+
+def test_images_of_rows_only_where_asked_for():
+    """Those of the members found most surely, as bytes; a table has none."""
+    members, others = digit_sides(60, 60)
+    net = make_net(max_epochs=1).fit(members[0].astype(np.float32).reshape(-1, 1, 8, 8), members[1])
+    images = [(X.astype(np.float32).reshape(-1, 1, 8, 8), y) for X, y in (members, others)]
+    report = quick(net, *images, attacks=["entropy"], show_rows=True)
+    assert report.shown["images"].shape == (12, 1, 8, 8)
+    scores = report.scores["audited"][report.worst["attack"]]
+    best = int(np.argmax(np.where(report.is_member, scores, -np.inf)))
+    np.testing.assert_array_equal(report.shown["images"][0][0], np.rint(images[0][0][best, 0] / 16 * 255))
+    assert _shown(audit_rows([], members, others, 0), {}) is None  # a table
+    assert quick(net, *images, attacks=["entropy"]).shown is None
+
+
+# --- defences ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def defended():
+    """A defended net on text labels, with its members and non-members."""
+    members, others = digit_sides(80, 100)
+    X = np.concatenate([members[0], others[0][:20]])
+    y = np.char.add("digit ", np.concatenate([members[1], others[1][:20]]).astype(str))
+    classifier = DefendedClassifier(
+        make_net(max_epochs=30), NoiseRegenerator(scale=1.0), selection="swap", random_state=0
+    )
+    classifier.fit(X, y, is_member=np.arange(100) < 80)
+    return classifier, (X[:80], y[:80]), (others[0], np.char.add("digit ", others[1].astype(str)))
+
+
+def test_defended_classifier_is_measured_beside_itself_undefended(defended):
+    """No label changed, undefended answers are the inner net's, and the defence says of itself what it knows."""
+    classifier, members, others = defended
+    report = quick(classifier, members, others)
+    assert set(report.targets) == {"audited", "undefended"}
+    assert report.defence["labels_changed"] == 0
+    assert report.defence["selection"] == "swap"
+    assert report.defence["denoiser_saw_members"] is False
+    assert set(report.defence["retention"]) == {"members", "non_members"}
+    assert report.rows["held_out_or_calibrated_left_out"] == 20  # the known non-members, which did not train the net
+    kept = np.concatenate([members[0], others[0][20:]]).astype(np.float32)
+    proba = classifier.estimator_.predict_proba(kept)
+    expected = logit_signal(proba, proba.argmax(axis=1))
+    np.testing.assert_allclose(report.phi["undefended"], expected, rtol=1e-5, atol=1e-4)
+    assert "Without the defence" in repr(report)
+    assert classifier.regenerator != "passthrough"  # the estimator itself is as it was
+
+
+class SawMembers(NoiseRegenerator):
+    """Says that its denoiser was trained on what it was fitted to."""
+
+    def fit(self, X, y=None):
+        """Say so."""
+        super().fit(X)
+        self.denoiser_saw_members_ = True
+        return self
+
+
+@pytest.mark.parametrize("wrap", [partial(DefendedClassifier, GaussianNB()), lambda r: make_pipeline(r, GaussianNB())])
+@pytest.mark.filterwarnings("ignore:The regenerator returned")
+def test_denoiser_that_saw_members_is_named(wrap):
+    """Inside a defence or as a step in front of a classifier."""
+    members, others = digit_sides(40, 40)
+    model = wrap(SawMembers(scale=0.0)).fit(*members)
+    report = quick(model, members, others, attacks=["entropy"])
+    assert report.defence["denoiser_saw_members"] is True
+    assert any("trained on members" in sentence for sentence in defence_sentences(report))
+
+
+def test_undefended_classifier_may_be_given():
+    """Also behind a frozen wrapper; changed labels are counted."""
+    target, members, others = sides()
+    report = quick(FrozenEstimator(target), members, others, undefended=Contrary().fit())
+    assert report.defence["labels_changed"] == 200
+    assert report.targets["undefended"]["utility"]["members"]["accuracy"] < 0.3
+
+
+class Contrary(Dictated):
+    """Answers the opposite."""
+
+    def predict_proba(self, X):
+        """Return the softmax of the negated rows."""
+        return super().predict_proba(-np.asarray(X))
+
+    def predict(self, X):
+        """Return the label of the smallest logit."""
+        return super().predict(-np.asarray(X))
+
+
+# --- doubts --------------------------------------------------------------------------------------
+
+
+def test_swapped_sides_are_noted():
+    """Non-members that are answered better than members."""
+    target, members, others = sides()
+    report = quick(target, others, members)
+    assert any("Membership may be wrong" in note for note in report.notes)
+
+
+def test_more_members_than_were_trained_on():
+    """What the estimator's state contradicts is warned of and written down."""
+    members, others = digit_sides(100, 100)
+    model = KNeighborsClassifier(1).fit(members[0][:60], members[1][:60])
+    with pytest.warns(MembershipWarning, match="100 rows were given as members, but the classifier was trained on 60"):
+        report = quick(model, members, others)
+    assert any("trained on 60" in note for note in report.notes)
+
+
+# --- what it refuses -----------------------------------------------------------------------------
+
+TARGET, MEMBERS, OTHERS = sides(n=40)
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "match"),
+    [
+        ({"estimator": LogisticRegression()}, ValueError, "not fitted"),
+        ({"estimator": LogisticRegression}, TypeError, "Got the class LogisticRegression"),
+        ({"estimator": object()}, ValueError, "'estimator' parameter"),
+        ({"members": MEMBERS[0]}, ValueError, "'members' parameter"),
+        ({"members": (*MEMBERS, 1)}, TypeError, "members must be a tuple"),
+        ({"members": (MEMBERS[0], MEMBERS[1][:-1])}, ValueError, "one label for each of its 20 rows"),
+        ({"non_members": (OTHERS[0][:0], OTHERS[1][:0])}, ValueError, "Got none"),
+        ({"non_members": (OTHERS[0][:3], OTHERS[1][:3])}, ValueError, "at least 4 different rows"),
+        ({"non_members": (OTHERS[0][:, :2], OTHERS[1])}, ValueError, "rows of one shape"),
+        ({"non_members": (OTHERS[0], OTHERS[1].astype(str))}, ValueError, "labels of one kind"),
+        ({"non_members": (OTHERS[0], np.full(20, np.nan))}, ValueError, "finite labels"),
+        ({"attacks": ["nonsense"]}, ValueError, "nonsense"),
+        ({"attacks": []}, ValueError, "at least one attack"),
+        ({"attacks": ["entropy", "entropy"]}, ValueError, "none twice"),
+        ({"attacks": [3]}, ValueError, "Got 3"),
+        ({"attacks": "all"}, ValueError, "'attacks' parameter"),
+        ({"attacks": ["lira"]}, ValueError, "needs shadows"),
+        ({"max_fpr": 0.0}, ValueError, "'max_fpr' parameter"),
+        ({"known": 0.8}, ValueError, "'known' parameter"),
+        ({"n_permutations": 3}, ValueError, "'n_permutations' parameter"),
+    ],
+)
+def test_bad_input_is_refused(changed, error, match):
+    """By name, with what was expected and what came."""
+    params = {"estimator": TARGET, "members": MEMBERS, "non_members": OTHERS} | changed
+    with pytest.raises(error, match=match):
+        quick(**params) if "attacks" in changed else quick(attacks=FAST, **params)
+
+
+class Infinite(ThresholdAttack):
+    """Gives scores that are not finite."""
+
+    def score_answers(self, answers):
+        """Return infinities."""
+        return np.full(len(answers), np.inf)
+
+
+def test_scores_that_are_not_finite_name_their_attack():
+    """An area of them would be silently false."""
+    with pytest.raises(ValueError, match="attack 'mine' must give finite scores"):
+        quick(TARGET, MEMBERS, OTHERS, attacks=[("mine", Infinite())])
+
+
+class Logits(Dictated):
+    """Answers what are no probabilities."""
+
+    def predict_proba(self, X):
+        """Return the rows."""
+        return np.asarray(X)
+
+
+def test_answers_that_are_no_probabilities_are_refused():
+    """Before any attack."""
+    with pytest.raises(ValueError, match="proba must hold probabilities"):
+        quick(Logits().fit(), MEMBERS, OTHERS)
+
+
+def test_no_deprecated_warning_is_swallowed():
+    """Only the warning about sides is caught and written down."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        quick(TARGET, MEMBERS, OTHERS)
+
+
+def test_suites_ask_about_neighbours_of_numeric_rows_alone():
+    """Images are shifted, rows get noise, text gets neither; the adaptive suite has the standard one in it."""
+    members, others = digit_sides(10, 10)
+    rows = audit_rows([], members, others, 0)
+    standard = _suite("standard", None, rows)
+    assert set(STANDARD) <= set(get_attack_names())
+    assert {"confidence", "correctness", "non_monotone", "label_only_noise"} <= set(standard)
+    images = replace(rows, X=rows.X.reshape(-1, 1, 8, 8))
+    assert set(_suite("standard", None, images)) == {*standard, "label_only_augmentation"}
+    text = replace(rows, counts=rows.counts | {"duplicates_left_out": None})
+    assert set(_suite("standard", None, text)) == set(standard) - {"label_only_noise", "quantile"}
+    assert set(standard) < set(_suite("adaptive", None, rows))

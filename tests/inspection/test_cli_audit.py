@@ -1,0 +1,134 @@
+"""The audit from the command line: files, status and messages."""
+
+import importlib
+import json
+import sys
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.ensemble import RandomForestClassifier
+
+from skdiffence.__main__ import main
+from skdiffence.datasets import membership_partition
+from skdiffence.inspection._cli_audit import _attacks
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A saved forest with its members and non-members."""
+    folder = tmp_path_factory.mktemp("audit")
+    X, y = load_digits(return_X_y=True)
+    parts = membership_partition(len(y), {"members": 100, "others": 120}, random_state=0)
+    joblib.dump(RandomForestClassifier(10, random_state=0).fit(X[parts.members], y[parts.members]), folder / "m.joblib")
+    for name in ("members", "others"):
+        np.savez(folder / f"{name}.npz", X=X[parts[name]], y=y[parts[name]])
+    # Digits as they come are sorted by writer: these are no sides of one kind.
+    np.savez(folder / "moved.npz", X=X[parts.others] + 1, y=y[parts.others])
+    return folder
+
+
+def command(files, *more, model="m.joblib", others="others.npz", output="out"):
+    """Return the arguments of an audit."""
+    paths = [str(files / name) for name in (model, "members.npz", others, output)]
+    return ["audit", paths[0], "--members", paths[1], "--non-members", paths[2], "--output", paths[3], *more]
+
+
+def test_audit_writes_a_report(files, capsys):
+    """Page, JSON and table; the verdict is printed, and the danger of joblib files."""
+    assert main(command(files, "--attacks", "entropy", "correctness", "--seed", "3")) == 0
+    assert {path.name for path in (files / "out").iterdir()} == {"report.html", "report.json", "attacks.csv"}
+    facts = json.loads((files / "out" / "report.json").read_text())
+    assert facts["settings"]["seed"] == 3
+    assert list(facts["settings"]["attacks"]) == ["entropy", "correctness"]
+    printed = capsys.readouterr()
+    assert facts["verdict"]["headline"] in printed.out
+    assert "only load models from people you trust" in printed.err
+
+
+def test_status_tells_of_a_failed_control(files, capsys):
+    """Sides that differ as data: the report is written, and the status is 1."""
+    arguments = command(files, "--attacks", "entropy", "--max-fpr", "0.1", others="moved.npz", output="failed")
+    assert main(arguments) == 1
+    assert capsys.readouterr().out.strip().startswith("A control failed")
+    facts = json.loads((files / "failed" / "report.json").read_text())
+    assert facts["verdict"]["status"] == "invalid"
+    assert facts["settings"]["max_fpr"] == 0.1
+
+
+def broken_inputs(folder):
+    """Write inputs that can't be used."""
+    X, y = np.zeros((5, 64)), np.zeros(5)
+    np.savez(folder / "no-y.npz", X=X)
+    np.savez(folder / "lengths.npz", X=X, y=y[:3])
+    np.savez(folder / "objects.npz", X=np.array([{}, {}], dtype=object), y=y[:2])
+    np.save(folder / "single.npy", X)
+    np.savez(folder / "few.npz", X=X, y=y)
+    (folder / "text.npz").write_text("not an archive")
+    (folder / "text.joblib").write_text("not a model")
+    joblib.dump({"a": 1}, folder / "dict.joblib")
+    joblib.dump(RandomForestClassifier(), folder / "unfitted.joblib")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"others": "nowhere.npz"}, "nowhere.npz does not exist"),
+        ({"others": "no-y.npz"}, "without y"),
+        ({"others": "lengths.npz"}, "one label for each of its 5 rows"),
+        ({"others": "objects.npz"}, "Python objects are not read"),
+        ({"others": "single.npy"}, "one array without a name"),
+        ({"others": "few.npz"}, "at least 4 different rows"),
+        ({"others": "text.npz"}, "can't be read as an npz file"),
+        ({"model": "nowhere.joblib"}, "nowhere.joblib does not exist"),
+        ({"model": "text.joblib"}, "can't be loaded"),
+        ({"model": "dict.joblib"}, "'estimator' parameter"),
+        ({"model": "unfitted.joblib"}, "not fitted"),
+        ({"output": "m.joblib"}, "can't be made"),
+    ],
+)
+def test_input_that_cannot_be_used(files, changed, message, capsys):
+    """Status 2, one message that names file and reason, and no report."""
+    broken_inputs(files)
+    assert main(command(files, "--attacks", "entropy", **{"output": "never"} | changed)) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.out == ""
+    assert not list((files / "never").glob("*")) if (files / "never").exists() else True
+
+
+def test_unknown_attack_and_missing_rows(files, capsys):
+    """What the audit itself or the parser refuses."""
+    assert main(command(files, "--attacks", "nonsense")) == 2
+    assert "nonsense" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["audit", str(files / "m.joblib")])
+
+
+@pytest.mark.parametrize(("names", "attacks"), [(None, "standard"), (["adaptive"], "adaptive"), (["logit"], ["logit"])])
+def test_suites_and_names(names, attacks):
+    """One word is a suite if it is the name of one."""
+    assert _attacks(names) == attacks
+
+
+def test_class_that_cannot_be_found(files, tmp_path, monkeypatch, capsys):
+    """A model whose class lives in a script: the message says what to do."""
+    (tmp_path / "gone_module.py").write_text("class Net:\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    joblib.dump(importlib.import_module("gone_module").Net(), files / "gone.joblib")
+    monkeypatch.undo()
+    sys.modules.pop("gone_module")
+    assert main(command(files, model="gone.joblib")) == 2
+    assert "move it to a module" in capsys.readouterr().err
+
+
+def test_without_pandas_there_is_no_table(files, monkeypatch):
+    """The report does not depend on it."""
+
+    def missing(name, *, extra):
+        raise ImportError(f"{name} is needed here: pip install 'skdiffence[{extra}]'")
+
+    monkeypatch.setattr("skdiffence.inspection._report.import_optional", missing)
+    assert main(command(files, "--attacks", "entropy", output="plain")) == 0
+    assert {path.name for path in (files / "plain").iterdir()} == {"report.html", "report.json"}
