@@ -32,9 +32,9 @@ class HistogramAttack(SingleQueryAttack):
     ----------
     target_ : classifier
         The target, after ``fit``.
-    edges_ : ndarray of shape (n_bins_ - 1,)
+    edges_ : ndarray of shape (n_edges,)
         Where a bin ends and the next one begins; a signal equal to an edge is in the bin above it.
-    log_ratio_ : ndarray of shape (n_bins_,)
+    log_ratio_ : ndarray of shape (n_edges + 1,)
         The score of each bin.
     threshold_ : float
         The smallest number above 0.0: called members are rows that are likelier members than not, both sides weighted

@@ -448,7 +448,9 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             )
             split_off, rows.train = rows.train[split_off], np.delete(rows.train, split_off)
             rows.members = rows.members[~np.isin(rows.members, split_off)]
-            self.n_samples_fit_ = None if self._is_frozen() else len(rows.train)
+            # A defence inside may have kept rows to itself, which its own record names.
+            n_trained = getattr(self.estimator_, "n_samples_fit_", len(rows.train))
+            self.n_samples_fit_ = None if self._is_frozen() else n_trained
             held_out = np.concatenate((rows.held_out, split_off))
         self.not_trained_on_ = rows_outside(X, held_out)
         self._probe(safe_indexing(X, rows.train[:_MEASURED_ROWS]))

@@ -85,7 +85,7 @@ class MemGuardClassifier(OutputDefense):
     along the normalised gradient, until g's decision is crossed with the label kept; w starts at 0.1 and is
     multiplied by 10 for as long as that succeeds.
 
-    With a = g(answer) - 1/2 and b = g(changed answer) - 1/2 the release probability p minimises |(1 - p) a + p b|
+    With a = g(answer) - 1/2 and b = g(changed answer) - 1/2 the release probability p minimises ``|(1 - p) a + p b|``
     subject to p times the distortion being within the budget. A draw is a keyed hash of the row: asking again gives
     the same answer.
 
@@ -319,7 +319,7 @@ def release_probability(before, after, distortion, budget):
     Returns
     -------
     probability : ndarray of shape (n,)
-        The minimiser of |(1 - p) before + p after| over p in [0, 1] with p distortion <= budget.
+        The minimiser of ``|(1 - p) before + p after|`` over p in [0, 1] with p distortion <= budget.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         # On different sides of zero the mean vanishes in between; on one side, the nearer end is best.

@@ -37,6 +37,8 @@ def _of_calibrated(estimator):
 
 
 def _of_net(net):
+    if hasattr(net, "n_samples_fit_"):
+        return net.n_samples_fit_
     if getattr(net, "iterator_train__drop_last", False) or not len(net.history):
         return None
     return sum(batch["train_batch_size"] for batch in net.history[0]["batches"] if "train_batch_size" in batch) or None
