@@ -3,7 +3,7 @@
     python benchmarks/canaries.py --jobs 2
     python benchmarks/canaries.py --jobs 2 --defended --cache benchmarks/results/models
 
-Of 1,797 rows 1,200 are training rows, of which a tenth are canaries; 400 public rows train the denoisers, the defender's
+Of 1,797 rows 1,200 are training rows, a tenth of them canaries; 400 public rows train the denoisers, the defender's
 and the attacker's own; 197 measure accuracy. With ``--cache`` the models are kept, so that another run only asks them.
 """
 

@@ -162,9 +162,7 @@ class NeuralAttack(SingleQueryAttack):
         net = self._net(features, is_member, trained, valid if valid.any() else trained)
         with torch_seed(mix_seed("attack network", seed)):
             net.fit(features[trained], is_member[trained].astype(np.float32))
-        self._keep(net)
-        if not (self.best_epoch_ and np.isfinite(_block_scores(self.network_, features)).all()):
-            raise ValueError(f"lr must be small enough for the attack's training to converge. Got lr={self.lr}.")
+        self._keep(net, features)
         self.threshold_ = 0.0
         return self
 
@@ -188,15 +186,17 @@ class NeuralAttack(SingleQueryAttack):
             verbose=0,
         )
 
-    def _keep(self, net):
-        """Keep the best epoch's network, and what its training noted, of a net that was trained to its end."""
+    def _keep(self, net, features):
+        """Keep the best epoch's network and its history, if the net was trained to its end and answers in numbers."""
         stop, history = dict(net.callbacks_)["stop"], net.history
         # skorch ends early by a KeyboardInterrupt of its own, and swallows every other one with it.
         to_the_end = len(history) == self.max_epochs and "valid_loss" in history[-1]
         if not to_the_end and stop.misses_ < self.patience:
             raise KeyboardInterrupt("training of the attack's network was interrupted")
-        self.network_ = net.module_.cpu().eval()
-        self.best_epoch_ = stop.best_epoch_
+        network = net.module_.cpu().eval()
+        if not (stop.best_epoch_ and np.isfinite(_block_scores(network, features)).all()):
+            raise ValueError(f"lr must be small enough for the attack's training to converge. Got lr={self.lr}.")
+        self.network_, self.best_epoch_ = network, stop.best_epoch_
         self.history_ = [
             {"epoch": epoch["epoch"]} | {name: float(epoch[name]) for name in ("train_loss", "valid_loss")}
             for epoch in history

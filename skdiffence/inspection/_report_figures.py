@@ -10,6 +10,7 @@ from sklearn.metrics import roc_curve
 
 _WIDTH = 640
 _LEFT, _RIGHT, _TOP = 60, 16, 14
+_CHARACTER, _LONGEST = 7.2, 40  # width of a character, and how many of a name are shown
 _N_BINS = 32
 _FEWEST = 10  # non-members that a rate must rest on
 
@@ -60,7 +61,7 @@ def attacks_svg(targets, floor, confidence):
     svg : str
     """
     names = [record["attack"] for record in next(iter(targets.values()))]
-    labels_end, step = 150, 26
+    labels_end, step = 24 + _CHARACTER * min(max(map(len, names)), _LONGEST), 26
     bottom = _TOP + step * len(names)
     lows = [r["auc_low"] for records in targets.values() for r in records]
     start = min(0.45, np.floor(20 * min(lows)) / 20)
@@ -75,7 +76,8 @@ def attacks_svg(targets, floor, confidence):
         parts.append(_line(x(floor), _TOP, x(floor), bottom, "floor"))
     for i, name in enumerate(names):
         middle = _TOP + step * (i + 0.5)
-        parts.append(_text(labels_end - 12, middle + 4, name, anchor="end"))
+        short = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+        parts.append(_text(labels_end - 12, middle + 4, short, anchor="end"))
         for j, records in enumerate(targets.values()):
             record, y = records[i], middle + (j - (len(targets) - 1) / 2) * 9
             parts.append(_line(x(record["auc_low"]), y, x(record["auc_high"]), y, f"curve c{j}"))

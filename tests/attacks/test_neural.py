@@ -170,9 +170,11 @@ def test_interrupts_are_not_swallowed(call, monkeypatch):
 
 
 def test_divergence_is_an_error():
-    """A learning rate that blows the weights up is named."""
+    """A learning rate that blows the weights up is named, and leaves no attack behind."""
+    attack = NeuralAttack(lr=1e30, max_epochs=3, random_state=0)
     with pytest.raises(ValueError, match="lr must be small enough"):
-        NeuralAttack(lr=1e30, max_epochs=3, width=2).fit_answers(*_answers(normal(1), normal(0), n=100))
+        attack.fit_answers(*_answers(normal(1), normal(0), n=100))
+    assert not hasattr(attack, "network_")
 
 
 def test_pickle_holds_the_network_and_no_optimiser():
