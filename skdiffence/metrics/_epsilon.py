@@ -8,16 +8,20 @@ from sklearn.utils import Bunch
 
 from skdiffence.metrics._exact import CONFIDENCE, pair_errors, pair_radius, rate_high, rate_low
 from skdiffence.metrics._scores import check_membership
-from skdiffence.utils._random import draw_seed
+from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import Interval, validate_params
 
 
-def _split(score, share, rng):
-    """Divide the scores of a side at random, this share of them and the rest, neither empty."""
-    n = min(max(round(share * len(score)), 1), len(score) - 1)
-    # Sorted, so that the same are drawn in whatever order the rows came.
-    drawn = rng.permutation(np.sort(score))
-    return drawn[:n], drawn[n:]
+def _split(members, others, share, random_state):
+    """Divide the scores of either side at random: this share of them and the rest, neither empty."""
+    sides = [np.sort(side) + 0.0 for side in (members, others)]
+    # Of sorted scores, so that the order of rows does not matter; and of the scores, because one permutation of
+    # sorted scores would favour the same ranks in all audits that share a seed.
+    rng = np.random.default_rng(mix_seed(draw_seed(random_state), *(side.tobytes() for side in sides)))
+    for side in sides:
+        n = min(max(round(share * len(side)), 1), len(side) - 1)
+        drawn = rng.permutation(side)
+        yield drawn[:n], drawn[n:]
 
 
 def _counts(members, others, thresholds):
@@ -140,9 +144,9 @@ def epsilon_lower_bound(y_true, y_score, *, delta=0.0, confidence=0.95, calibrat
             "y_true must hold two members and two non-members, to choose a threshold on one of each. "
             f"Got {is_member.sum()} and {(~is_member).sum()}."
         )
-    error, rng = 1 - confidence, np.random.default_rng(draw_seed(random_state))
-    chosen_members, members = _split(score[is_member], calibration, rng)
-    chosen_others, others = _split(score[~is_member], calibration, rng)
+    error = 1 - confidence
+    sides = _split(score[is_member], score[~is_member], calibration, random_state)
+    (chosen_members, members), (chosen_others, others) = sides
     rule, threshold = _best_threshold(chosen_members, chosen_others, delta, error)
     tp, fp = _counts(members, others, threshold)
     epsilon, low, high = _bound(*_pairs(tp, len(members), fp, len(others))[rule], delta, error)

@@ -9,7 +9,7 @@ from sklearn.utils import Bunch
 
 from skdiffence.metrics._counts import chunk_sizes, counting_form, falling_levels, plain_metric
 from skdiffence.metrics._scores import check_membership
-from skdiffence.utils._random import draw_seed
+from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import Interval, validate_params
 
 # Sums of the same numbers in another order differ by rounding, and must count as equal.
@@ -126,10 +126,12 @@ def max_null_quantile(y_true, y_scores, *, metric=None, quantile=0.95, n_permuta
     is_member, scores = _check_scores(y_true, y_scores)
     metric = roc_auc_score if metric is None else metric
     metric(is_member, scores[:, 0])  # raises for keywords out of range, before any permutation
-    compute, rng = _compute(metric), np.random.default_rng(draw_seed(random_state))
+    compute = _compute(metric)
     observed = compute(is_member[None], scores, metric).max()
-    # In an order of their own, so that the same permutations are drawn in whatever order the rows came.
-    scores, in_order = scores[np.lexsort(scores.T)], np.sort(is_member)
+    # In an order of their own, so that the same permutations are drawn in whatever order the rows came, and drawn
+    # for these scores, so that audits which share a seed do not share the luck of its permutations.
+    scores, in_order = scores[np.lexsort(scores.T)] + 0.0, np.sort(is_member)
+    rng = np.random.default_rng(mix_seed(draw_seed(random_state), scores.tobytes()))
 
     def maxima(size):
         permuted = rng.permuted(np.tile(in_order, (size, 1)), axis=1)

@@ -19,6 +19,7 @@ from skdiffence.metrics import (
     tpr_at_fpr_interval,
     tpr_at_fpr_score,
 )
+from skdiffence.model_selection._cross_fit_intervals import cross_fit_interval
 
 # A rate among n rows is read at a level that at least ten of them reach.
 _LEVELS = (0.001, 0.01, 0.05, 0.1)
@@ -46,15 +47,21 @@ def _with_interval(name, value, interval):
     return {name: float(value), f"{name}_low": interval[0], f"{name}_high": interval[1]}
 
 
+def _auc_ends(attacked, is_member):
+    return cross_fit_interval(auc_interval, is_member, attacked.scores, attacked.half)
+
+
 def _roc_auc(name, attacked, is_member, context):
     del context
-    return _with_interval(name, roc_auc_score(is_member, attacked.scores), auc_interval(is_member, attacked.scores))
+    return _with_interval(name, roc_auc_score(is_member, attacked.scores), _auc_ends(attacked, is_member))
 
 
 def _accuracy(name, attacked, is_member, context):
     del context
     value = attack_accuracy_score(is_member, attacked.accused)
-    return _with_interval(name, value, accuracy_interval(is_member, attacked.accused))
+    return _with_interval(
+        name, value, cross_fit_interval(accuracy_interval, is_member, attacked.accused, attacked.half)
+    )
 
 
 def _correct_roc_auc(name, attacked, is_member, context):
@@ -62,7 +69,7 @@ def _correct_roc_auc(name, attacked, is_member, context):
     if not (is_member[rows].any() and not is_member[rows].all()):
         return _with_interval(name, np.nan, (np.nan, np.nan))
     value = roc_auc_score(is_member[rows], attacked.scores[rows])
-    return _with_interval(name, value, auc_interval(is_member[rows], attacked.scores[rows]))
+    return _with_interval(name, value, _auc_ends(attacked.take(rows), is_member[rows]))
 
 
 def _rate(metric, interval, argument, name, attacked, is_member, context):
@@ -133,7 +140,7 @@ def privacy(scores, is_member):
         that the worst was chosen.
     """
     worst = max(_turned(roc_auc_score(is_member, attacked.scores)) for attacked in scores)
-    ends = [auc_interval(is_member, attacked.scores) for attacked in scores]
+    ends = [_auc_ends(attacked, is_member) for attacked in scores]
     highest = max(max(high, 1 - low) for low, high in ends)
     lowest = max(max(low, 1 - high, 0.5) for low, high in ends)
     return _with_interval("privacy", 1 - worst, (1 - highest, 1 - lowest))

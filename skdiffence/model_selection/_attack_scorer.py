@@ -65,7 +65,7 @@ class AttackScorer(BaseEstimator):
     See Also
     --------
     skdiffence.attacks.ThresholdAttack : One of the attacks.
-    skdiffence.metrics.bootstrap_interval : An interval of any attack score.
+    skdiffence.metrics.tpr_at_fpr_interval : An interval of a true positive rate.
 
     Notes
     -----
@@ -77,7 +77,8 @@ class AttackScorer(BaseEstimator):
       and 0.1 that ten non-members reach in every fold of this size; left out below 100 non-members;
     - "entropy_correct_roc_auc", the same area among correctly labelled rows: what leaks beyond the label;
 
-    each with "_low" and "_high", the ends of a 95 % interval for these rows. Then "privacy", 1 less the worst
+    each with "_low" and "_high", the ends of a 95 % interval for these rows (which allows for the two attackers having
+    learned from one another's rows). Then "privacy", 1 less the worst
     attack's area (0.5 is the best), with ends; "accuracy", "neg_log_loss", "expected_calibration_error" and
     "failure_detection_auc" on non-members; "n_members" and "n_non_members", the rows attacked;
     "denoiser_saw_members", 1 where ``fit`` trained a denoiser on the members, which leaks on its own account. The

@@ -23,10 +23,17 @@ class AttackScores:
         Higher means more likely a member.
     accused : ndarray of shape (n_samples,), dtype bool
         Called members at the threshold learned on known rows.
+    half : ndarray of shape (n_samples,)
+        0 or 1: the rows that each of the two attackers scored.
     """
 
     scores: np.ndarray
     accused: np.ndarray
+    half: np.ndarray
+
+    def take(self, rows):
+        """Return what the attack said of some rows."""
+        return AttackScores(self.scores[rows], self.accused[rows], self.half[rows])
 
 
 def balanced_rows(keys, is_member):
@@ -133,7 +140,7 @@ def cross_fit(attack, target, answers, X, y, is_member, keys, *, known, seed):
         # Two attackers who disagree on the direction have no common scale; within each half ranks have one.
         for which in (0, 1):
             scores[half == which] = rankdata(scores[half == which]) / np.count_nonzero(half == which)
-    return AttackScores(scores, accused)
+    return AttackScores(scores, accused, half)
 
 
 def _take(X, y, mask):

@@ -15,7 +15,7 @@ from skdiffence.metrics import (
     tnr_at_fnr_score,
     tpr_at_fpr_score,
 )
-from skdiffence.metrics._cluster_bootstrap import _tail
+from skdiffence.metrics._cluster_bootstrap import _widening
 
 METRICS = {
     "accuracy": partial(attack_accuracy_score, threshold=0.2),
@@ -76,7 +76,8 @@ def test_counting_equals_taking_the_rows(name, ties, monkeypatch):
         cluster_bootstrap_interval, is_member, score, rows=rows, models=models, n_resamples=40, random_state=0
     )
     metric = METRICS[name]
-    np.testing.assert_allclose(interval(metric), interval(lambda a, b: metric(a, b)), atol=1e-12)
+    expected = np.clip(interval(lambda a, b: metric(a, b)), 0, 1)  # of any metric, nobody knows the range
+    np.testing.assert_allclose(interval(metric), expected, atol=1e-12)
 
 
 def test_rows_of_their_own_are_the_plain_bootstrap():
@@ -87,11 +88,32 @@ def test_rows_of_their_own_are_the_plain_bootstrap():
     np.testing.assert_allclose(ends, plain, atol=0.006)
 
 
-@pytest.mark.parametrize("n", [2, 5, 50])
-def test_few_clusters_are_read_further_out(n):
-    """The mean of n normal values: the expanded percentiles of its bootstrap are Student's interval."""
-    # The bootstrap's standard deviation lacks the factor sqrt(n / (n - 1)).
-    assert norm.isf(_tail(0.95, n)) * np.sqrt((n - 1) / n) == pytest.approx(t.isf(0.025, n - 1))
+@pytest.mark.parametrize("n", [8, 50])
+def test_few_clusters_widen_the_interval(n):
+    """Of a mean of n normal values, the interval is Student's."""
+    values = norm.ppf((np.arange(n) + 0.5) / n)  # without skewness, for the percentiles to be those of a normal
+    ends = cluster_bootstrap_interval(
+        np.arange(n + 1) > 0,
+        np.r_[0.0, values],
+        lambda is_member, score: score[is_member].mean(),
+        rows=np.arange(n + 1),
+        n_resamples=4000,
+        random_state=0,
+    )
+    half = t.isf(0.025, n - 1) * values.std(ddof=1) / np.sqrt(n)
+    np.testing.assert_allclose(ends, (-half, half), rtol=0.15)
+    assert _widening(0.95, n) * norm.isf(0.025) * np.sqrt((n - 1) / n) == pytest.approx(t.isf(0.025, n - 1))
+
+
+@pytest.mark.parametrize("metric", [roc_auc_score, METRICS["tpr"]])
+@pytest.mark.parametrize("n_models", [2, 6])
+def test_interval_holds_the_estimate_and_no_impossible_rate(metric, n_models):
+    """However few models there are, the score itself is within, and the ends within 0 and 1."""
+    for seed in range(10):
+        is_member, score, rows, models = _pooled(np.random.default_rng(seed), 15, n_models, of_models=1)
+        keywords = {"rows": rows, "models": models, "n_resamples": 50, "random_state": seed}
+        low, high = cluster_bootstrap_interval(is_member, score, metric, **keywords)
+        assert 0 <= low <= metric(is_member, score) <= high <= 1
 
 
 @pytest.mark.usefixtures("untouched_generators")
