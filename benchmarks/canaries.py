@@ -127,6 +127,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--defended", action="store_true", help="the net behind the defence, under adaptive queries")
+    parser.add_argument("--only", default="", help="audit only targets whose name contains this")
     parser.add_argument("--output", default="benchmarks/results", help="folder for canaries.json and denoisers")
     options = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
@@ -140,6 +141,8 @@ def main():
     line = f"{'target':31}  {'canaries':11}  {'asked':24}  " + "  ".join(f"{head:22}" for head in heads)
     print(f"{line}  test acc.")
     for name, target, kind, asked, queries in runs:
+        if options.only not in name:
+            continue
         flat = isinstance(target, LogisticRegression)
         rows, test = (part.reshape(len(part), -1) if flat else part for part in (X, X_test))
         audit = canary_audit(
