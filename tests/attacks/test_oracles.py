@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from skdiffence.attacks import lira_scores
-from skdiffence.metrics import logit_signal
+from skdiffence.attacks import lira_scores, rmia_scores
+from skdiffence.metrics import confidence_signal, entropy_signal, logit_signal, loss_signal, modified_entropy_signal
 
 PATH = "tensorflow_privacy.privacy.privacy_tests.membership_inference_attack.advanced_mia"
 
@@ -41,3 +41,45 @@ def test_logit(advanced_mia):
     # It overwrites what it is given.
     expected = advanced_mia.calculate_statistic(proba.copy(), y, is_logits=False, option="logit")
     np.testing.assert_allclose(logit_signal(proba, y), expected, rtol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def answers():
+    """Return class probabilities and true labels."""
+    rng = np.random.default_rng(0)
+    return rng.dirichlet(np.full(5, 0.3), size=200), rng.integers(5, size=200)
+
+
+@pytest.mark.parametrize(
+    ("signal", "option", "sign"), [(confidence_signal, "conf with prob", 1), (loss_signal, "xe", -1)]
+)
+def test_confidence_and_loss(advanced_mia, answers, signal, option, sign):
+    """The signals of single answers."""
+    proba, y = answers
+    expected = sign * advanced_mia.calculate_statistic(proba.copy(), y, is_logits=False, option=option)
+    np.testing.assert_allclose(signal(proba, y), expected, rtol=1e-8)
+
+
+def test_entropies(answers):
+    """Entropy, and the modified one; there small means member."""
+    structures = pytest.importorskip(PATH.replace("advanced_mia", "data_structures"), exc_type=ImportError)
+    proba, y = answers
+    entropy = structures.AttackInputData._get_entropy
+    np.testing.assert_allclose(entropy_signal(proba), -entropy(proba, None), atol=1e-8)
+    np.testing.assert_allclose(modified_entropy_signal(proba, y), -entropy(proba, y), atol=1e-8)
+
+
+def test_rmia_reference_probabilities():
+    """Offline RMIA from PrivacyGuard's averages over the models that were not trained on a row."""
+    theirs = pytest.importorskip("privacy_guard.attacks.rmia_attack", exc_type=ImportError).RmiaAttack
+    rng = np.random.default_rng(0)
+    membership = rng.permuted(np.tile(np.arange(8) % 2 == 0, (60, 1)), axis=1)
+    shadows, population = rng.uniform(0.05, 0.95, (60, 8)), rng.uniform(0.05, 0.95, (90, 8))
+    target, target_population = rng.uniform(0.05, 0.95, 60), rng.uniform(0.05, 0.95, 90)
+    out = theirs.compute_ref_signal_averages(shadows, membership).mean(axis=1)
+    nobody = np.zeros(population.shape, dtype=bool)
+    out_population = theirs.compute_ref_signal_averages(population, nobody, num_models=8).mean(axis=1)
+    ratios = [p / ((1.3 * q + 0.7) / 2) for p, q in ((target, out), (target_population, out_population))]
+    expected = (ratios[0][:, np.newaxis] / ratios[1] > 1).mean(axis=1)
+    scores = rmia_scores(target, shadows, membership, target_population, population, mode="offline", offline_a=0.3)
+    np.testing.assert_allclose(scores, expected, atol=1e-8)
