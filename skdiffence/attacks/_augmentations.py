@@ -4,6 +4,8 @@ from functools import partial
 
 import numpy as np
 
+from skdiffence.utils._sklearn import num_samples
+
 _KINDS = ("identity", "flips", "shifts", "flips+shifts")
 
 
@@ -108,3 +110,37 @@ def _steps(step):
 def _view(X, *, flipped, dy, dx):
     X = flip(X) if flipped else check_images(X)
     return shift(X, dy, dx) if dy or dx else X
+
+
+def all_views(X, *, queries, shift=1):
+    """Return the arrays to ask about for X.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, ...)
+        Rows; images where they are flipped and shifted.
+    queries : {"identity", "flips", "shifts", "flips+shifts"} or callable
+        Views of an image, or what takes X and returns a list of arrays of further queries.
+    shift : int, default=1
+        Pixels of a shift.
+
+    Returns
+    -------
+    views : list of array-like of shape (n_samples, ...)
+        X itself first.
+
+    Raises
+    ------
+    ValueError
+        If X is no images and must be, or a query has another number of rows.
+    """
+    if isinstance(queries, str):
+        return [X] if queries == "identity" else [view(X) for view in augmentations(queries, step=shift)]
+    views = [X, *queries(X)]
+    for view in views[1:]:
+        if num_samples(view) != num_samples(X):
+            raise ValueError(
+                f"queries must return arrays with one row for each of the {num_samples(X)} rows. "
+                f"Got {num_samples(view)}."
+            )
+    return views

@@ -6,16 +6,13 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from skdiffence.attacks._augmentations import augmentations
+from skdiffence.attacks._augmentations import all_views
 from skdiffence.attacks._gaussians import offline_scores, online_scores, summarise
 from skdiffence.attacks._lira import VARIANCES, resolve_variance
 from skdiffence.attacks._shadow_attack import ShadowAttack, check_left_out, learned_mode, warn_of_outsiders
+from skdiffence.attacks._signal_matrix import saturation
 from skdiffence.attacks._single_query import best_threshold, check_known
-from skdiffence.metrics import logit_signal
-from skdiffence.utils._sklearn import Interval, StrOptions, num_samples
-
-# Beyond this, logit_signal shows its floor: one of the probabilities is zero.
-_SATURATED = 100.0
+from skdiffence.utils._sklearn import Interval, StrOptions
 
 
 class LiRAAttack(ShadowAttack):
@@ -51,7 +48,8 @@ class LiRAAttack(ShadowAttack):
         Probabilities are clipped to ``[clip, 1 - clip]``, in (0, 0.5). "auto" clips where a shadow gives a probability
         of exactly 0 or 1, as forests and neighbours do, at half of the smallest that differs from these; else nothing.
     cache_dir : str or Path, default=None
-        Where :func:`train_shadows` keeps and finds trained shadows.
+        Where :func:`train_shadows` keeps and finds trained shadows, and attacks what the shadows answered about the
+        pool. That holds an attack's view of every row: keep it as you keep the rows.
     n_jobs : int, default=None
         Shadows trained, and asked, at the same time.
     random_state : int, RandomState instance or None, default=None
@@ -84,8 +82,12 @@ class LiRAAttack(ShadowAttack):
     Notes
     -----
     Costs one query of the target a row, or as many as there are ``queries``. ``fit`` asks all shadows about the whole
-    pool once, clones of an attack share what they answered, and rows of the pool cost the shadows nothing after that.
-    Inside a scorer give ``shadows=``: with ``estimator=`` and no ``cache_dir=`` every fit trains its own.
+    pool once. What they answered is shared with clones of the attack and with other attacks that ask the same shadows
+    the same, and rows of the pool cost the shadows nothing after that; with ``cache_dir`` it outlives the process, in
+    a file that is mapped into memory. It is found again if, and only if, nothing that it depends on has changed: what
+    the shadows have learned, the rows of the pool and their order, the labels, who was trained on which, the queries,
+    and the versions of the libraries. Inside a scorer give ``shadows=``: with ``estimator=`` and no ``cache_dir=``
+    every fit trains its own.
 
     The direction is not learned, shadows show it; the known rows serve for the threshold alone. Rows are found in the
     pool by content and label. Rows that a shadow held out by itself, or calibrated on, have no signal from it.
@@ -121,7 +123,7 @@ class LiRAAttack(ShadowAttack):
         "clip": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="neither")],
     }
 
-    _signal = staticmethod(logit_signal)
+    _signal = "logit"
 
     def __init__(
         self,
@@ -158,13 +160,13 @@ class LiRAAttack(ShadowAttack):
         return isinstance(self.queries, str) and self.queries == "identity"
 
     def _views(self):
-        return None if self.asks_once else partial(_all_views, queries=self.queries, shift=self.shift)
+        return None if self.asks_once else partial(all_views, queries=self.queries, shift=self.shift)
 
     def _learn(self, answers, signals, is_member, target):
         is_member = check_known(is_member, len(answers))
         self.shadow_signals_ = self._shadow_signals()
-        pool = self.shadow_signals_.signals
-        self._bound = _bound(pool) if self.clip == "auto" else math.log((1 - self.clip) / self.clip)
+        pool = self.shadow_signals_.signals(self._signal)
+        self._bound = saturation(pool) if self.clip == "auto" else math.log((1 - self.clip) / self.clip)
         self.clip_ = 1 / (1 + math.exp(self._bound))
         self.variance_ = resolve_variance(self.variance, pool.shape[1])
         sides = summarise(self._clipped(pool), self.shadow_signals_.membership, variance=self.variance_)
@@ -189,7 +191,7 @@ class LiRAAttack(ShadowAttack):
 
     def _compare(self, answers, signals):
         """Return the target's signals, clipped, and the Gaussians of the same rows."""
-        shadows, membership, inside = self.shadow_signals_.gather(answers)
+        shadows, membership, inside = self.shadow_signals_.gather(answers, self._signal)
         warn_of_outsiders(inside)
         trained, others = summarise(self._clipped(shadows), membership, variance=self.variance_, pooled=self._pooled)
         check_left_out(others.known)
@@ -197,24 +199,3 @@ class LiRAAttack(ShadowAttack):
 
     def _clipped(self, signals):
         return np.clip(signals, -self._bound, self._bound)
-
-
-def _bound(signals):
-    """Return the largest phi to work with: half of the smallest probability if there are zeros, else no bound."""
-    sizes = np.abs(signals[~np.isnan(signals)])
-    saturated = sizes > _SATURATED
-    return float(sizes[~saturated].max(initial=0.0) + math.log(2) if saturated.any() else np.inf)
-
-
-def _all_views(X, *, queries, shift):
-    """Return the arrays to ask about for X, itself first."""
-    if isinstance(queries, str):
-        return [view(X) for view in augmentations(queries, step=shift)]
-    views = [X, *queries(X)]
-    for view in views[1:]:
-        if num_samples(view) != num_samples(X):
-            raise ValueError(
-                f"queries must return arrays with one row for each of the {num_samples(X)} rows. "
-                f"Got {num_samples(view)}."
-            )
-    return views

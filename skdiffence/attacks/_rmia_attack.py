@@ -8,7 +8,6 @@ from skdiffence.attacks._answers import query
 from skdiffence.attacks._rmia import likelihood_ratios, reference, share_below
 from skdiffence.attacks._shadow_attack import ShadowAttack, check_left_out, learned_mode, warn_of_outsiders
 from skdiffence.attacks._single_query import best_threshold, check_known
-from skdiffence.metrics import confidence_signal
 from skdiffence.utils._sklearn import Interval
 
 
@@ -41,7 +40,8 @@ class RMIAAttack(ShadowAttack):
     population : tuple of (X, y), default=None
         Rows that the target was not trained on, to compare with. None takes the known non-members.
     cache_dir : str or Path, default=None
-        Where :func:`train_shadows` keeps and finds trained shadows.
+        Where :func:`train_shadows` keeps and finds trained shadows, and attacks what the shadows answered about the
+        pool. That holds an attack's view of every row: keep it as you keep the rows.
     n_jobs : int, default=None
         Shadows trained, and asked, at the same time.
     random_state : int, RandomState instance or None, default=None
@@ -69,9 +69,8 @@ class RMIAAttack(ShadowAttack):
     Notes
     -----
     Costs one query of the target a row, and one for each row of ``population`` in ``fit``. ``fit`` asks all shadows
-    about the whole pool once, clones of an attack share what they answered, and rows of the pool cost the shadows
-    nothing after that. Inside a scorer give ``shadows=``: with ``estimator=`` and no ``cache_dir=`` every fit trains
-    its own.
+    about the whole pool once, shares what they answered with other attacks, and keeps it, as :class:`LiRAAttack` does.
+    Inside a scorer give ``shadows=``: with ``estimator=`` and no ``cache_dir=`` every fit trains its own.
 
     Scores are multiples of one divided by the size of the population: the true positive rate at a false positive rate
     below that means nothing. Rows are found in the pool by content and label. Rows that a shadow held out by itself,
@@ -105,7 +104,7 @@ class RMIAAttack(ShadowAttack):
         "population": [tuple, list, None],
     }
 
-    _signal = staticmethod(confidence_signal)
+    _signal = "confidence"
 
     def __init__(
         self,
@@ -160,7 +159,7 @@ class RMIAAttack(ShadowAttack):
 
     def _compare(self, answers, signals, *, warn=True):
         """Return the probabilities of target and shadows for the same rows, and the shadows' memberships."""
-        shadows, membership, inside = self.shadow_signals_.gather(answers)
+        shadows, membership, inside = self.shadow_signals_.gather(answers, self._signal)
         if warn:
             warn_of_outsiders(inside)
         shadows = shadows[:, :, 0]

@@ -1,29 +1,33 @@
 """The base of attacks that compare a target's answer with those of shadow models to the same row."""
 
 import warnings
+import weakref
 from abc import abstractmethod
 from numbers import Integral
 from os import PathLike
-from pickle import PicklingError
+from pathlib import Path
 
-import joblib
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.attacks._answers import query
-from skdiffence.attacks._shadow_signals import ShadowSignals, signals_of
+from skdiffence.attacks._shadow_signals import POOL_SIGNALS, ShadowSignals, check_pool, check_shadows
 from skdiffence.attacks._shadows import train_shadows
+from skdiffence.attacks._signal_matrix import SIGNALS, content_key, signals_of
 from skdiffence.attacks._single_query import SingleQueryAttack, check_known
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, fit_context, num_samples
+
+# What shadows answered, by all that it depends on: attacks on the same shadows share it while one of them is alive.
+_IN_USE = weakref.WeakValueDictionary()
 
 
 class ShadowAttack(SingleQueryAttack):
     """Base class of attacks with shadow models.
 
-    A subclass has a ``_signal``, a function of class probabilities and columns of true labels, writes ``_learn`` and
-    ``_score``, and has all the parameters that are constrained here.
+    A subclass has a ``_signal``, one of POOL_SIGNALS, writes ``_learn`` and ``_score``, and has all the parameters that
+    are constrained here.
     """
 
     _parameter_constraints: dict = {
@@ -162,10 +166,11 @@ class ShadowAttack(SingleQueryAttack):
         """Return the target's answers to the rows, and the signals of all queries."""
         answers, views = query(target, X, y), self._views()
         further = [] if views is None else views(X)[1:]
-        return answers, np.hstack([self._signals(answers), signals_of(target, further, np.asarray(y), self._signal)])
+        of_further = signals_of(target, further, np.asarray(y), [self._signal])[0]
+        return answers, np.hstack([self._signals(answers), of_further])
 
     def _signals(self, answers):
-        return self._signal(answers.proba, answers.y)[:, np.newaxis]
+        return SIGNALS[self._signal](answers.proba, answers.y)[:, np.newaxis]
 
     def _check_asks_once(self):
         if not self.asks_once:
@@ -175,26 +180,31 @@ class ShadowAttack(SingleQueryAttack):
             )
 
     def _shadow_signals(self):
-        """Return the shadows' signals: trained if there are none, asked unless a clone of this attack did before."""
-        if self.shadows is None:
-            if self.estimator is None or self.pool is None:
-                raise ValueError(
-                    f"{type(self).__name__} needs shadows= with the pool= that they were trained on, or estimator= and "
-                    f"pool= to train them from. Got shadows=None, estimator={self.estimator!r} and "
-                    f"pool={'None' if self.pool is None else 'given'}."
-                )
-            return self._asked_shadows(self._train())
+        """Return the shadows' signals: trained if there are none, asked unless an attack or an earlier run did."""
+        if self.shadows is None and (self.estimator is None or self.pool is None):
+            raise ValueError(
+                f"{type(self).__name__} needs shadows= with the pool= that they were trained on, or estimator= and "
+                f"pool= to train them from. Got shadows=None, estimator={self.estimator!r} and "
+                f"pool={'None' if self.pool is None else 'given'}."
+            )
         if self.pool is None:
             raise ValueError("pool must be the tuple (X, y) that the shadows were trained on. Got None.")
-        memo = self.__dict__.setdefault("_memo", {})
-        found = memo.get(self._memo_key())
+        shadows, views = self._train() if self.shadows is None else self.shadows, self._views()
+        key = self._content_key(shadows, views)
+        found = None if key is None else _IN_USE.get(key)
         if found is None:
-            found = self._asked_shadows(self.shadows)
-            memo.clear()
-            # Made now, because a net that has answered is not, byte by byte, what it was before.
-            if (key := self._memo_key()) is not None:
-                memo[key] = found
+            path = None if key is None or self.cache_dir is None else Path(self.cache_dir) / f"signals-{key}.npy"
+            found = ShadowSignals(shadows, self.pool, views=views, n_jobs=self.n_jobs, path=path)
+        if key is not None:
+            # Kept by this attack and its clones, for the next of them.
+            _IN_USE[key] = self.__dict__.setdefault("_memo", {})["signals"] = found
         return found
+
+    def _content_key(self, shadows, views):
+        """Return a digest of all that the signals depend on, so that nothing changed in place is taken for the same."""
+        X, y = check_pool(self.pool)
+        estimators, train, test = check_shadows(shadows, len(y))
+        return content_key(estimators, POOL_SIGNALS, views, X, y, train, test)
 
     def _train(self):
         if len(self.pool) != 2:
@@ -207,17 +217,6 @@ class ShadowAttack(SingleQueryAttack):
             n_jobs=self.n_jobs,
             random_state=self.random_state,
         )
-
-    def _asked_shadows(self, shadows):
-        return ShadowSignals(shadows, self.pool, self._signal, views=self._views(), n_jobs=self.n_jobs)
-
-    def _memo_key(self):
-        """Return a hash of all that the signals depend on, so that nothing changed in place is taken for the same."""
-        asked = {name: value for name, value in self.get_params(deep=False).items() if name in ("queries", "shift")}
-        try:
-            return joblib.hash((self.shadows, self.pool, asked))
-        except (PicklingError, TypeError, AttributeError):  # such as a lambda as queries
-            return None
 
     def __sklearn_clone__(self):
         # Models and rows are never changed, so clones share them, and what the shadows answered.

@@ -7,13 +7,17 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.parallel import Parallel, delayed
 
-from skdiffence.attacks._answers import _column_labels
+from skdiffence.attacks._signal_matrix import signal_matrix, signals_of
 from skdiffence.base import is_inference_only
 from skdiffence.metrics import label_columns
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 
 _KEY_SIZE = 32
+
+
+# What attacks with shadows look at: LiRA at phi, RMIA at the confidence in the true class.
+POOL_SIGNALS = ("confidence", "logit")
 
 
 class ShadowSignals:
@@ -28,66 +32,59 @@ class ShadowSignals:
         ``estimator``, the fitted shadows, and ``indices``, with their ``train`` and ``test`` rows of the pool.
     pool : tuple of (X, y)
         The rows that the indices refer to, and their labels.
-    signal : callable
-        Takes class probabilities and columns of the true labels, and returns an array of shape (n_samples,).
     views : callable, default=None
         Takes X and returns the list of arrays to ask about for it; None asks about X itself.
     n_jobs : int, default=None
         Shadows asked at the same time, by joblib.
+    path : Path, default=None
+        File of the signals, see :func:`signal_matrix`.
 
     Attributes
     ----------
-    signals : ndarray of shape (n_rows, n_models, n_queries)
-        NaN where a shadow neither trained on the row nor left it out.
     membership : ndarray of shape (n_rows, n_models), dtype bool
         True where the shadow was trained on the row.
     """
 
-    def __init__(self, shadows, pool, signal, *, views=None, n_jobs=None):
-        X, y = _check_pool(pool)
+    def __init__(self, shadows, pool, *, views=None, n_jobs=None, path=None):
+        X, y = check_pool(pool)
         self.estimators, train, test = check_shadows(shadows, len(y))
-        self._signal, self._views, self._n_jobs = signal, views, n_jobs
+        self._views, self._n_jobs = views, n_jobs
         self._key = secrets.token_bytes(_KEY_SIZE)
         digests = row_digests(X, self._key)
         first, place = _distinct(digests, y)
         self._digests, self._labels = digests[first], y[first]
         rows = safe_indexing(X, first)
-        self.signals = self.ask(rows, self._labels)
-        self.membership = np.zeros(self.signals.shape[:2], dtype=bool)
+        self.membership = _marked(train, place, len(first))
+        known = np.ones_like(self.membership) if test is None else self.membership | _marked(test, place, len(first))
         for model, estimator in enumerate(self.estimators):
-            self._note(model, place[train[model]], None if test is None else place[test[model]])
-            self.signals[held_back(estimator, rows), model] = np.nan
+            known[held_back(estimator, rows), model] = False
+        self._matrix = signal_matrix(
+            self.estimators, rows, self._labels, known, POOL_SIGNALS, views=views, n_jobs=n_jobs, path=path
+        )
 
-    def _note(self, model, trained, left_out):
-        if left_out is not None:
-            neither = np.ones(len(self.signals), dtype=bool)
-            neither[trained] = neither[left_out] = False
-            self.signals[neither, model] = np.nan
-        self.membership[trained, model] = True
-
-    def ask(self, X, y):
-        """Ask all shadows about rows.
+    def signals(self, name):
+        """Return one of the signals of the pool's distinct rows.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ...)
-            Rows.
-        y : ndarray of shape (n_samples,)
-            Their labels.
+        name : str
+            One of POOL_SIGNALS.
 
         Returns
         -------
-        signals : ndarray of shape (n_samples, n_models, n_queries), dtype float64
+        signals : ndarray of shape (n_rows, n_models, n_queries)
+            NaN where a shadow neither trained on the row nor left it out. Not to be written to.
         """
-        views = [X] if self._views is None else self._views(X)
-        run = Parallel(n_jobs=self._n_jobs, return_as="generator")
-        parts = run(delayed(signals_of)(estimator, views, y, self._signal) for estimator in self.estimators)
-        signals = np.empty((len(y), len(self.estimators), len(views)))
-        for model, part in enumerate(parts):
-            signals[:, model] = part
-        return signals
+        return self._matrix[:, POOL_SIGNALS.index(name)].swapaxes(0, 1)
 
-    def gather(self, answers):
+    def _ask(self, X, y, name):
+        """Ask all shadows about rows outside the pool; return an array of shape (n_samples, n_models, n_queries)."""
+        views = [X] if self._views is None else self._views(X)
+        run = Parallel(n_jobs=self._n_jobs)
+        parts = run(delayed(signals_of)(estimator, views, y, [name]) for estimator in self.estimators)
+        return np.stack([part[0] for part in parts], axis=1)
+
+    def gather(self, answers, name):
         """Return what the shadows say about the rows that a target answered.
 
         Rows of the pool were asked about before; the shadows are asked about others now.
@@ -96,6 +93,8 @@ class ShadowSignals:
         ----------
         answers : Answers
             The target's, with their rows.
+        name : str
+            One of POOL_SIGNALS.
 
         Returns
         -------
@@ -118,7 +117,7 @@ class ShadowSignals:
             )
         place = self._find(answers)
         inside = place >= 0
-        signals, membership = self.signals[place], self.membership[place] & inside[:, np.newaxis]
+        signals, membership = self.signals(name)[place], self.membership[place] & inside[:, np.newaxis]
         if not inside.all():
             labels = answers.y[~inside]
             if (labels < 0).any():
@@ -126,7 +125,9 @@ class ShadowSignals:
                     f"{(labels < 0).sum()} rows are not in the pool and have labels that the target does not know, so "
                     "the shadows can't be asked about them."
                 )
-            signals[~inside] = self.ask(safe_indexing(answers.X, np.flatnonzero(~inside)), answers.classes[labels])
+            signals[~inside] = self._ask(
+                safe_indexing(answers.X, np.flatnonzero(~inside)), answers.classes[labels], name
+            )
         return signals, membership, inside
 
     def _find(self, answers):
@@ -141,34 +142,12 @@ class ShadowSignals:
         return np.where(ours[place] == wanted, place, -1)
 
 
-def signals_of(model, views, y, signal):
-    """Ask a model for probabilities, and for nothing else.
-
-    Parameters
-    ----------
-    model : classifier
-        Fitted.
-    views : list of array-like of shape (n_samples, ...)
-        What to ask about each row.
-    y : ndarray of shape (n_samples,)
-        The true labels. A class that the model was never shown has probability zero.
-    signal : callable
-        Takes class probabilities and columns of the true labels, and returns an array of shape (n_samples,).
-
-    Returns
-    -------
-    signals : ndarray of shape (n_samples, n_queries)
-    """
-    signals = np.empty((len(y), len(views)))
-    for query, view in enumerate(views):
-        proba = np.asarray(model.predict_proba(view), dtype=np.float64)
-        if proba.ndim != 2 or len(proba) != len(y):
-            raise ValueError(
-                f"{type(model).__name__} must answer predict_proba with one row for each of {len(y)} rows. "
-                f"Got shape {proba.shape}."
-            )
-        signals[:, query] = signal(proba, label_columns(y, _column_labels(model, y, proba.shape[1])))
-    return signals
+def _marked(indices, place, n_rows):
+    """Return a mask of shape (n_rows, n_models): the distinct rows that each model's indices stand for."""
+    mask = np.zeros((n_rows, len(indices)), dtype=bool)
+    for model, rows in enumerate(indices):
+        mask[place[rows], model] = True
+    return mask
 
 
 def _distinct(digests, y):
@@ -181,7 +160,24 @@ def _distinct(digests, y):
     return first[order], np.argsort(order)[which]
 
 
-def _check_pool(pool):
+def check_pool(pool):
+    """Return the rows and labels of a pool.
+
+    Parameters
+    ----------
+    pool : tuple of (X, y)
+        What the user gave.
+
+    Returns
+    -------
+    X : array-like of shape (n_samples, ...)
+    y : ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If it is no pair, or has not one label a row.
+    """
     if not isinstance(pool, (tuple, list)) or len(pool) != 2:
         raise ValueError(
             "pool must be a tuple (X, y), the rows that the indices of the shadows refer to and their labels. "

@@ -1,6 +1,5 @@
 """Shadow models: the attacked classifier, trained again and again on other halves of the rows."""
 
-import platform
 import threading
 import time
 from numbers import Integral
@@ -10,21 +9,16 @@ from pickle import PicklingError
 
 import joblib
 import numpy as np
-import scipy
-import sklearn
-import skorch
-import torch
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
-import skdiffence
 from skdiffence.attacks._shadow_signals import held_back
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.utils import _skorch as nets
 from skdiffence.utils._files import whole_file
-from skdiffence.utils._fingerprint import fingerprint
+from skdiffence.utils._fingerprint import fingerprint, library_versions
 from skdiffence.utils._halves import check_canaries, check_n_models, complementary_halves
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested, torch_seed
 from skdiffence.utils._sklearn import HasMethods, num_samples, safe_indexing, validate_params
@@ -160,7 +154,7 @@ def train_shadows(
     jobs = [_Job(estimator, mix_seed(seed, "shadow", index, data), fit_params or {}) for index in range(n_shadows)]
     if cache_dir is not None:
         Path(cache_dir).mkdir(parents=True, exist_ok=True)
-        context = fingerprint(estimator, _weights_on_disk(estimator), fit_params or {}, data, _versions())
+        context = fingerprint(estimator, _weights_on_disk(estimator), fit_params or {}, data, library_versions())
         for job, is_in in zip(jobs, membership.T, strict=True):
             job.path = Path(cache_dir) / f"shadow-{fingerprint(context, is_in, job.seed).hex()}.joblib"
     return _collect(_trained(jobs, X, y, membership, n_jobs, verbose), membership)
@@ -262,11 +256,6 @@ def _weights_on_disk(estimator):
             str(file.relative_to(place)): fingerprint(file.read_bytes()) for file in files if file.is_file()
         }
     return content
-
-
-def _versions():
-    packages = (np, scipy, sklearn, skdiffence, skorch, torch)
-    return [platform.python_version(), *(str(package.__version__) for package in packages)]
 
 
 def _prepared(estimator, seed):

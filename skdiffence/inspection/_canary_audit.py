@@ -4,26 +4,24 @@ import warnings
 from functools import partial
 from numbers import Integral, Real
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
-from sklearn.utils.parallel import Parallel, delayed
 
-from skdiffence.attacks import lira_leave_one_out, query, train_shadows
-from skdiffence.attacks._augmentations import augmentations
+from skdiffence.attacks import lira_leave_one_out, train_shadows
+from skdiffence.attacks._augmentations import all_views
 from skdiffence.attacks._shadows import check_trainable
+from skdiffence.attacks._signal_matrix import content_key, saturation, signal_matrix
 from skdiffence.datasets import make_canaries
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.inspection._canary_report import CanaryAudit
-from skdiffence.metrics import cluster_bootstrap_interval, logit_signal, per_row_auc, tpr_at_fpr_score
-from skdiffence.metrics._signals import check_columns, check_proba
+from skdiffence.metrics import cluster_bootstrap_interval, per_row_auc, tpr_at_fpr_score
 from skdiffence.model_selection._training_rows import unrecorded_hold_out
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, num_samples, safe_indexing, validate_params
 
-_FLOOR = 1e-45
-# Beyond this a signal shows the floor of its logarithms: one of its probabilities is zero.
-_SATURATED = 100.0
+_SIGNALS = ("logit", "hinge", "correctness")
 _MOST, _FEWEST = 500, 10
 
 
@@ -122,7 +120,8 @@ def canary_audit(
     n_resamples : int, default=1000
         Number of resamples.
     cache_dir : str or Path, default=None
-        Where :func:`~skdiffence.attacks.train_shadows` keeps and finds trained models; needs a ``random_state``.
+        Where :func:`~skdiffence.attacks.train_shadows` keeps and finds trained models, and this function what they
+        answered about the canaries; needs a ``random_state``.
     n_jobs : int, default=None
         Number of models trained, and asked, at the same time.
     random_state : int, RandomState instance or None, default=None
@@ -200,10 +199,10 @@ def canary_audit(
         verbose=verbose,
     )
     _warn_of_hold_out(shadows["estimator"][0])
-    views = _views(safe_indexing(made.X, made.canaries), queries)
-    signals = _ask(shadows["estimator"], views, made.y[made.canaries], n_jobs)
     membership, known = _memberships(shadows["indices"], made.canaries)
-    signals = {name: np.where(known[:, :, np.newaxis], _clipped(values), np.nan) for name, values in signals.items()}
+    asked = safe_indexing(made.X, made.canaries), made.y[made.canaries], membership, known
+    signals = _ask(shadows["estimator"], *asked, queries=queries, n_jobs=n_jobs, cache_dir=cache_dir)
+    signals = {name: _clipped(values) for name, values in signals.items()}
     scores = _scores(signals, membership, mode=mode, variance=variance)
     measure = partial(
         _measure, membership=membership, rates=rates, confidence=confidence, n_resamples=n_resamples, seed=seed
@@ -217,7 +216,7 @@ def canary_audit(
         row_auc={name: per_row_auc(values.mean(axis=2), membership) for name, values in signals.items()},
         accuracy=_accuracies(shadows["estimator"], X_test, y_test),
         confidence=confidence,
-        n_queries=len(views),
+        n_queries=signals["logit"].shape[2],
     )
 
 
@@ -256,40 +255,13 @@ def _warn_of_hold_out(model):
         )
 
 
-def _views(X, queries):
-    """Return the arrays to ask about for X, itself first."""
-    if isinstance(queries, str):
-        return [X] if queries == "identity" else [view(X) for view in augmentations(queries)]
-    views = [X, *queries(X)]
-    for view in views:
-        if num_samples(view) != len(X):
-            raise ValueError(f"queries must return arrays of {len(X)} rows, as X has. Got {num_samples(view)}.")
-    return views
-
-
-def _hinge(proba, y):
-    """Return how far the logarithm of the true class's probability lies above the highest other one."""
-    proba = check_proba(proba)
-    y = check_columns(y, proba)
-    is_label = np.arange(proba.shape[1]) == y[:, np.newaxis]
-    at_label = np.where(is_label, proba, 0.0).sum(axis=1)
-    return np.log(at_label + _FLOOR) - np.log(np.where(is_label, 0.0, proba).max(axis=1) + _FLOOR)
-
-
-def _signals_of(model, views, y):
-    asked = [query(model, view, y) for view in views]
-    signals = {
-        "logit": [logit_signal(answers.proba, answers.y) for answers in asked],
-        "hinge": [_hinge(answers.proba, answers.y) for answers in asked],
-        "correctness": [answers.correct.astype(float) for answers in asked],
-    }
-    return {name: np.column_stack(values) for name, values in signals.items()}
-
-
-def _ask(models, views, y, n_jobs):
-    """Return the signals of all models, each of shape (n_canaries, n_models, n_queries)."""
-    parts = Parallel(n_jobs=n_jobs)(delayed(_signals_of)(model, views, y) for model in models)
-    return {name: np.stack([part[name] for part in parts], axis=1) for name in parts[0]}
+def _ask(models, X, y, membership, known, *, queries, n_jobs, cache_dir):
+    """Return the signals of all models, each of shape (n_canaries, n_models, n_queries); NaN where nobody knows."""
+    views = None if isinstance(queries, str) and queries == "identity" else partial(all_views, queries=queries)
+    key = None if cache_dir is None else content_key(models, _SIGNALS, views, X, y, membership, known)
+    path = None if key is None else Path(cache_dir) / f"signals-{key}.npy"
+    matrix = signal_matrix(models, X, y, known, _SIGNALS, views=views, n_jobs=n_jobs, path=path)
+    return {name: matrix[:, place].swapaxes(0, 1) for place, name in enumerate(_SIGNALS)}
 
 
 def _memberships(indices, canaries):
@@ -301,11 +273,7 @@ def _memberships(indices, canaries):
 
 
 def _clipped(signals):
-    sizes = np.abs(signals)
-    saturated = sizes > _SATURATED
-    if not saturated.any():
-        return signals
-    bound = sizes[~saturated].max(initial=0.0) + np.log(2)
+    bound = saturation(signals)
     return np.clip(signals, -bound, bound)
 
 

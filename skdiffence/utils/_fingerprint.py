@@ -2,14 +2,21 @@
 
 import functools
 import hashlib
+import platform
 import sys
 import types
 from pathlib import Path
 
 import numpy as np
+import scipy
+import sklearn
+import skorch
 import torch
 from scipy import sparse
 from sklearn.frozen import FrozenEstimator
+from skorch import NeuralNet
+
+import skdiffence
 
 _SIZE = 16
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), type(NotImplemented), range)
@@ -17,6 +24,8 @@ _BUILT_IN = (types.BuiltinFunctionType, np.ufunc, types.MethodDescriptorType, ty
 _WRAPPERS = (staticmethod, classmethod)
 # They say how a result is shown or how fast it comes, not what it is.
 _IRRELEVANT = {"verbose", "n_jobs"}
+# They say how a net came to be what it is.
+_OF_TRAINING = {"callbacks", "callbacks_", "history_"}
 
 
 def fingerprint(*values):
@@ -26,10 +35,11 @@ def fingerprint(*values):
     ----------
     *values : object
         Numbers, strings, arrays, frames, sparse matrices, tensors and containers count by content; estimators by
-        class and parameters, without ``verbose`` and ``n_jobs``; frozen ones, modules and other objects by class and
-        state. Functions and classes count by name and by the version of their library; those of no installed library
-        by their bytecode as well, and by what the global names in it stand for: other functions and classes, values,
-        and files of Python modules.
+        class and parameters, without ``verbose`` and ``n_jobs``; frozen ones, with all that is inside them, modules and
+        other objects by class and state. Of a frozen net's state only what its answers depend on counts. Functions and
+        classes count by name and by the version of their library; those of no installed library by their bytecode as
+        well, and by what the global names in it stand for: other functions and classes, values, and files of Python
+        modules.
 
     Returns
     -------
@@ -41,6 +51,12 @@ def fingerprint(*values):
         If a value has a state that can't be read, such as an open file.
     """
     return _Digester().of(values)
+
+
+def library_versions():
+    """Return the versions of Python and of the libraries that what is trained and answered depends on."""
+    packages = (np, scipy, sklearn, skdiffence, skorch, torch)
+    return [platform.python_version(), *(str(package.__version__) for package in packages)]
 
 
 def is_library(module):
@@ -60,6 +76,7 @@ class _Digester:
     def __init__(self):
         self._open = {}
         self._done = {}
+        self._in_frozen = False  # there, what estimators have learned counts
 
     def of(self, value):
         """Return the digest of a value."""
@@ -67,8 +84,9 @@ class _Digester:
             return _join(type(value).__name__, repr(value))
         if isinstance(value, np.generic) and type(value.item()) in _PLAIN:
             return self.of(value.item())
-        if id(value) in self._done:
-            return self._done[id(value)][0]
+        name = id(value), self._in_frozen
+        if name in self._done:
+            return self._done[name][0]
         if id(value) in self._open:
             return _join("itself", str(len(self._open) - self._open[id(value)]))
         self._open[id(value)] = len(self._open)
@@ -76,7 +94,7 @@ class _Digester:
             digest = self._digest(value)
         finally:
             del self._open[id(value)]
-        self._done[id(value)] = digest, value  # kept, so that no other value gets its id
+        self._done[name] = digest, value  # kept, so that no other value gets its id
         return digest
 
     def _digest(self, value):
@@ -88,9 +106,8 @@ class _Digester:
         if sparse.issparse(value):
             rows = value.tocsr()
             return self._named(type(value), [rows.shape, rows.data, rows.indices, rows.indptr])
-        if hasattr(value, "get_params"):
-            params = value.get_params(deep=False)
-            return self._named(type(value), {name: params[name] for name in params.keys() - _IRRELEVANT})
+        if hasattr(value, "get_params") and not self._in_frozen:
+            return self._named(type(value), _relevant(value.get_params(deep=False)))
         return self._object(value)
 
     def _named(self, name, content):
@@ -130,7 +147,19 @@ class _Digester:
         return self._named("generator", value.bit_generator.state)
 
     def _frozen(self, value):
-        return _join("frozen", self._object(value.estimator))
+        outside, self._in_frozen = self._in_frozen, True
+        try:
+            return _join("frozen", self.of(value.estimator))
+        finally:
+            self._in_frozen = outside
+
+    def _net(self, value):
+        if not self._in_frozen:
+            return self._named(type(value), _relevant(value.get_params(deep=False)))
+        state = {name: part for name, part in _relevant(vars(value)).items() if name not in _OF_TRAINING}
+        parts = {name: part for name, part in state.items() if not isinstance(part, torch.optim.Optimizer)}
+        modules = {name: _layers(part) for name, part in parts.items() if isinstance(part, torch.nn.Module)}
+        return self._named(type(value), parts | modules)
 
     def _partial(self, value):
         return self._named(type(value), [value.func, value.args, value.keywords])
@@ -199,6 +228,8 @@ class _Digester:
         if isinstance(reduced, str):
             return _join("global", _name(type(value)), reduced)
         make, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
+        if hasattr(value, "get_params") and isinstance(state, dict):
+            state = _relevant(state)
         parts = [make, arguments, state, None if items is None else list(items), None if pairs is None else dict(pairs)]
         return self._named("object", parts)
 
@@ -217,6 +248,7 @@ _BY_KIND = (
     (_WRAPPERS, _Digester._wrapped),
     (property, _Digester._property),
     (FrozenEstimator, _Digester._frozen),
+    (NeuralNet, _Digester._net),
     (np.random.RandomState, _Digester._random_state),
     (np.random.Generator, _Digester._generator),
     ((list, tuple), _Digester._sequence),
@@ -234,6 +266,19 @@ def _join(*parts):
         digest.update(size.to_bytes(8, "little"))
         digest.update(part)
     return digest.digest()
+
+
+def _relevant(params):
+    return {name: value for name, value in params.items() if name not in _IRRELEVANT}
+
+
+def _layers(module):
+    """Return a network's parts without their training mode, which answering changes."""
+    apart = {"training", "_modules"}
+    return [
+        (name, type(part), {key: value for key, value in vars(part).items() if key not in apart})
+        for name, part in module.named_modules()
+    ]
 
 
 def _name(value):

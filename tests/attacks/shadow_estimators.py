@@ -6,6 +6,8 @@ import time
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
+from tests.attacks.targets import Dictated
+
 LOG, PAUSE = "SHADOW_LOG", "SHADOW_PAUSE"
 
 
@@ -30,3 +32,28 @@ class Weighted(LogisticRegression):
     def fit(self, X, y, sample_weight=None):
         self.weights_ = sample_weight
         return super().fit(X, y, sample_weight)
+
+
+class Tally:
+    """Rows that were asked about; like a lock it has no state that can be read, so that it changes no class."""
+
+    def __init__(self):
+        self.rows = []
+
+    def __reduce_ex__(self, protocol):
+        raise TypeError("a tally stays where it is")
+
+
+class Tallied(Dictated):
+    """Answers stretched logits, and adds its calls to a list outside of it: what it holds is not changed by them."""
+
+    total = Tally()
+
+    def __init__(self, stretch=1.0, classes=(0, 1, 2)):
+        super().__init__(classes)
+        self.stretch = stretch
+
+    def predict_proba(self, X):
+        """Count, then answer."""
+        self.total.rows.append(len(X))
+        return super().predict_proba(X * self.stretch)

@@ -65,7 +65,7 @@ def test_number_of_queries(queries):
     attack.fit(target, X, y, np.arange(20) % 2 == 0)
     assert target.calls_.count(("predict_proba", 20)) == N_VIEWS[queries]
     assert target.calls_.count(("predict", 20)) == 1
-    assert attack.shadow_signals_.signals.shape == (20, 6, N_VIEWS[queries])
+    assert attack.shadow_signals_.signals("logit").shape == (20, 6, N_VIEWS[queries])
 
 
 @pytest.mark.parametrize("queries", ["flips", mirrored])
@@ -212,7 +212,7 @@ def test_clip_by_hand():
     attack, _ = attack_on(KNeighborsClassifier(4), clip=0.3)
     assert attack.clip_ == pytest.approx(0.3)
     bound = np.log(0.7 / 0.3)
-    clipped = attack._clipped(attack.shadow_signals_.signals)
+    clipped = attack._clipped(attack.shadow_signals_.signals("logit"))
     assert set(np.unique(np.round(clipped, 9))) == {round(-bound, 9), 0.0, round(bound, 9)}
 
 

@@ -27,6 +27,7 @@ from skdiffence.exceptions import MembershipWarning
 from skdiffence.metrics import auc_interval, confidence_signal, logit_signal
 from skdiffence.model_selection import AttackScorer
 from skdiffence.utils._rows import RowSet
+from tests.attacks.shadow_estimators import Tallied
 from tests.attacks.targets import Counting, Dictated, logits
 from tests.defenses.regenerators import NoiseRegenerator
 from tests.nets import make_binary_net, make_net
@@ -308,14 +309,14 @@ def test_signals_are_those_of_array_functions():
 
 def signals_of(models, pool):
     """Return the signals and memberships of dictated shadows."""
-    return ShadowSignals(models, pool, logit_signal)
+    return ShadowSignals(models, pool)
 
 
 def test_memberships_come_from_the_indices():
     """Row by row and model by model, whatever the order of the distinct rows is."""
     models, membership, pool = dictated_pool()
     kept = signals_of(models, pool)
-    found, is_in, inside = kept.gather(query(Dictated().fit(), *pool))
+    found, is_in, inside = kept.gather(query(Dictated().fit(), *pool), "logit")
     assert inside.all()
     np.testing.assert_array_equal(is_in, membership)
     expected = np.column_stack([logit_signal(*answered(model, *pool)) for model in models["estimator"]])
@@ -328,8 +329,8 @@ def test_copies_in_the_pool_are_one_row():
     X[1], y[1] = X[0], y[0]
     X[2], y[2] = X[0], (y[0] + 1) % 3
     kept = signals_of(models, (X, y))
-    assert len(kept.signals) == 23
-    _, is_in, _ = kept.gather(query(Dictated().fit(), X, y))
+    assert len(kept.membership) == 23
+    _, is_in, _ = kept.gather(query(Dictated().fit(), X, y), "logit")
     np.testing.assert_array_equal(is_in[0], membership[0] | membership[1])
     np.testing.assert_array_equal(is_in[1], is_in[0])
     np.testing.assert_array_equal(is_in[2:], membership[2:])
@@ -348,7 +349,7 @@ def test_rows_that_a_shadow_held_back_are_on_no_side():
     models["indices"]["train"][4] = np.setdiff1d(models["indices"]["train"][4], [7])
     models["indices"]["test"][4] = np.setdiff1d(models["indices"]["test"][4], [7])
     kept = signals_of(models, (X, y))
-    found, _, _ = kept.gather(query(Dictated().fit(), X, y))
+    found, _, _ = kept.gather(query(Dictated().fit(), X, y), "logit")
     gaps = set(zip(*np.nonzero(np.isnan(found[:, :, 0])), strict=True))
     assert gaps == {(3, 0), (4, 0), (5, 1), (6, 2), (7, 4)}
     assert not held_back(models["estimator"][3], X).any()
@@ -371,7 +372,7 @@ def test_defended_targets(Attack):
     usable = ~(victim.not_trained_on_.contains(X) | victim.calibrated_on_.contains(X))
     attack = Attack(models, pool=(X, y)).fit(victim, X[usable], y[usable], IS_MEMBER[usable])
     assert roc_auc_score(IS_MEMBER[usable], attack.score_samples(X[usable], y[usable])) > 0.6
-    missing, _, _ = attack.shadow_signals_.gather(query(victim, X, y))
+    missing, _, _ = attack.shadow_signals_.gather(query(victim, X, y), "logit")
     for model, of_model in zip(models["estimator"], missing[:, :, 0].T, strict=True):
         aside = model.not_trained_on_.contains(X) | model.calibrated_on_.contains(X)
         np.testing.assert_array_equal(np.isnan(of_model), aside)
@@ -383,8 +384,8 @@ def test_indices_without_test_rows():
     models, membership, pool = dictated_pool()
     del models["indices"]["test"]
     kept = signals_of(models, pool)
-    assert not np.isnan(kept.signals).any()
-    np.testing.assert_array_equal(kept.gather(query(Dictated().fit(), *pool))[1], membership)
+    assert not np.isnan(kept.signals("logit")).any()
+    np.testing.assert_array_equal(kept.gather(query(Dictated().fit(), *pool), "logit")[1], membership)
 
 
 @pytest.mark.parametrize("Attack", ATTACKS)
@@ -480,17 +481,6 @@ def test_shared_answers_give_the_same(Attack):
     np.testing.assert_array_equal(attack.score_answers(answers), expected.score_samples(X, y))
 
 
-class Tallied(Dictated):
-    """Adds its calls to a list outside of it: what it holds itself is not changed by them."""
-
-    total = []
-
-    def predict_proba(self, X):
-        """Count, then answer."""
-        self.total.append(len(X))
-        return super().predict_proba(X)
-
-
 @pytest.mark.parametrize("Attack", ATTACKS)
 def test_clones_ask_the_shadows_once(Attack):
     """Two halves of an audit, and all later ones, share what the shadows answered, until one of them changes."""
@@ -498,16 +488,16 @@ def test_clones_ask_the_shadows_once(Attack):
     models = as_shadows([Tallied().fit() for _ in range(6)], membership)
     is_member = np.arange(40) % 2 == 0
     original = Attack(models, pool=(X, y))
-    Tallied.total.clear()
+    Tallied.total.rows.clear()
     for _ in range(3):
         clone(original).fit(Dictated().fit(), X, y, is_member).score_samples(X, y)
-    assert Tallied.total == [40] * 6
+    assert Tallied.total.rows == [40] * 6
     X[0] += 1.0
     clone(original).fit(Dictated().fit(), X, y, is_member)
-    assert Tallied.total == [40] * 12
+    assert Tallied.total.rows == [40] * 12
     models["estimator"][0].classes_ = np.array([2, 1, 0])
     clone(original).fit(Dictated().fit(), X, y, is_member)
-    assert len(Tallied.total) == 18
+    assert len(Tallied.total.rows) == 18
 
 
 @pytest.mark.parametrize("Attack", ATTACKS)
@@ -519,10 +509,10 @@ def test_the_target_is_asked_once_a_row(Attack):
     attack = Attack(models, pool=(X, y)).fit(victim, X, y, np.arange(40) % 2 == 0)
     assert sorted(victim.calls_) == [("predict", 40), ("predict_proba", 40)]
     victim.calls_.clear()
-    Tallied.total.clear()
+    Tallied.total.rows.clear()
     attack.score_samples(X[:7], y[:7])
     assert sorted(victim.calls_) == [("predict", 7), ("predict_proba", 7)]
-    assert Tallied.total == []
+    assert Tallied.total.rows == []
 
 
 def test_in_a_scorer():

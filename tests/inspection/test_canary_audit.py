@@ -13,11 +13,12 @@ from sklearn.neural_network import MLPClassifier
 from skorch.dataset import ValidSplit
 
 from skdiffence.attacks import lira_scores, query, train_shadows
+from skdiffence.attacks._signal_matrix import hinge_signal
 from skdiffence.datasets import make_canaries
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.inspection import canary_audit
-from skdiffence.inspection._canary_audit import _hinge, _part
+from skdiffence.inspection._canary_audit import _part
 from skdiffence.metrics import logit_signal
 from tests.attacks.shadow_estimators import LOG, Logged
 from tests.defenses.regenerators import NoiseRegenerator
@@ -83,7 +84,7 @@ def test_scores_are_those_of_attacking_each_model_with_the_others():
     answers = [query(shadow, made.X[made.canaries], made.y[made.canaries]) for shadow in shadows["estimator"]]
     signals = {
         "logit": np.column_stack([logit_signal(each.proba, each.y) for each in answers]),
-        "hinge": np.column_stack([_hinge(each.proba, each.y) for each in answers]),
+        "hinge": np.column_stack([hinge_signal(each.proba, each.y) for each in answers]),
     }
     membership = np.column_stack([np.isin(made.canaries, rows) for rows in shadows["indices"]["train"]])
     np.testing.assert_array_equal(result.membership, membership)
@@ -105,7 +106,7 @@ def test_hinge_is_the_margin_of_the_logits():
     columns = np.arange(50) % 4
     proba = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     others = np.where(np.arange(4) == columns[:, None], -np.inf, logits).max(axis=1)
-    np.testing.assert_allclose(_hinge(proba, columns), logits[np.arange(50), columns] - others)
+    np.testing.assert_allclose(hinge_signal(proba, columns), logits[np.arange(50), columns] - others)
 
 
 def test_every_canary_is_in_half_of_the_models():
@@ -243,7 +244,7 @@ def test_frame():
         ({"max_fpr": (0.1, 1.0)}, "max_fpr must hold rates between 0 and 1"),
         ({"max_fpr": ()}, "max_fpr must hold rates between 0 and 1"),
         ({"cache_dir": "folder", "random_state": None}, "cache_dir needs random_state"),
-        ({"queries": lambda rows: [rows[1:]]}, "queries must return arrays of 20 rows, as X has. Got 19"),
+        ({"queries": lambda rows: [rows[1:]]}, "one row for each of the 20 rows. Got 19"),
         ({"queries": "flips"}, "images"),
     ],
 )

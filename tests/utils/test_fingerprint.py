@@ -79,6 +79,8 @@ MEANINGS = {
     "pipeline with another step": lambda: make_pipeline(StandardScaler(with_mean=False), LogisticRegression()),
     "frozen": lambda: FrozenEstimator(StandardScaler().fit(X)),
     "frozen on other rows": lambda: FrozenEstimator(StandardScaler().fit(X + 1)),
+    "frozen pipeline": lambda: FrozenEstimator(make_pipeline(StandardScaler()).fit(X)),
+    "frozen pipeline on other rows": lambda: FrozenEstimator(make_pipeline(StandardScaler()).fit(X + 1)),
     "net": lambda: make_net(),
     "net of another module": lambda: make_net(CNN),
     "net with more epochs": lambda: make_net(max_epochs=6),
