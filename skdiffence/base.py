@@ -171,6 +171,10 @@ class MembershipAttack(BaseEstimator, metaclass=ABCMeta):
     #: ``fit_answers`` and ``score_answers`` as well.
     asks_once = False
 
+    #: Whether an answer means the same to it whenever it was given, so that it may be told what another attacker was
+    #: answered to the same question. Not so if it measures how an answer is given, the time it takes for instance.
+    shares_answers = False
+
     @abstractmethod
     def fit(self, target, X, y, is_member):
         """Learn from rows whose membership the attacker knows.

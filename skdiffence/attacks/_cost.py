@@ -76,6 +76,11 @@ class AnswerCostAttack(DirectedAttack):
         self.cost = cost
         self.n_repeats = n_repeats
 
+    @property
+    def shares_answers(self):
+        """Whether answers given before will do: unless they are timed."""
+        return self.cost == "n_regenerations"
+
     def _prepare(self, target, X):
         method = "select" if self.cost == "n_regenerations" else "predict_proba"
         if not hasattr(target, method):

@@ -30,6 +30,8 @@ class DirectedAttack(MembershipAttack):
     A subclass writes ``_measure``, and ``_prepare`` if it must learn something before.
     """
 
+    shares_answers = True
+
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, target, X, y, is_member):
         """Learn from rows whose membership the attacker knows.

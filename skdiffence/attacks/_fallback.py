@@ -90,6 +90,8 @@ class FallbackAttack(MembershipAttack):
     1.0
     """
 
+    shares_answers = True
+
     _parameter_constraints: dict = {
         "undefended": [HasMethods(["predict", "predict_proba"]), None],
         "neighbour": [StrOptions({"exact", "quantum", "ulp"})],

@@ -110,6 +110,8 @@ class LabelOnlyAttack(MembershipAttack):
     True
     """
 
+    shares_answers = True
+
     _parameter_constraints: dict = {
         "robustness": [StrOptions({"augmentation", "noise"})],
         "n_queries": [None, Interval(Integral, 1, None, closed="left")],

@@ -30,6 +30,8 @@ class ShadowAttack(SingleQueryAttack):
     are constrained here.
     """
 
+    shares_answers = True
+
     _parameter_constraints: dict = {
         "shadows": [dict, None],
         "pool": [tuple, list, None],

@@ -91,6 +91,8 @@ class SurrogateRegenerationAttack(MembershipAttack):
     True
     """
 
+    shares_answers = True
+
     _parameter_constraints: dict = {
         "regenerator": [HasMethods(["regenerate"])],
         "surrogate": [HasMethods(["predict", "predict_proba"]), None],

@@ -143,8 +143,10 @@ def audit(
 
     Notes
     -----
-    The estimator is asked about each row once for all attacks that need no more. An attack that repeats its queries
-    asks on its own, and its queries per row are in the report. The null control asks again for these.
+    The estimator is asked about each row once for all attacks that need no more. Attacks that repeat or change their
+    queries are told what another attacker, or the attacker who knows the other half, was answered to the same question,
+    and the null control asks about nothing that was asked before. The queries per row in the report are those that the
+    attacker alone would need.
 
     Half of each side is known to the attacker and the other half scored, then the halves change roles. Rows that
     the estimator held out or was calibrated on, and rows with the same content on both sides, are left out.
@@ -253,7 +255,7 @@ def _settings(rows, attacks, *, confidence, max_fpr, known, seed):
 def _audit_target(target, rows, attacks, settings, bar):
     """Ask a target, attack its answers, and say what they are worth."""
     seed = settings["seed"]
-    asked = ask(target, rows)
+    asked = ask(target, rows, attacks.values())
     runs, records = [], []
     for name, attack in attacks.items():
         bar.set_postfix_str(name)
@@ -322,7 +324,8 @@ def _compared(runs, records, rows, key, kept, settings):
 def _controls(attacks, asked, rows, settings, bar):
     seed, known = mix_seed(settings["seed"], "controls"), settings["known"]
     bar.set_postfix_str("controls")
-    controls = [null_control(attacks, asked, rows, known=known, seed=seed)]
+    attack_seed = mix_seed(settings["seed"], "attack")
+    controls = [null_control(attacks, asked, rows, known=known, seed=seed, attack_seed=attack_seed)]
     bar.update(len(attacks))
     controls.append(positive_control(attacks, rows, known=known, seed=seed))
     bar.update(len(attacks))

@@ -1,14 +1,13 @@
 """Attacks on one target: what each scored, what it cost, and what that amounts to."""
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
-from sklearn.utils.metaestimators import available_if
 
 from skdiffence.attacks import ThresholdAttack, query
 from skdiffence.metrics import (
@@ -20,61 +19,13 @@ from skdiffence.metrics import (
     operating_point,
 )
 from skdiffence.metrics._signals import check_proba
+from skdiffence.model_selection._answer_memory import n_queries, remember_answers
 from skdiffence.model_selection._cross_fit import cross_fit, split_halves
 from skdiffence.model_selection._cross_fit_intervals import cross_fit_interval
 from skdiffence.utils._random import mix_seed
-from skdiffence.utils._sklearn import num_samples
 
 
 _LABEL_ONLY = {"BoundaryAttack", "CorrectnessAttack", "LabelOnlyAttack"}
-
-
-def _inner_has(name):
-    def check(self):
-        return hasattr(self.estimator, name)
-
-    return check
-
-
-class CountedTarget(FrozenEstimator):
-    """A fitted classifier that counts the rows it is asked about.
-
-    Parameters
-    ----------
-    estimator : classifier
-        Fitted. It is asked, never changed.
-    """
-
-    def _count(self, method, X):
-        # A name with an underscore at its end: it is what was seen, and no parameter.
-        self.asked_ = vars(self).get("asked_", {})
-        self.asked_[method] = self.asked_.get(method, 0) + num_samples(X)
-        return getattr(self.estimator, method)(X)
-
-    def predict(self, X):
-        """Count the rows of X and answer their labels."""
-        return self._count("predict", X)
-
-    @available_if(_inner_has("predict_proba"))
-    def predict_proba(self, X):
-        """Count the rows of X and answer their probabilities."""
-        return self._count("predict_proba", X)
-
-    @available_if(_inner_has("select"))
-    def select(self, X):
-        """Count the rows of X and answer where their probabilities come from."""
-        return self._count("select", X)
-
-    @property
-    def counts(self):
-        """Rows asked about, by method."""
-        return dict(vars(self).get("asked_", {}))
-
-    @property
-    def n_queries(self):
-        """Rows asked about, where label and probabilities of one row come in one answer."""
-        asked = self.counts
-        return max(asked.get("predict", 0), sum(n for method, n in asked.items() if method != "predict"))
 
 
 @dataclass(frozen=True)
@@ -83,8 +34,8 @@ class Asked:
 
     Parameters
     ----------
-    target : classifier
-        The one that was asked.
+    memory : AnswerMemory
+        The one that was asked, and all that it answered.
     answers : Answers
         What it answered.
     counts : dict of str to int
@@ -93,13 +44,13 @@ class Asked:
         How long it took.
     """
 
-    target: object
+    memory: object
     answers: object
     counts: dict
     seconds: float
 
 
-def ask(target, rows):
+def ask(target, rows, attacks):
     """Ask a target about all rows once.
 
     Parameters
@@ -108,6 +59,8 @@ def ask(target, rows):
         Fitted.
     rows : AuditRows
         What to ask about.
+    attacks : iterable of MembershipAttack
+        Those that will use the answers.
 
     Returns
     -------
@@ -118,11 +71,11 @@ def ask(target, rows):
     TypeError, ValueError
         If it does not answer probabilities.
     """
-    counted, start = CountedTarget(target), time.perf_counter()
-    answers = query(counted, rows.X, rows.y)
+    memory, start = remember_answers(target, attacks), time.perf_counter()
+    answers = query(memory.attacker(), rows.X, rows.y)
     seconds = time.perf_counter() - start
     check_proba(answers.proba)
-    return Asked(target, answers, counted.counts, seconds)
+    return Asked(memory, answers, dict(memory.asked), seconds)
 
 
 @dataclass(frozen=True)
@@ -186,10 +139,10 @@ def run_attack(name, attack, asked, rows, *, known, seed):
     ValueError
         If the attack's scores are not finite.
     """
-    counted, start = CountedTarget(asked.target), time.perf_counter()
+    before, start = Counter(asked.memory.questions), time.perf_counter()
     found = cross_fit(
         attack,
-        counted,
+        asked.memory,
         asked.answers,
         rows.X,
         rows.y,
@@ -203,9 +156,10 @@ def run_attack(name, attack, asked, rows, *, known, seed):
         n_bad = np.count_nonzero(~np.isfinite(found.scores))
         raise ValueError(f"attack {name!r} must give finite scores. Got {n_bad} of {len(found.scores)} that are not.")
     # Every row is scored once, and 2 * known of them are learned from.
-    queries = 1.0 if attack.asks_once else counted.n_queries / (len(rows.y) * (1 + 2 * known))
+    questions = asked.memory.questions - before
+    queries = 1.0 if attack.asks_once else n_queries(questions) / (len(rows.y) * (1 + 2 * known))
     half, _ = split_halves(rows.keys, rows.is_member)
-    label_only = _uses_labels_only(attack, counted.counts)
+    label_only = _uses_labels_only(attack, questions)
     signal = _signal(attack, asked.answers, rows.is_member)
     return AttackRun(name, found.scores, found.accused, half, signal, queries, seconds, label_only)
 

@@ -103,7 +103,7 @@ def _as_points(X):
     return np.nan_to_num(rows, posinf=np.finfo(np.float32).max, neginf=np.finfo(np.float32).min).astype(np.float64)
 
 
-def null_control(attacks, asked, rows, *, known, seed):
+def null_control(attacks, asked, rows, *, known, seed, attack_seed):
     """Attack non-members that are called members at random.
 
     Parameters
@@ -117,7 +117,9 @@ def null_control(attacks, asked, rows, *, known, seed):
     known : float
         Share of the rows that the attacker knows.
     seed : int
-        Seeds the split and the attacks.
+        Seeds the split.
+    attack_seed : int
+        Seeds the attacks. With that of the audit they ask, where they can, what was answered before.
 
     Returns
     -------
@@ -132,8 +134,8 @@ def null_control(attacks, asked, rows, *, known, seed):
         return _not_run(name, f"it needs {_FEWEST} different non-members, and there are {place.max() + 1}")
     chosen = rows.take(outside)
     split = AuditRows(chosen.X, chosen.y, place % 2 == 0, chosen.keys, chosen.counts)
-    own = Asked(asked.target, asked.answers.take(outside), {}, 0.0)
-    records = _control_records(attacks, own, split, known=known, seed=seed)
+    own = Asked(asked.memory, asked.answers.take(outside), {}, 0.0)
+    records = _control_records(attacks, own, split, known=known, seed=attack_seed)
     wrong = [key for key, record in records.items() if not record["low"] <= 0.5 <= record["high"]]
     why = (
         f"{', '.join(wrong)} told non-members from non-members" if wrong else "no attack told non-members apart"
@@ -175,7 +177,7 @@ def positive_control(attacks, rows, *, known, seed):
         reference = MemorisingReference().fit(members.X, members.y)
     except ValueError:
         return _not_run(name, "the rows can't be compared as points")
-    records = _control_records(usable, ask(reference, rows), rows, known=known, seed=seed)
+    records = _control_records(usable, ask(reference, rows, usable.values()), rows, known=known, seed=seed)
     best = max(records, key=lambda key: records[key]["auc"])
     why = (
         f"the strongest attack on a classifier that remembers all members, {best}, has an AUC of "

@@ -109,8 +109,7 @@ def attack_metrics(name, metrics, attacked, is_member, context):
     is_member : ndarray of shape (n_samples,), dtype bool
         The truth.
     context : dict
-        "correct", which rows are labelled correctly; "n_typical", the number of non-members in a typical call;
-        "seed".
+        "correct", which rows are labelled correctly; "n_typical", the number of non-members in a typical call.
 
     Returns
     -------

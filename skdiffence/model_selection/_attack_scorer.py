@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNCHANGED, MetadataRequest
 
 from skdiffence.attacks import query
+from skdiffence.model_selection._answer_memory import remember_answers
 from skdiffence.model_selection._attack_metrics import (
     ATTACK_METRICS,
     AUTO_METRICS,
@@ -232,19 +233,20 @@ class AttackScorer(BaseEstimator):
         rows = candidates[balanced_rows(keys[candidates], found.is_member[candidates])]
         # One query serves the attacks and the scores of the classifier itself.
         asked = np.union1d(rows, np.flatnonzero(found.measured))
-        all_answers = query(estimator, safe_indexing(found.X, asked), found.y[asked])
+        memory = remember_answers(estimator, attacks.values())
+        all_answers = query(memory.attacker(), safe_indexing(found.X, asked), found.y[asked])
         answers, is_member = all_answers.take(np.isin(asked, rows)), found.is_member[rows]
         warn_if_reversed(answers, is_member)
         X, y = safe_indexing(found.X, rows), found.y[rows]
         scores = {
             name: cross_fit(
-                attack, estimator, answers, X, y, is_member, keys[rows], known=self.known, seed=self._seed_for(name)
+                attack, memory, answers, X, y, is_member, keys[rows], known=self.known, seed=self._seed_for(name)
             )
             for name, attack in attacks.items()
         }
         numbers = {}
         for name, attacked in scores.items():
-            context = {"correct": answers.correct, "n_typical": found.n_typical, "seed": self._seed_for(name)}
+            context = {"correct": answers.correct, "n_typical": found.n_typical}
             numbers |= attack_metrics(name, metrics, attacked, is_member, context)
         numbers |= privacy(scores.values(), is_member)
         numbers |= utility(all_answers.take(found.measured[asked]))

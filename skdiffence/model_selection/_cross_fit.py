@@ -7,6 +7,7 @@ import numpy as np
 from scipy.stats import rankdata
 from sklearn.base import clone
 
+from skdiffence.model_selection._answer_memory import AnswerMemory
 from skdiffence.utils._random import mix_seed
 from skdiffence.utils._sklearn import safe_indexing
 
@@ -105,8 +106,9 @@ def cross_fit(attack, target, answers, X, y, is_member, keys, *, known, seed):
     ----------
     attack : MembershipAttack
         Cloned for each half.
-    target : classifier
-        The attacked one; asked only by attacks that need more than one answer a row.
+    target : classifier or AnswerMemory
+        The attacked one; asked only by attacks that need more than one answer a row, which are told what others were
+        answered.
     answers : Answers
         Its answers to all rows.
     X, y, is_member : array-like of shape (n_samples, ...)
@@ -116,23 +118,25 @@ def cross_fit(attack, target, answers, X, y, is_member, keys, *, known, seed):
     known : float
         Share of all rows that the attacker knows, at most 0.5.
     seed : int
-        Seeds attacks without a ``random_state`` of their own.
+        Seeds attacks without a ``random_state`` of their own; both attackers alike if they share answers, so that
+        they ask the same where they can.
 
     Returns
     -------
     scores : AttackScores
     """
+    memory = target if isinstance(target, AnswerMemory) else AnswerMemory(target)
     half, order = split_halves(keys, is_member)
     scores, accused, directions = np.empty(len(half)), np.empty(len(half), dtype=bool), set()
     for which in (0, 1):
-        fitted = _seeded(attack, mix_seed(seed, which))
+        fitted = _seeded(attack, seed if attack.shares_answers else mix_seed(seed, which))
         rows = _known_rows(half == which, order, is_member, known)
         others = half != which
         if attack.asks_once:
             fitted.fit_answers(answers.take(rows), is_member[rows])
             scores[others] = fitted.score_answers(answers.take(others))
         else:
-            fitted.fit(target, *_take(X, y, rows), is_member[rows])
+            fitted.fit(memory.attacker(attack), *_take(X, y, rows), is_member[rows])
             scores[others] = fitted.score_samples(*_take(X, y, others))
         accused[others] = scores[others] >= fitted.threshold_
         directions.add(getattr(fitted, "direction_", 1))

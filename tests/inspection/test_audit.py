@@ -23,13 +23,13 @@ from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
-from skdiffence.attacks import Answers, ThresholdAttack, get_attack_names, query
+from skdiffence.attacks import Answers, ThresholdAttack, get_attack_names
 from skdiffence.datasets import membership_partition
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.inspection import audit
 from skdiffence.inspection._audit import STANDARD, _shown, _suite
-from skdiffence.inspection._audit_attacks import AttackRun, CountedTarget, ask, measure, run_attack, turned_auc
+from skdiffence.inspection._audit_attacks import AttackRun, ask, measure, run_attack, turned_auc
 from skdiffence.inspection._audit_controls import blind_control, positive_control
 from skdiffence.inspection._audit_rows import audit_rows
 from skdiffence.inspection._audit_significance import compare_with_chance
@@ -100,7 +100,7 @@ def null_comparison(seed):
     """Attack a target that does not leak and compare the strongest of three attacks with chance."""
     target, members, others = sides(normal(0.0), normal(0.0), n=120, seed=seed)
     rows = audit_rows([], members, others, seed)
-    asked = ask(target, rows)
+    asked = ask(target, rows, [])
     runs = [
         run_attack(name, attack, asked, rows, known=0.5, seed=seed)
         for name, attack in named_attacks([*FAST, ("learned", ThresholdAttack("logit", threshold="per_class"))]).items()
@@ -220,7 +220,7 @@ def test_area_below_a_half_counts_as_one_above():
     """Whoever turns the scores round has the other one."""
     target, members, others = sides()
     rows = audit_rows([], members, others, 0)
-    run = run_attack("entropy", ThresholdAttack("entropy"), ask(target, rows), rows, known=0.5, seed=0)
+    run = run_attack("entropy", ThresholdAttack("entropy"), ask(target, rows, []), rows, known=0.5, seed=0)
     everywhere = np.ones(len(rows.y), dtype=bool)
     records = [
         measure(replace(run, scores=sign * run.scores), rows, everywhere, levels=[0.1], confidence=0.9, seed=0)
@@ -264,22 +264,6 @@ def test_queries_of_an_attack_are_counted(attack, label_only):
     assert record["label_only"] is label_only
     assert (report.floor is not None) is label_only
     assert record["seconds"] > 0
-
-
-def test_counted_target_answers_as_its_own():
-    """It is looked through where a type decides how a target is asked; select is there if it was."""
-    members, others = digit_sides(40, 40)
-    model = RandomForestClassifier(5, random_state=0).fit(*members)
-    counted = CountedTarget(model)
-    np.testing.assert_array_equal(query(counted, *others).proba, model.predict_proba(others[0]))
-    assert counted.counts == {"predict_proba": 40}  # a forest's label is the argmax
-    assert counted.n_queries == 40
-    assert not hasattr(counted, "select")
-    defended = DefendedClassifier(LogisticRegression(), NoiseRegenerator(), random_state=0).fit(*members)
-    counted = CountedTarget(defended)
-    counted.select(others[0])
-    assert counted.counts == {"select": 40}
-    assert counted.regenerator_ is defended.regenerator_
 
 
 # --- controls ------------------------------------------------------------------------------------
