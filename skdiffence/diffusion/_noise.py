@@ -1,16 +1,20 @@
 """The three kinds of noise: shared by all rows, of the row itself, and fresh at every call."""
 
 import hashlib
+import math
 import secrets
 
 import numpy as np
 import torch
+from sklearn.utils import gen_batches
 
 from skdiffence.diffusion._philox import philox_normals
 
 KEY_SIZE = 32
 _SEED_SIZE = 16  # bytes: four words of Philox
 N_CANDIDATES_MAX = 2**32
+_CANDIDATES_AT_ONCE = 64
+_ROWS_HASHED_AT_ONCE = 256
 
 
 def derive_key(*parts):
@@ -32,8 +36,10 @@ def derive_key(*parts):
     return digest.digest()
 
 
-def noise_for(kind, key, codes, candidates, shape, device):
-    """Return the noise of some rows.
+class Noise:
+    """The noise of the rows of one call, made batch by batch.
+
+    What a GPU needs from the host for it is copied there once, and shared noise of a few candidates is made once.
 
     Parameters
     ----------
@@ -42,40 +48,67 @@ def noise_for(kind, key, codes, candidates, shape, device):
         drawn from the operating system's entropy.
     key : bytes
         Secret key, at most 64 bytes.
-    codes : callable() -> uint8 ndarray of shape (n, d)
-        Makes the 8-bit form of the rows, where it is needed.
+    codes : callable(slice) -> uint8 ndarray of shape (n, d)
+        Makes the 8-bit form of some rows, where it is needed.
     candidates : int64 ndarray of shape (n,)
         Candidate number of each row.
     shape : tuple of int
         Shape of one row's noise.
     device : torch.device
         Where to make the noise.
-
-    Returns
-    -------
-    noise : float32 tensor of shape (n, *shape)
     """
-    size, inverse = int(np.prod(shape)), slice(None)
-    if kind == "shared":
-        candidates, inverse = np.unique(candidates, return_inverse=True)
-        seeds = np.repeat(_shared_seed(key), len(candidates), axis=0)
-    elif kind == "row":
-        seeds = _row_seeds(key, codes())
-    else:
-        seeds = _words(secrets.token_bytes(_SEED_SIZE * len(candidates)))
-    normals = philox_normals(torch.from_numpy(seeds), torch.from_numpy(np.array(candidates)), size, device)
-    if kind == "shared":
-        normals = normals[torch.from_numpy(inverse.reshape(-1)).to(device)]
-    return normals.reshape(-1, *shape)
+
+    def __init__(self, kind, key, codes, candidates, shape, device):
+        self.shape, self.device = shape, device
+        self.table = None
+        if kind == "shared":
+            candidates, inverse = np.unique(candidates, return_inverse=True)
+            seeds = np.repeat(_shared_seed(key), len(candidates), axis=0)
+            self.inverse = self._put(inverse.reshape(-1))
+        elif kind == "row":
+            seeds = _row_seeds(key, codes, len(candidates))
+        else:
+            seeds = _words(secrets.token_bytes(_SEED_SIZE * len(candidates)))
+        self.is_shared, self.seeds = kind == "shared", self._put(seeds)
+        self.candidates = self._put(np.array(candidates))
+        if self.is_shared and len(candidates) <= _CANDIDATES_AT_ONCE:
+            self.table = self._make(self.seeds, self.candidates)
+
+    def __call__(self, rows):
+        """Return the noise of some rows.
+
+        Parameters
+        ----------
+        rows : slice
+            Which rows.
+
+        Returns
+        -------
+        noise : float32 tensor of shape (n_rows, *shape)
+        """
+        if not self.is_shared:
+            return self._make(self.seeds[rows], self.candidates[rows])
+        if self.table is not None:
+            return self.table[self.inverse[rows]]
+        used, inverse = self.inverse[rows].unique(return_inverse=True)
+        return self._make(self.seeds[used], self.candidates[used])[inverse]
+
+    def _make(self, seeds, candidates):
+        normals = philox_normals(seeds, candidates, math.prod(self.shape), self.device)
+        return normals.reshape(-1, *self.shape)
+
+    def _put(self, array):
+        return torch.from_numpy(array).to(self.device)
 
 
 def _shared_seed(key):
     return _words(hashlib.blake2b(key=key, digest_size=_SEED_SIZE, person=b"shared noise").digest())
 
 
-def _row_seeds(key, codes):
+def _row_seeds(key, codes, n_rows):
     keyed = hashlib.blake2b(key=key, digest_size=_SEED_SIZE, person=b"row noise")
-    return _words(b"".join(_digest(keyed, row) for row in np.ascontiguousarray(codes)))
+    parts = (np.ascontiguousarray(codes(rows)) for rows in gen_batches(n_rows, _ROWS_HASHED_AT_ONCE))
+    return _words(b"".join(_digest(keyed, row) for part in parts for row in part))
 
 
 def _digest(keyed, row):

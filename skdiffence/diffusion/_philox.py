@@ -10,7 +10,7 @@ _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
 
 # Words per pass: the integer temporaries of a pass then stay in the processor's cache.
-_BLOCKS_PER_PASS = {"cpu": 1 << 13, "cuda": 1 << 22}
+_BLOCKS_PER_PASS = {"cpu": 1 << 14, "cuda": 1 << 22}
 
 # Taylor coefficients, exact enough for float32 on |x| <= pi/4 (sine and cosine) and |s| <= 0.172 (artanh).
 _SINE = [(-1) ** i / math.factorial(2 * i + 1) for i in range(6)]
@@ -74,7 +74,7 @@ def philox_normals(seeds, candidates, size, device):
     seeds, candidates = seeds.to(device), candidates.to(device)
     normals = torch.empty(len(seeds), size, dtype=torch.float32, device=device)
     n_blocks = -(-size // 4)
-    budget = _BLOCKS_PER_PASS.get(torch.device(device).type, 1 << 13)
+    budget = _BLOCKS_PER_PASS.get(torch.device(device).type, _BLOCKS_PER_PASS["cpu"])
     width = min(n_blocks, budget)
     height = max(1, budget // width)
     for top in range(0, len(seeds), height):
@@ -121,9 +121,9 @@ def _log(x):
     """Return the natural logarithm of float64 x in (0, 1)."""
     mantissa, exponent = torch.frexp(x)
     # Bring the mantissa from [0.5, 1) to [sqrt(1/2), sqrt(2)), where the series is short.
-    small = mantissa < math.sqrt(0.5)
-    mantissa = torch.where(small, mantissa * 2.0, mantissa)
-    exponent = exponent.double() - small.double()
+    small = (mantissa < math.sqrt(0.5)).double()
+    mantissa = mantissa * (small + 1.0)
+    exponent = exponent.double() - small
     s = (mantissa - 1.0) / (mantissa + 1.0)
     return exponent * math.log(2.0) + s * _polynomial(s * s, _ARTANH) * 2.0
 
@@ -135,11 +135,10 @@ def _turn(word):
     x = (fraction - 0.5) * (math.pi / 2)
     square = x * x
     cosine, sine = _polynomial(square, _COSINE), x * _polynomial(square, _SINE)
-    odd = (quadrant & 1).bool()
-    first = torch.where(odd, -sine, cosine)
-    second = torch.where(odd, cosine, sine)
-    behind = quadrant >= 2
-    return torch.where(behind, -first, first), torch.where(behind, -second, second)
+    # Selections as products with 0, 1 and -1, which are exact, and much faster than torch.where.
+    odd, sign = (quadrant & 1).double(), 1.0 - (quadrant & 2).double()
+    even = 1.0 - odd
+    return sign * (even * cosine - odd * sine), sign * (odd * cosine + even * sine)
 
 
 def _polynomial(x, coefficients):

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from tqdm.auto import tqdm
 
 from skdiffence.base import InferenceOnlyMixin
+from skdiffence.diffusion._batches import in_batches, rows_per_batch, rows_to_fill
 from skdiffence.diffusion._denoisers import (
     call_network,
     check_channels,
@@ -23,7 +24,7 @@ from skdiffence.diffusion._denoisers import (
     make_unet,
     side_multiple,
 )
-from skdiffence.diffusion._noise import KEY_SIZE, N_CANDIDATES_MAX, derive_key, noise_for
+from skdiffence.diffusion._noise import KEY_SIZE, N_CANDIDATES_MAX, Noise, derive_key
 from skdiffence.diffusion._pretrained import Pretrained, load_pretrained, save_pretrained
 from skdiffence.diffusion._schedule import Schedule, ddim_timesteps, make_scheduler
 from skdiffence.diffusion._space import ImageSpace, RowSpace, check_range, detect_range
@@ -34,12 +35,10 @@ from skdiffence.utils._rows import data_digest
 from skdiffence.utils._sklearn import Interval, StrOptions, fit_context
 from skdiffence.utils._torch import resolve_device
 
-# Values per batch at inference, so that memory is bounded and activations of a default network stay small.
-_VALUES_PER_BATCH = {"cpu": 1 << 17, "cuda": 1 << 21}
-_ROWS_PER_BATCH = 1024
 _ROWS_PER_EXACT_BATCH = 32
-# Up to about this many values a batch takes hardly longer than a single row.
-_VALUES_TO_FILL = {"cpu": 1 << 10, "cuda": 1 << 20}
+_ROWS_CHECKED_AT_ONCE = 256
+# Images of so many pixels are answered faster with their channels last, smaller ones on a CPU are not.
+_PIXELS_FOR_CHANNELS_LAST = 16 * 16
 
 # What max_epochs="auto" trains for: enough updates where rows are few, enough passes where they are many.
 _AUTO_UPDATES = {"rows": 1000, "images": 400}
@@ -336,13 +335,22 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         schedule = Schedule(self.scheduler_)
         self._check_steps(schedule, self.max_timestep_)
         device = resolve_device(self.device)
-        network = self._network(self.denoiser_.to(device), device)
+        denoiser = _moved(self.denoiser_, device)
         regenerated = np.empty(X.shape, dtype=np.float32)
         with torch.inference_mode(), self._steady_kernels():
-            for rows in gen_batches(len(X), self._rows_per_batch(device)):
-                x = self._noised(X[rows], candidates[rows], schedule, device)
+            network = self._network(denoiser, device)
+            noise = Noise(
+                self.noise, self.key_, lambda rows: self.space_.quantise(X[rows]), candidates, self.space_.shape, device
+            )
+
+            def work(rows):
+                x = self.space_.encode(X[rows], device)
+                x = schedule.add_noise(x, noise(rows).to(x.dtype), self.timestep)
                 x = schedule.denoise(network, x, self.timestep, self.n_steps)
                 regenerated[rows] = self.space_.decode(x, X[rows])
+
+            size = _ROWS_PER_EXACT_BATCH if self.exact else rows_per_batch(denoiser, self.space_.shape, device)
+            in_batches(work, len(X), size, may_halve=not self.exact)
         return regenerated
 
     @property
@@ -351,8 +359,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         check_is_fitted(self)
         if self.exact:
             return _ROWS_PER_EXACT_BATCH
-        n_values = _VALUES_TO_FILL.get(resolve_device(self.device).type, _VALUES_TO_FILL["cpu"])
-        return max(1, n_values // int(np.prod(self.space_.shape)))
+        return rows_to_fill(self.space_.shape, resolve_device(self.device))
 
     def rotate_key(self):
         """Take a new key from the operating system's entropy.
@@ -416,7 +423,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         return X
 
     def _check_values(self, X):
-        batches = gen_batches(len(X), self._rows_per_batch(torch.device("cpu")))
+        batches = gen_batches(len(X), _ROWS_CHECKED_AT_ONCE)
         n_outside = sum(self.space_.outside(X[rows]) for rows in batches)
         if n_outside:
             low, high = (np.array2string(end, precision=6) for end in self.value_range_)
@@ -518,7 +525,8 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
             seed=seed,
             verbose=self.verbose,
         )
-        averaged, history = trainer.train(network, space.encode(X, device))
+        encoded = [space.encode(X[rows], device) for rows in gen_batches(len(X), _ROWS_CHECKED_AT_ONCE)]
+        averaged, history = trainer.train(network, torch.cat(encoded))
         return {"denoiser_": averaged, "history_": history, "denoiser_saw_members_": True}
 
     def _count_epochs(self, X):
@@ -538,27 +546,17 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
     def _uses_bfloat16(self, device):
         return self.precision == "bfloat16" or (self.precision == "auto" and device.type == "cuda")
 
-    def _rows_per_batch(self, device):
-        if self.exact:
-            return _ROWS_PER_EXACT_BATCH
-        n_values = _VALUES_PER_BATCH.get(device.type, _VALUES_PER_BATCH["cpu"])
-        area = int(np.prod(self.space_.shape[1:]))
-        return max(1, min(_ROWS_PER_BATCH, n_values // area))
-
-    def _noised(self, X, candidates, schedule, device):
-        clean = self.space_.encode(X, device)
-        noise = noise_for(
-            self.noise, self.key_, lambda: self.space_.quantise(X), candidates, self.space_.shape, device
-        )
-        return schedule.add_noise(clean, noise.to(clean.dtype), self.timestep)
-
     def _network(self, denoiser, device):
-        autocast = self.image_shape_ is not None and self._uses_bfloat16(device)
+        is_image = self.image_shape_ is not None
+        autocast = is_image and self._uses_bfloat16(device)
+        channels_last = is_image and math.prod(self.space_.shape[1:]) >= _PIXELS_FOR_CHANNELS_LAST
 
         def network(x, timestep):
             n_rows = len(x)
             if self.exact:
                 x = torch.cat([x, x.new_zeros(_ROWS_PER_EXACT_BATCH - n_rows, *x.shape[1:])])
+            if channels_last:
+                x = x.contiguous(memory_format=torch.channels_last)
             timesteps = torch.full((len(x),), timestep, device=device)
             with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
                 predicted = call_network(denoiser, x, timesteps, x.shape[1])
@@ -614,6 +612,14 @@ def _check_candidates(candidate, n_rows):
     if candidates.min() < 0 or candidates.max() >= N_CANDIDATES_MAX:
         raise ValueError(f"candidate must be in [0, 2**32). Got {candidate!r}.")
     return np.broadcast_to(candidates.astype(np.int64), n_rows)
+
+
+def _moved(network, device):
+    # Looking at one weight is much faster than asking a network to move where it is already.
+    weight = next(network.parameters(), None)
+    index = None if weight is None else weight.device.index
+    there = weight is not None and weight.device.type == device.type and device.index in (None, index)
+    return network if there else network.to(device)
 
 
 def _cast(network, dtype):

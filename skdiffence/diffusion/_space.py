@@ -7,6 +7,8 @@ from torch.nn import functional
 # Rows are quantised over this many standard deviations on either side of the mean.
 _ROW_SPAN = 4.0
 _LEVELS = 255
+# Images of these types are copied to a GPU as they are.
+_CARRIED = (np.uint8, np.float32, np.float64)
 
 
 class ImageSpace:
@@ -26,7 +28,8 @@ class ImageSpace:
 
     def __init__(self, image_shape, value_range, multiple=1):
         self.image_shape = image_shape
-        self.low, self.high = (np.reshape(end, (-1, 1, 1)) for end in value_range)
+        self.low, self.high = (np.array(end, dtype=np.float64).reshape(-1, 1, 1) for end in value_range)
+        self._on_device = {}
         missing = [-side % multiple for side in image_shape[1:]]
         (top, bottom), (left, right) = ((m // 2, m - m // 2) for m in missing)
         self.padding = (left, right, top, bottom)
@@ -35,7 +38,10 @@ class ImageSpace:
     def outside(self, X):
         """Count the values outside the range, float32 rounding aside."""
         slack = 1e-6 * (self.high - self.low)
-        return int(np.count_nonzero((self.low - slack > X) | (self.high + slack < X)))
+        low, high = self.low - slack, self.high + slack
+        if X.min() >= low.max() and X.max() <= high.min():  # nearly always, and much faster than to count
+            return 0
+        return int(np.count_nonzero((low > X) | (high < X)))
 
     def encode(self, X, device):
         """Return X as the denoiser sees it; values outside the range are clipped to it.
@@ -45,14 +51,16 @@ class ImageSpace:
         X : ndarray of shape (n, channels, height, width)
             Images in their value range.
         device : torch.device
-            Where to put them.
+            Where to put them. X is copied there as it is, and mapped there.
 
         Returns
         -------
         x : float32 tensor of shape (n, *self.shape)
         """
-        unit = self._unit(X) * 2.0 - 1.0
-        x = torch.from_numpy(unit.astype(np.float32)).to(device)
+        carried = X.dtype if device.type != "cpu" and X.dtype in _CARRIED else np.float64
+        low, high = self._ends_on(device)
+        x = torch.from_numpy(np.array(X, dtype=carried, order="C")).to(device).double()
+        x = x.sub_(low).div_(high - low).clamp_(0.0, 1.0).mul_(2.0).sub_(1.0).float()
         return functional.pad(x, self.padding, mode="replicate") if any(self.padding) else x
 
     def decode(self, x, X):
@@ -71,16 +79,32 @@ class ImageSpace:
         """
         left, _, top, _ = self.padding
         height, width = self.image_shape[1:]
-        x = x[..., top : top + height, left : left + width].float().clamp(-1.0, 1.0).cpu().numpy()
-        low, high = np.float32(self.low), np.float32(self.high)
-        return np.clip((x + 1.0) * ((high - low) / 2) + low, low, high, dtype=np.float32)
+        low, high = (end.float() for end in self._ends_on(x.device))
+        x = x[..., top : top + height, left : left + width].float().clamp(-1.0, 1.0)
+        # Rounding may leave the range again by one unit in the last place.
+        x = x.add_(1.0).mul_((high - low) / 2).add_(low).clamp_(low, high)
+        return x.cpu().numpy()
 
     def quantise(self, X):
         """Return X at 8 bits over its value range, as uint8 of shape (n, d)."""
-        return np.rint(self._unit(X) * _LEVELS).astype(np.uint8).reshape(len(X), -1)
+        unit = np.array(X, dtype=np.float64)
+        unit -= self.low
+        unit /= self.high - self.low
+        np.clip(unit, 0.0, 1.0, out=unit)
+        unit *= _LEVELS
+        return np.rint(unit, out=unit).astype(np.uint8).reshape(len(X), -1)
 
-    def _unit(self, X):
-        return np.clip((np.asarray(X, dtype=np.float64) - self.low) / (self.high - self.low), 0.0, 1.0)
+    def _ends_on(self, device):
+        # Copied to each device once: a copy per batch would make a GPU wait.
+        if device not in self._on_device:
+            self._on_device[device] = tuple(torch.from_numpy(end).to(device) for end in (self.low, self.high))
+        return self._on_device[device]
+
+    def __getstate__(self):
+        return {name: value for name, value in vars(self).items() if name != "_on_device"}
+
+    def __setstate__(self, state):
+        vars(self).update(state, _on_device={})
 
 
 class RowSpace:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skdiffence.diffusion._noise import derive_key, noise_for
+from skdiffence.diffusion._noise import Noise, derive_key
 
 CPU = torch.device("cpu")
 CODES = np.random.default_rng(0).integers(0, 256, size=(20, 12), dtype=np.uint8)
@@ -13,7 +13,7 @@ KEY = derive_key("key")
 
 def _noise(kind, key=KEY, codes=CODES, candidates=0):
     candidates = np.broadcast_to(np.asarray(candidates, dtype=np.int64), len(codes))
-    return noise_for(kind, key, lambda: codes, candidates, (3, 2, 2), CPU)
+    return Noise(kind, key, lambda rows: codes[rows], candidates, (3, 2, 2), CPU)(slice(None))
 
 
 def test_shared_is_one_for_all_rows():
@@ -45,6 +45,20 @@ def test_row_is_of_the_row():
     neighbour[0, 0] ^= 1
     changed = _noise("row", codes=neighbour)
     assert not torch.equal(changed[0], noise[0]) and torch.equal(changed[1:], noise[1:])
+
+
+@pytest.mark.parametrize("kind", ["shared", "row"])
+@pytest.mark.parametrize("n_candidates", [1, 3, 100])
+def test_batches_are_parts_of_the_whole(kind, n_candidates):
+    """Noise made batch by batch is the noise made at once, for few candidates and for many."""
+    codes = np.random.default_rng(0).integers(0, 256, size=(300, 12), dtype=np.uint8)
+    candidates = np.random.default_rng(1).permutation(300) % n_candidates
+    noise = Noise(kind, KEY, lambda rows: codes[rows], candidates, (3, 2, 2), CPU)
+    parts = torch.cat([noise(slice(start, start + 37)) for start in range(0, 300, 37)])
+    assert torch.equal(parts, noise(slice(None)))
+    alone = [Noise(kind, KEY, lambda rows, i=i: codes[i : i + 1][rows], candidates[i : i + 1], (3, 2, 2), CPU)
+             for i in (0, 41, 299)]
+    assert torch.equal(torch.cat([each(slice(None)) for each in alone]), parts[[0, 41, 299]])
 
 
 def test_row_takes_any_layout():

@@ -1,0 +1,150 @@
+"""How many rows a network is given at a time: what suits the device, and less where memory runs out."""
+
+import math
+from weakref import WeakKeyDictionary
+
+import torch
+
+# Pixels per batch. On a CPU activations then stay in its cache; a GPU is busy long before that many.
+_PIXELS_PER_BATCH = {"cpu": 1 << 15, "cuda": 1 << 21}
+_ROWS_PER_BATCH = {"cpu": 1024, "cuda": 1 << 14}
+# Share of a GPU's free memory that one batch may take by the estimate below, which is too high rather than too low.
+_MEMORY_SHARE = 0.5
+
+# Up to about so many pixels and rows a call takes hardly longer than for a single row.
+_PIXELS_TO_FILL = {"cpu": 1 << 11, "cuda": 1 << 18}
+_ROWS_TO_FILL = {"cpu": 256, "cuda": 1 << 12}
+
+_ROW_BYTES = WeakKeyDictionary()
+
+
+def rows_per_batch(network, shape, device):
+    """Return how many rows to give a network at a time.
+
+    Parameters
+    ----------
+    network : torch module
+        The denoiser, on the device.
+    shape : tuple of int
+        Shape of one row as the network sees it.
+    device : torch.device
+        Where it computes. On CUDA the number also depends on the memory that is free.
+
+    Returns
+    -------
+    n_rows : int
+        At least 1.
+    """
+    n_rows = _within(_PIXELS_PER_BATCH, _ROWS_PER_BATCH, shape, device)
+    if device.type == "cuda":
+        n_rows = min(n_rows, int(_MEMORY_SHARE * _free_bytes(device)) // row_bytes(network, shape, device))
+    return max(1, n_rows)
+
+
+def rows_to_fill(shape, device):
+    """Return how many rows a network answers in hardly more time than one.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of one row as the network sees it.
+    device : torch.device
+        Where it computes.
+
+    Returns
+    -------
+    n_rows : int
+        At least 1.
+    """
+    return max(1, _within(_PIXELS_TO_FILL, _ROWS_TO_FILL, shape, device))
+
+
+def _within(n_pixels, n_rows, shape, device):
+    kind = device.type if device.type in n_pixels else "cpu"
+    return min(n_rows[kind], n_pixels[kind] // math.prod(shape[1:]))
+
+
+def _free_bytes(device):
+    free, _ = torch.cuda.mem_get_info(device)
+    # What torch's allocator holds and does not use is free too.
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def row_bytes(network, shape, device):
+    """Return how much memory the layers of a network write for one row, measured once on a row of zeros.
+
+    Not all of it is needed at the same time, so this is more than a row takes.
+
+    Parameters
+    ----------
+    network : torch module
+        A denoiser, called with (x, timesteps).
+    shape : tuple of int
+        Shape of one row.
+    device : torch.device
+        Where the network is.
+
+    Returns
+    -------
+    n_bytes : int
+    """
+    if network not in _ROW_BYTES:
+        written = [1]
+        leaves = [module for module in network.modules() if next(module.children(), None) is None]
+        hooks = [leaf.register_forward_hook(lambda *call: written.append(_nbytes(call[-1]))) for leaf in leaves]
+        try:
+            with torch.inference_mode():
+                weight = next(network.parameters(), None)
+                row = torch.zeros(1, *shape, device=device) if weight is None else weight.new_zeros(1, *shape)
+                network(row, torch.zeros(1, dtype=torch.int64, device=row.device))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        _ROW_BYTES[network] = sum(written)
+    return _ROW_BYTES[network]
+
+
+def _nbytes(output):
+    return output.nbytes if isinstance(output, torch.Tensor) else 0
+
+
+def in_batches(work, n_rows, size, *, may_halve=True):
+    """Do work on consecutive rows, on half as many at a time whenever the device's memory runs out.
+
+    Parameters
+    ----------
+    work : callable(slice)
+        Works on some rows. It is called again with fewer of them if it raises ``torch.OutOfMemoryError``.
+    n_rows : int
+        How many rows there are.
+    size : int
+        How many to work on at a time, to begin with.
+    may_halve : bool, default=True
+        Whether fewer rows at a time may be tried.
+
+    Raises
+    ------
+    torch.OutOfMemoryError
+        If there is too little memory even for one row, or for ``size`` rows where ``may_halve`` is False.
+    """
+    start = 0
+    while start < n_rows:
+        rows = slice(start, min(start + size, n_rows))
+        if _fits(work, rows, must=size == 1 or not may_halve):
+            start = rows.stop
+        else:
+            size = max(1, (rows.stop - rows.start) // 2)
+
+
+def _fits(work, rows, *, must):
+    try:
+        work(rows)
+    except torch.OutOfMemoryError:
+        if must:
+            raise
+    else:
+        return True
+    # Only here, where the error no longer holds on to the tensors of its frames.
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return False
