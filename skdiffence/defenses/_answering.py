@@ -83,8 +83,8 @@ class Answering:
             fill=self.fill,
             progress=progress,
         )
-        # A rule that never looks at a second candidate has nothing to fall back from.
-        original = self.fallback == "original" and rule.max_candidates != 1
+        # A rule that can take any candidate has nothing to fall back from.
+        original = self.fallback == "original" and not rule.swaps
         return settle(found, labels, (lambda rows: self.responses(safe_indexing(X, rows))[1]) if original else None)
 
     def measure(self, X, rule, *, calibrate):
@@ -108,12 +108,14 @@ class Answering:
         labels = self.responses.labels(X)
         n = self.candidates_for(rule) if calibrate else min(self.candidates_for(rule), _MEASURED_CANDIDATES)
         phi = np.full((num_samples(X), n + 1), np.nan)
+        kept = np.empty((num_samples(X), n), dtype=bool)
         for candidate in range(n):
             answered, proba = self.respond(X, candidate)
-            kept = answered == labels
-            phi[kept, candidate] = logit_signal(proba, labels)[kept]
-        lost = np.flatnonzero(np.isnan(phi).all(axis=1))
-        if len(lost) and rule.max_candidates != 1:
+            kept[:, candidate] = answered == labels
+            counts = kept[:, candidate] | rule.swaps
+            phi[counts, candidate] = rule.read(proba, labels)[counts]
+        lost = np.flatnonzero(~kept.any(axis=1))
+        if len(lost) and not rule.swaps:
             # These few are searched to the end, and what they would be answered belongs to the calibration.
             first = FirstSelection()
             first.max_candidates = rule.max_candidates
@@ -125,6 +127,6 @@ class Answering:
         n_classes = self.responses.n_classes
         return Bunch(
             phi=phi,
-            retention=by_class(~np.isnan(phi[:, :-1]), labels, n_classes),
+            retention=by_class(kept, labels, n_classes),
             fallback_rate=by_class(np.isin(np.arange(len(labels)), lost), labels, n_classes),
         )

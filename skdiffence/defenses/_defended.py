@@ -13,16 +13,20 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from tqdm.auto import tqdm
 
 from skdiffence.defenses._answering import Answering
+from skdiffence.defenses._budgeted import BudgetedSelection
 from skdiffence.defenses._calibration import split_rows
 from skdiffence.defenses._diagnosis import warn_if_argmax_differs, warn_if_poor
 from skdiffence.defenses._first import FirstSelection
 from skdiffence.defenses._inputs import as_numbers, check_numeric_frame, is_frame
+from skdiffence.defenses._lowest import LowestSelection
 from skdiffence.defenses._matched import MatchedSelection
 from skdiffence.defenses._members import MembersSelection
+from skdiffence.defenses._nearest import NearestSelection
 from skdiffence.defenses._responses import Responses
 from skdiffence.defenses._selection import SelectionRule
 from skdiffence.defenses._swap import SwapSelection
 from skdiffence.defenses._training import frozen_classes, rows_outside, train
+from skdiffence.defenses._within import WithinSelection
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.utils import _skorch as nets
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
@@ -38,10 +42,14 @@ from skdiffence.utils._sklearn import (
 )
 
 _RULES = {
+    "budgeted": BudgetedSelection,
     "first": FirstSelection,
+    "lowest": LowestSelection,
     "matched": MatchedSelection,
     "members": MembersSelection,
+    "nearest": NearestSelection,
     "swap": SwapSelection,
+    "within": WithinSelection,
 }
 _EXACT_BATCH = 64
 _BLOCK_BYTES = 2**28
@@ -68,9 +76,10 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         ``DiffusionRegenerator()``. "passthrough" answers undefended, with the same rows held out: the baseline.
     n_candidates : int, default=30
         Candidates per row at most.
-    selection : {"first", "matched", "members", "swap"} or SelectionRule, default="first"
-        Which candidate answers. "matched" needs known members and non-members, "members" known members, the others
-        nothing. "swap" takes one regeneration for every row.
+    selection : str or SelectionRule, default="first"
+        Which candidate answers. "first", "lowest" and "swap" need no known rows, "members" known members, "budgeted",
+        "matched", "nearest" and "within" known members and non-members. "swap" takes one regeneration for every row,
+        "lowest", "nearest" and "within" take four, "budgeted" at most three on average.
     fallback : {"swap", "original"}, default="swap"
         The answer where no candidate keeps the label: the last candidate's with the top entry and the label's
         exchanged, or the undefended one, as in the paper.
@@ -489,8 +498,7 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             self.fallback_rate_ = {side: measured[side].fallback_rate for side in sides}
             phi = {side: measured[side].phi for side in sides} if needed else {}
             rule.fit(phi.get("members"), phi.get("non_members"))
-            swaps = rule.max_candidates == 1
-            warn_if_poor(self.retention_, self.fallback_rate_, self.regenerator_, self.n_candidates, swaps=swaps)
+            warn_if_poor(self.retention_, self.fallback_rate_, self.regenerator_, self.n_candidates, swaps=rule.swaps)
         self.selection_ = rule
         calibrated = np.concatenate((rows.members, rows.non_members)) if needed else np.empty(0, dtype=int)
         self.calibrated_on_ = RowSet.of(safe_indexing(X, calibrated)) if len(calibrated) else RowSet.empty()

@@ -9,6 +9,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import xlogy
 from scipy.stats import hypergeom
 
+from skdiffence.defenses._calibrated import answered, check_kept
 from skdiffence.defenses._selection import IntervalRule, clear_end
 from skdiffence.utils._sklearn import Interval, StrOptions, fit_context
 
@@ -67,12 +68,6 @@ def _paper_distance(members, non_members):
         edges = np.linspace(edges[0] - 0.5, edges[0] + 0.5, _PAPER_BINS + 1)
     counts = [np.histogram(sample, bins=edges)[0].clip(_PAPER_FLOOR) for sample in (members, non_members)]
     return float(jensenshannon(*counts))
-
-
-def _answered(phi, rule):
-    """phi of the answers that a rule gives, rows without an answer left out."""
-    answered = np.take_along_axis(phi, rule.choose(phi)[:, None], axis=1)[:, 0]
-    return answered[~np.isnan(answered)]
 
 
 class MatchedSelection(IntervalRule):
@@ -152,12 +147,7 @@ class MatchedSelection(IntervalRule):
         ValueError
             If no candidate on one of the sides keeps its label.
         """
-        for name, phi in (("members", members), ("non-members", non_members)):
-            if np.isnan(phi[:, :-1]).all():
-                raise ValueError(
-                    f"selection='matched' found no candidate that keeps the label among the calibration {name}. The "
-                    "regenerator destroys the inputs: lower its timestep or train it longer."
-                )
+        check_kept(members, non_members, "matched")
         grid = np.linspace(np.nanmin(members[:, :-1]), np.nanmax(non_members[:, :-1]), self.n_grid)
         everything = (-np.inf, np.inf)
         self.null_objective_ = self._objective(everything, members, non_members)
@@ -176,7 +166,7 @@ class MatchedSelection(IntervalRule):
         """What an interval leaves between the answers to members and to non-members."""
         rule = IntervalRule()
         rule.interval_ = interval
-        answers = _answered(members, rule), _answered(non_members, rule)
+        answers = answered(members, rule), answered(non_members, rule)
         if self.objective == "paper":
             return _paper_distance(*answers)
         divergence, null_mean = jensen_shannon(*answers)

@@ -4,7 +4,6 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skdiffence.defenses._responses import put_label_on_top
-from skdiffence.metrics import logit_signal
 
 
 def search(respond, labels, rule, n_candidates, *, lazy, fill=1, progress=None):
@@ -81,10 +80,11 @@ class _Search:
         if found.proba is None:
             found.proba = np.empty((len(self.labels), proba.shape[1]), dtype=proba.dtype)
         kept = answered == labels
-        cost = np.where(kept, self.rule.cost(logit_signal(proba, labels)), np.inf)
+        counts = kept | self.rule.swaps
+        cost = np.where(counts, self.rule.cost(self.rule.read(proba, labels)), np.inf)
         found.n_regenerations[rows] += self.cost[rows] > 0 if lazy else 1
         # Without a candidate that keeps the label the latest stands in, and the last one stays.
-        better = (cost < self.cost[rows]) | ~(found.kept[rows] | kept)
+        better = (cost < self.cost[rows]) | ~(found.kept[rows] | counts)
         taken = rows[better]
         found.proba[taken], found.candidate[taken] = proba[better], candidate
         found.kept[taken], self.cost[taken] = kept[better], cost[better]

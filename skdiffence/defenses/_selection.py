@@ -5,6 +5,8 @@ from abc import ABCMeta, abstractmethod
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from skdiffence.metrics import logit_signal
+
 
 class SelectionRule(BaseEstimator, metaclass=ABCMeta):
     """Base class of the rules that choose one candidate among those that keep the label.
@@ -24,6 +26,9 @@ class SelectionRule(BaseEstimator, metaclass=ABCMeta):
     needs_non_members = False
     #: How many candidates the rule can use; None for as many as there are.
     max_candidates = None
+    #: Whether candidates that change the label count as well, by the confidence that they are answered with once their
+    #: top entry and the label's have changed places.
+    swaps = False
 
     interval_ = (-np.inf, np.inf)
 
@@ -34,7 +39,8 @@ class SelectionRule(BaseEstimator, metaclass=ABCMeta):
         ----------
         members : ndarray of shape (n_members, n_candidates + 1)
             phi of the candidates of known members, NaN where a candidate changes the label. The last column is phi of
-            the fallback answer in rows without any candidate that keeps the label, and NaN in all others.
+            the fallback answer in rows without any candidate that keeps the label, and NaN in all others. Rules with
+            ``swaps`` get phi of all candidates, the two entries exchanged, and a last column of NaNs.
         non_members : ndarray of shape (n_non_members, n_candidates + 1)
             The same for known non-members.
 
@@ -44,6 +50,23 @@ class SelectionRule(BaseEstimator, metaclass=ABCMeta):
         """
         return self
 
+    def read(self, proba, labels):
+        """Read phi in answers, whether or not they keep the label.
+
+        Parameters
+        ----------
+        proba : ndarray of shape (n, n_classes)
+            Answers on candidates.
+        labels : ndarray of shape (n,), dtype int
+            Columns of the labels.
+
+        Returns
+        -------
+        phi : ndarray of shape (n,)
+            Of the label, or of the top entry where the two change places.
+        """
+        return logit_signal(proba, proba.argmax(axis=1) if self.swaps else labels)
+
     @abstractmethod
     def cost(self, phi):
         """Say how unwelcome candidates are.
@@ -51,7 +74,7 @@ class SelectionRule(BaseEstimator, metaclass=ABCMeta):
         Parameters
         ----------
         phi : ndarray of any shape
-            phi of candidates that keep the label.
+            phi of candidates that count.
 
         Returns
         -------
@@ -65,13 +88,14 @@ class SelectionRule(BaseEstimator, metaclass=ABCMeta):
         Parameters
         ----------
         phi : ndarray of shape (n, n_candidates)
-            phi of candidates, NaN where a candidate changes the label.
+            phi of candidates, NaN where one does not count; those beyond ``max_candidates`` are not looked at.
 
         Returns
         -------
         chosen : ndarray of shape (n,), dtype int
             Column of the chosen candidate; 0 where all are NaN.
         """
+        phi = phi[:, : self.max_candidates]
         return np.argmin(np.where(np.isnan(phi), np.inf, self.cost(phi)), axis=1)
 
 

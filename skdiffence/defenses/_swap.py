@@ -22,3 +22,4 @@ class SwapSelection(FirstSelection):
     """
 
     max_candidates = 1
+    swaps = True

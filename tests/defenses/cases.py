@@ -20,7 +20,7 @@ from skdiffence.exceptions import DefenceWarning
 from tests.defenses.regenerators import NoiseRegenerator
 from tests.nets import CNN, make_binary_net, make_logit_net, make_net
 
-RULES = ["first", "matched", "members", "swap"]
+RULES = ["budgeted", "first", "lowest", "matched", "members", "nearest", "swap", "within"]
 NAMES = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 N_ROWS = 160
 

@@ -50,7 +50,7 @@ def test_labels_hold_where_nothing_keeps_them(selection, search, fallback):
     np.testing.assert_array_equal(defended.classes_[selected.proba.argmax(axis=1)], bare_labels(defended, X))
     originals = selected.candidate == -1
     np.testing.assert_array_equal(
-        originals, ~selected.kept if fallback == "original" and selection != "swap" else False
+        originals, ~selected.kept if fallback == "original" and not defended.selection_.swaps else False
     )
 
 

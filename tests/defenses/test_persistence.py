@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdiffence.diffusion import DiffusionRegenerator
-from tests.defenses.cases import defend, digits, half, quiet
+from tests.defenses.cases import RULES, defend, digits, half, quiet
 from tests.nets import make_net
 
 ASK = """
@@ -39,7 +39,7 @@ def test_new_process_answers_the_same(tmp_path, exact):
     np.testing.assert_array_equal(answers["proba"], defended.predict_proba(X))
 
 
-@pytest.mark.parametrize("selection", ["first", "matched", "members", "swap"])
+@pytest.mark.parametrize("selection", RULES)
 @pytest.mark.parametrize("in_pipeline", [True, False])
 def test_no_saved_row(selection, in_pipeline):
     """Neither rows that trained nor rows held out are in the file, in any precision, raw or scaled."""

@@ -13,18 +13,21 @@ from torch import nn
 
 from skdiffence.base import InferenceOnly
 from skdiffence.defenses import (
+    BudgetedSelection,
     DefendedClassifier,
     FirstSelection,
+    LowestSelection,
     MatchedSelection,
     MembersSelection,
+    NearestSelection,
     SwapSelection,
+    WithinSelection,
 )
+from tests.defenses.cases import RULES
 from tests.defenses.regenerators import NoiseRegenerator
 from tests.nets import make_net
 
 pytestmark = pytest.mark.filterwarnings("ignore::skdiffence.exceptions.DefenceWarning")
-
-RULES = ["first", "matched", "members", "swap"]
 
 
 class AnySize(nn.Module):
@@ -82,7 +85,16 @@ def test_scikit_learn_compatibility(estimator, check):
 
 @pytest.mark.parametrize(
     "rule",
-    [FirstSelection(), SwapSelection(), MembersSelection(), MatchedSelection(n_grid=5, objective="paper")],
+    [
+        BudgetedSelection(max_calls=2.0, max_stop=4, n_grid=5),
+        FirstSelection(),
+        LowestSelection(max_candidates=2),
+        MatchedSelection(n_grid=5, objective="paper"),
+        MembersSelection(),
+        NearestSelection(max_candidates=2, n_grid=5),
+        SwapSelection(),
+        WithinSelection(max_candidates=2, n_grid=5),
+    ],
     ids=lambda rule: type(rule).__name__,
 )
 def test_rules_are_estimators(rule):
