@@ -26,6 +26,7 @@ SECTIONS = [
             "SELENAClassifier",
             "SelectionRule",
             "SwapSelection",
+            "TunedDefendedClassifier",
             "WithinSelection",
         ],
     ),

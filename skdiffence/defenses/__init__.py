@@ -16,6 +16,7 @@ from skdiffence.defenses._relaxloss import RelaxLossClassifier
 from skdiffence.defenses._selection import IntervalRule, SelectionRule
 from skdiffence.defenses._selena import SELENAClassifier
 from skdiffence.defenses._swap import SwapSelection
+from skdiffence.defenses._tuned import TunedDefendedClassifier
 from skdiffence.defenses._within import WithinSelection
 
 __all__ = [
@@ -36,5 +37,6 @@ __all__ = [
     "SELENAClassifier",
     "SelectionRule",
     "SwapSelection",
+    "TunedDefendedClassifier",
     "WithinSelection",
 ]

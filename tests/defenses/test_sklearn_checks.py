@@ -21,6 +21,7 @@ from skdiffence.defenses import (
     MembersSelection,
     NearestSelection,
     SwapSelection,
+    TunedDefendedClassifier,
     WithinSelection,
 )
 from tests.defenses.cases import RULES
@@ -64,6 +65,7 @@ ESTIMATORS = [
     *(defended(LogisticRegression(), rule) for rule in RULES),
     defended(LogisticRegression(), fallback="original", search="constant"),
     defended(LogisticRegression(), regenerator="passthrough"),
+    TunedDefendedClassifier(defended(LogisticRegression()), timesteps=None, selections=("swap", "nearest")),
     defended(NET),
     defended(BINARY_NET),
     InferenceOnly(StandardScaler()),

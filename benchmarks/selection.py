@@ -1,0 +1,190 @@
+"""Every selection rule on the same regenerations: what attacks get, what confidence is worth, what an answer costs.
+
+    python benchmarks/selection.py --splits 20
+    python benchmarks/selection.py --data cifar10.npz --denoiser denoiser-folder --timesteps 160 120
+
+Digits without ``--data``: each split has a net, a choice of calibration rows and a key of its own. With ``--data``, a
+file of arrays X (n, channels, height, width) and y: one net, trained on the first of the rows that ``--private``
+reserves; the denoiser must not have been trained on these. What was measured, and with ``--data`` every regeneration,
+is kept in the output folder, where a run that was interrupted finds it.
+
+Rules are calibrated on rows that are not scored, and all of them score the same rows. AUC as a mean over splits with
+half of its 95 % interval, or of one split with half of that over its rows; differences from "matched" are paired. The
+attack "non-mono." learns from half of the rows and scores the other half; all others are told that members are the
+surer, and the sooner answered, ones.
+"""
+
+import argparse
+import json
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import selection_attacks as attacks
+import selection_data as data
+from selection_report import draw_frontier, report, report_timed, signal_name
+from sklearn.frozen import FrozenEstimator
+
+from skdiffence.defenses import LowestSelection
+from skdiffence.inspection._cache import RegenerationCache
+from skdiffence.inspection._demo import machine, pretrained
+from skdiffence.inspection._disk_cache import DiskCache
+from skdiffence.utils._files import whole_file
+from skdiffence.utils._rows import row_digests
+
+SIDES = ("members", "others")
+AHEAD = (1, 4, 10, 30)
+TIMED = ("first", "matched", "swap", "lowest of 4")
+PAPER = ("first", "members", "matched")
+RULES = {
+    **{name: name for name in (*PAPER, "swap")},
+    "lowest of 2": LowestSelection(max_candidates=2),
+    "lowest of 4": "lowest",
+    **{name: name for name in ("nearest", "within", "budgeted")},
+}
+
+
+class AheadCache(RegenerationCache):
+    """Makes a few candidates at once, because a small batch takes hardly longer than a row."""
+
+    def regenerate(self, X, candidate=0):
+        """Return regenerations; candidates 0, 1 to 3, 4 to 9 and 10 to 29 are made together."""
+        names = row_digests(X).tolist()
+        known = self.memory_.setdefault(candidate, {})
+        new = list({name: i for i, name in enumerate(names) if name not in known}.values())
+        if new:
+            ahead = range(candidate, next((end for end in AHEAD if end > candidate), candidate + 1))
+            made = self.regenerator.regenerate(np.tile(X[new], (len(ahead), 1, 1, 1)), np.repeat(ahead, len(new)))
+            for number, rows in zip(ahead, np.split(made, len(ahead)), strict=True):
+                self.memory_.setdefault(number, {}).update((names[i], row) for i, row in zip(new, rows, strict=True))
+            self.n_made_ += len(made)
+        return np.stack([known[name] for name in names])
+
+
+def make_regenerators(options, X, seed):
+    """Return the defence's fitted regenerator for each timestep, and the attacker's, who has another key."""
+    made = {}
+    for who, key in (("defence", 2 * seed), ("attacker", 2 * seed + 1)):
+        for timestep in options.timesteps if who == "defence" else options.timesteps[:1]:
+            regenerator = pretrained(options.denoiser, timestep, X, key)
+            if options.data is None:
+                made[who, timestep] = AheadCache(regenerator).fit(X)
+            else:
+                made[who, timestep] = DiskCache(regenerator, options.folder / f"{who}-{timestep}").fit(X)
+    return made
+
+
+def compare(split, regenerators, options):
+    """Measure each rule at each timestep on one split, and keep what is measured in a file of the split.
+
+    Returns
+    -------
+    records : list of dict
+        One for each rule and timestep.
+    signals : dict of str to tuple of two ndarrays
+        What each attack measured for each of them.
+    """
+    kept = Kept(options.folder / f"split-{split.seed}")
+    attacker = FrozenEstimator(regenerators["attacker", options.timesteps[0]])
+
+    def measure(name, timestep, make, more=None):
+        if kept.has(name, timestep):
+            return
+        start = time.process_time()
+        classifier = make()
+        record, signals = attacks.measure(split, classifier, attacker, options)
+        where = {} if timestep is None else {"timestep": timestep}
+        record |= {"name": name, **where, "seed": split.seed, **(more(classifier) if more else {})}
+        kept.add({**record, "processor_seconds": time.process_time() - start}, signals)
+        print(f"  {name}, {timestep}: {time.process_time() - start:.0f} s of processor", flush=True)
+
+    for timestep in options.timesteps:
+        regenerator = FrozenEstimator(regenerators["defence", timestep])
+        if split.scored is None:
+            split.draw_scored_rows(split.defend(regenerator, "matched"))
+            measure("undefended", None, lambda: split.net)
+        for name, rule in RULES.items():
+            more = partial(attacks.expected_calls, split, options.n_candidates) if name == "first" else None
+            measure(name, timestep, partial(split.defend, regenerator, rule), more)
+    return kept.records, kept.signals
+
+
+class Kept:
+    """What was measured on a split, in this run and before."""
+
+    def __init__(self, path):
+        self.path, self.records, self.signals = path, [], {}
+        if path.with_suffix(".json").exists():
+            self.records = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+            with np.load(path.with_suffix(".npz")) as file:
+                for key in {key.rpartition(" ")[0] for key in file}:
+                    self.signals[key] = file[f"{key} members"], file[f"{key} others"]
+
+    def has(self, name, timestep):
+        """Say whether a rule has been measured."""
+        return any(record["name"] == name and record.get("timestep") == timestep for record in self.records)
+
+    def add(self, record, signals):
+        """Write what was measured; the signals first, which without a record are not looked at."""
+        self.records.append(record)
+        for key, sides in signals.items():
+            self.signals[signal_name(record, key)] = sides
+        flat = {f"{k} {side}": v for k, sides in self.signals.items() for side, v in zip(SIDES, sides, strict=True)}
+        with whole_file(self.path.with_suffix(".npz")) as path, open(path, "wb") as file:
+            np.savez_compressed(file, **flat)
+        with whole_file(self.path.with_suffix(".json")) as path:
+            path.write_text(json.dumps(self.records, indent=1), encoding="utf-8")
+
+
+def time_last(split, options):
+    """Attack the seconds that answers of the last split take, without a cache."""
+    regenerator = FrozenEstimator(pretrained(options.denoiser, options.timesteps[0], split.X_fit, 2 * split.seed))
+    return attacks.time_answers(split, regenerator, {name: RULES[name] for name in TIMED}, options.seconds)
+
+
+def parse():
+    """Read the options."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--splits", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0, help="number of the first split, for runs side by side")
+    parser.add_argument("--n-candidates", type=int, default=30)
+    parser.add_argument("--timesteps", type=int, nargs="+", default=[240], help="the attacker knows the first")
+    parser.add_argument("--seed", type=int, default=600)
+    parser.add_argument("--n-repeated", type=int, default=70, help="rows a side that are asked about eight times")
+    parser.add_argument("--seconds", type=int, default=0, help="rows a side whose answers are timed, on the last split")
+    parser.add_argument("--data", type=Path, default=None, help="file of arrays X and y; digits without")
+    parser.add_argument("--private", type=int, default=20_000, help="rows that the denoiser did not see")
+    parser.add_argument("--scored", type=int, default=None, help="scored rows a side; 500 non-members of digits")
+    parser.add_argument("--calibration", type=int, default=500, help="calibration rows a side, with --data")
+    parser.add_argument("--denoiser", type=Path, default=None, help="folder; trained on public digits without")
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
+    options = parser.parse_args()
+    if options.data is not None and options.denoiser is None:
+        parser.error("--data needs --denoiser, a folder of one that was trained on other rows")
+    return options
+
+
+def main():
+    """Run the comparison and print it."""
+    options = parse()
+    options.folder = options.output / f"selection-{options.data.stem if options.data else 'digits'}-{options.seed}"
+    options.folder.mkdir(parents=True, exist_ok=True)
+    options.scored = options.scored or (500 if options.data is None else 5_000)
+    records, signals, start = [], {}, time.perf_counter()
+    for split in data.splits(options):
+        new, signals = compare(split, make_regenerators(options, split.X_fit, split.seed), options)
+        records += new
+        print(f"split {split.seed}: {time.perf_counter() - start:.0f} s", flush=True)
+    timed = time_last(split, options) if options.seconds else {}
+    facts = {**vars(options), "machine": machine(), "rows": data.describe(split), "timed": timed, "records": records}
+    tables = report(records, signals if options.data else None) + report_timed(timed)
+    print(tables)
+    for name, text in (("records.json", json.dumps(facts, indent=1, default=str)), ("tables.txt", tables + "\n")):
+        with whole_file(options.folder / name) as path:
+            path.write_text(text, encoding="utf-8")
+    draw_frontier(records, options.folder / "frontier.png")
+
+
+if __name__ == "__main__":
+    main()

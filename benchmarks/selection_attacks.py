@@ -1,0 +1,151 @@
+"""What ``selection.py`` measures of one classifier on one split."""
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from skdiffence.attacks import (
+    AnswerCostAttack,
+    Answers,
+    NonMonotoneAttack,
+    PrecompensatedQueryAttack,
+    RepeatedQueryAttack,
+)
+from skdiffence.metrics import auc_interval, entropy_signal, logit_signal, tpr_at_fpr_score
+from skdiffence.model_selection._attack_metrics import honest_level, utility
+from skdiffence.model_selection._cross_fit import cross_fit
+from skdiffence.utils._rows import row_digests
+
+N_QUERIES = 8
+# Attacks of several queries learn no more than a direction, which is taken back; a few rows do.
+N_KNOWN = 20
+N_REPEATS = 3
+
+
+def measure(split, classifier, attacker, options):
+    """Return everything about a classifier's answers.
+
+    Parameters
+    ----------
+    split : Split
+        With its scored rows drawn.
+    classifier : classifier
+        Fitted: the net, or defended.
+    attacker : regenerator
+        The attacker's own, fitted and frozen.
+    options : Namespace
+        Of the command line.
+
+    Returns
+    -------
+    record : dict of str to float
+    signals : dict of str to tuple of two ndarrays
+        What each attack measured of members and of non-members.
+    """
+    scored = split.scored
+    selected = classifier.select(scored.X) if hasattr(classifier, "select") else None
+    proba = classifier.predict_proba(scored.X) if selected is None else selected.proba
+    signals = single_query(scored, proba, split.seed) | repeated_queries(
+        scored, classifier, attacker, options, split.seed
+    )
+    answers = Answers(proba, scored.labels, scored.y, split.net.classes_)
+    worth = utility(answers.take(~scored.is_member))
+    record = {
+        "nll": -worth.pop("neg_log_loss"),
+        **worth,
+        "labels_changed": np.sum(proba.argmax(axis=1) != scored.labels),
+    }
+    if selected is not None:
+        # Members are expected to be answered sooner.
+        signals["timing"] = by_side(-selected.n_regenerations.astype(float), scored.is_member)
+        record["calls"] = selected.n_regenerations.mean()
+        record["retention"] = classifier.retention_["non_members"].overall
+        record["fallback"] = np.mean(~selected.kept)
+    level = honest_level(len(signals["logit"][1]))
+    record["fpr"], record["tpr"] = level, tpr_at_fpr_score(*joined(signals["logit"]), max_fpr=level)
+    for name, sides in signals.items():
+        record[name] = roc_auc_score(*joined(sides))
+        record[f"{name}_low"], record[f"{name}_high"] = auc_interval(*joined(sides))
+    return {name: float(value) for name, value in record.items()}, signals
+
+
+def by_side(signal, is_member):
+    """Return a signal of members and of non-members."""
+    return signal[is_member], signal[~is_member]
+
+
+def joined(sides):
+    """Return membership and signal of both sides, as scores take them."""
+    return np.arange(len(sides[0]) + len(sides[1])) < len(sides[0]), np.concatenate(sides)
+
+
+def single_query(scored, proba, seed):
+    """Return what attacks of one query measure, on all rows and on those labelled right."""
+    X, y, labels, is_member = scored.X, scored.y, scored.labels, scored.is_member
+    answers = Answers(np.asarray(proba, dtype=np.float64), labels, y, np.arange(proba.shape[1]))
+    keys = row_digests(X, seed.to_bytes(8, "little"))
+    attack = NonMonotoneAttack(random_state=seed)
+    crossed = cross_fit(attack, None, answers, X, y, is_member, keys, known=0.5, seed=seed).scores
+    measured = {
+        "phi": logit_signal(proba, labels),
+        "entropy": entropy_signal(proba),
+        "logit": logit_signal(proba, y),
+        "non_monotone": crossed,
+    }
+    right = labels == y
+    signals = {name: by_side(signal, is_member) for name, signal in measured.items()}
+    for name in ("phi", "non_monotone"):
+        signals[f"{name}_right"] = by_side(measured[name][right], is_member[right])
+    return signals
+
+
+def repeated_queries(scored, classifier, attacker, options, seed):
+    """Return phi at the true label, averaged over eight near-duplicates, and over eight pre-compensated queries."""
+    sides = scored.is_member, ~scored.is_member
+    rows = np.concatenate([np.flatnonzero(side)[: options.n_repeated] for side in sides])
+    X, y, is_member = scored.X[rows], scored.y[rows], scored.is_member[rows]
+    known = np.concatenate((np.arange(N_KNOWN), len(rows) - 1 - np.arange(N_KNOWN)))
+    attacks = {
+        "near_duplicates": RepeatedQueryAttack(N_QUERIES, neighbour="grey", random_state=seed),
+        "precompensated": PrecompensatedQueryAttack(
+            attacker, n_queries=N_QUERIES, n_regenerations=N_QUERIES, random_state=seed
+        ),
+    }
+    signals = {}
+    for name, attack in attacks.items():
+        attack.fit(classifier, X[known], y[known], is_member[known])
+        signals[name] = by_side(attack.direction_ * attack.score_samples(X, y), is_member)
+    return signals
+
+
+def expected_calls(split, n_candidates, defended):
+    """Return what "first" costs on calibration rows, and what their retention lets expect.
+
+    A row of whose N candidates K keep the label has its first one at (N + 1) / (K + 1) on average over their orders.
+    """
+    answering, X = defended._answering(), split.X_calibration
+    labels = answering.responses.labels(X)
+    kept = np.stack([answering.respond(X, number)[0] == labels for number in range(n_candidates)])
+    n_kept = kept.sum(axis=0)
+    expected = np.where(n_kept > 0, (n_candidates + 1) / (n_kept + 1), n_candidates)
+    return {"first_calls": float(defended.select(X).n_regenerations.mean()), "first_expected": float(expected.mean())}
+
+
+def time_answers(split, regenerator, rules, n_rows):
+    """Attack the seconds that answers take, row by row, without a cache; members are expected to be answered sooner.
+
+    Returns
+    -------
+    timed : dict of str to tuple of three floats
+        AUC and the ends of its interval, for each rule.
+    """
+    scored = split.scored
+    rows = np.concatenate([np.flatnonzero(side)[:n_rows] for side in (scored.is_member, ~scored.is_member)])
+    X, y, is_member = scored.X[rows], scored.y[rows], scored.is_member[rows]
+    timed = {}
+    for name, rule in rules.items():
+        attack = AnswerCostAttack("seconds", n_repeats=N_REPEATS)
+        known = np.array([0, len(rows) - 1])
+        attack.fit(split.defend(regenerator, rule), X[known], y[known], is_member[known])
+        seconds = attack.direction_ * attack.score_samples(X, y)
+        timed[name] = (float(roc_auc_score(is_member, -seconds)), *map(float, auc_interval(is_member, -seconds)))
+    return timed

@@ -1,0 +1,108 @@
+"""The splits of ``selection.py``: digits, or one split of a file of images."""
+
+import joblib
+import numpy as np
+import torch
+from sklearn.frozen import FrozenEstimator
+from skorch import NeuralNetClassifier
+from torch import nn
+
+from skdiffence.datasets import load_digit_images, membership_partition
+from skdiffence.inspection._demo import DemoSettings, make_net, train_denoiser
+from skdiffence.inspection._experiment import Split
+from skdiffence.utils._files import whole_file
+
+
+def splits(options):
+    """Yield the splits, each with its net; sets ``options.denoiser`` where one is trained."""
+    return image_splits(options) if options.data else digit_splits(options)
+
+
+def digit_splits(options):
+    """Yield random splits of scikit-learn's digits, whose denoiser was trained on other digits."""
+    settings, digits = DemoSettings(), load_digit_images()
+    parts = membership_partition(len(digits.data), {"public": settings.n_public}, random_state=options.seed)
+    if options.denoiser is None:
+        options.denoiser = options.folder / "denoiser"
+        if not options.denoiser.exists():
+            train_denoiser(settings, digits.data[parts.public], options.folder, options.seed, 0)
+    for number in range(options.first, options.first + options.splits):
+        split = Split(
+            digits.data[parts.rest],
+            digits.target[parts.rest],
+            lambda: make_net(settings),
+            {"members": settings.n_members, "known": settings.n_known},
+            options.n_candidates,
+            options.seed + number,
+        )
+        split.X_rest, split.y_rest = split.X_rest[: options.scored], split.y_rest[: options.scored]
+        yield split
+
+
+def image_splits(options):
+    """Yield one split of the private rows of a file, drawn as its denoiser's public rows were."""
+    with np.load(options.data) as file:
+        rows = np.random.default_rng(0).permutation(len(file["y"]))[: options.private]
+        X, y = file["X"][rows], file["y"][rows].astype(np.int64)
+    n = 2 * (options.scored + options.calibration)
+    X = X[:n].astype(np.float32) / 255
+    sizes = {"members": options.scored + options.calibration, "known": options.calibration}
+    net = options.folder / "net.joblib"
+    make = (lambda: FrozenEstimator(joblib.load(net))) if net.exists() else make_image_net
+    split = Split(X, y[:n], make, sizes, options.n_candidates, options.seed)
+    if not net.exists():
+        with whole_file(net) as path:
+            joblib.dump(split.net, path)
+    yield split
+
+
+def describe(split):
+    """Say how many rows were used for what."""
+    is_member = split.scored.is_member
+    return {
+        "members": int(split.is_member.sum()),
+        "calibration, a side": int(split.calibration_is_member.sum()),
+        "scored members": int(is_member.sum()),
+        "scored non-members": int((~is_member).sum()),
+        "accuracy on scored members": float((split.scored.labels == split.scored.y)[is_member].mean()),
+        "accuracy on scored non-members": float((split.scored.labels == split.scored.y)[~is_member].mean()),
+    }
+
+
+class ImageNet(nn.Module):
+    """Three convolutions and a wide layer, small enough for a processor and large enough to learn rows by heart."""
+
+    def __init__(self, n_channels=3, n_classes=10, width=32):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(n_channels, width, 5, stride=2, padding=2),
+            nn.ReLU(),
+            nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(2 * width, 4 * width, 3, padding=1),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(4),
+            nn.Flatten(),
+            nn.Linear(64 * width, 256),
+            nn.ReLU(),
+            nn.Linear(256, n_classes),
+        )
+
+    def forward(self, X):
+        """Return logits of shape (n, n_classes)."""
+        return self.layers(X - 0.5)
+
+
+def make_image_net():
+    """Return the unfitted net of the images."""
+    return NeuralNetClassifier(
+        ImageNet,
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        lr=1e-3,
+        batch_size=64,
+        max_epochs=30,
+        iterator_valid__batch_size=512,
+        train_split=None,
+        verbose=0,
+    )

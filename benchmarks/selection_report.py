@@ -1,0 +1,177 @@
+"""Tables and figure of ``selection.py``."""
+
+import numpy as np
+from scipy.stats import norm
+
+from skdiffence.inspection._display import new_axes
+from skdiffence.inspection._label_placement import place_labels
+from skdiffence.inspection._table import format_table, mean_and_margin, summarise
+from skdiffence.utils._files import whole_file
+
+PAPER_CALLS = 60
+UNDEFENDED, BASELINE = "undefended", "matched"
+SINGLE = [
+    ("phi", "phi AUC", 3),
+    ("phi_right", "phi, right", 3),
+    ("entropy", "entropy", 3),
+    ("logit", "true label", 3),
+    ("non_monotone", "non-mono.", 3),
+    ("non_monotone_right", "nm., right", 3),
+    ("tpr", "TPR", 3),
+]
+SEVERAL = [("near_duplicates", "8 near-dup.", 3), ("precompensated", "8 precomp.", 3), ("timing", "calls' AUC", 3)]
+WORTH = [
+    ("nll", "NLL", 3),
+    ("expected_calibration_error", "ECE", 3),
+    ("failure_detection_auc", "fail. AUC", 3),
+    ("calls", "calls/row", 2),
+    ("paper", "paper's", 0),
+    ("retention", "retention", 3),
+    ("fallback", "no label", 3),
+]
+COMPARED = [
+    ("phi", "phi AUC", 3),
+    ("phi_right", "phi, right", 3),
+    ("non_monotone", "non-mono.", 3),
+    ("near_duplicates", "8 near-dup.", 3),
+    ("precompensated", "8 precomp.", 3),
+    ("tpr", "TPR", 3),
+    ("nll", "NLL", 3),
+    ("failure_detection_auc", "fail. AUC", 3),
+    ("calls", "calls/row", 2),
+]
+
+
+def report(records, signals=None):
+    """Return all tables as text.
+
+    Parameters
+    ----------
+    records : list of dict
+        Of all splits, rules and timesteps.
+    signals : dict of str to tuple of two ndarrays, or None
+        Of a single split, by :func:`signal_name`: its rows then give the intervals.
+    """
+    records = [dict(record, paper=PAPER_CALLS) if "calls" in record else record for record in records]
+    parts = []
+    for timestep in sorted({record["timestep"] for record in records if "timestep" in record}, reverse=True):
+        rows = [record for record in records if record.get("timestep", timestep) == timestep]
+        fpr = next(record["fpr"] for record in rows)
+        parts.append(f"timestep {timestep}; TPR of the attack on phi at the true label, at {fpr:g} FPR")
+        for columns, first in ((SINGLE, "one query"), (SEVERAL, "several queries"), (WORTH, "worth and cost")):
+            parts.append(format_table(summary(rows, columns, signals), columns, first))
+        parts.append(format_table(differences(rows, timestep, signals), COMPARED, f"less {BASELINE}"))
+    parts.append(expectations(records))
+    return "\n\n".join(parts)
+
+
+def summary(rows, columns, signals):
+    """Return means and margins; the margin of one split is half of its rows' interval."""
+    table = summarise(rows, [key for key, _, _ in columns])
+    if signals is not None:
+        for record in rows:
+            for key, _, _ in columns:
+                if f"{key}_low" in record:
+                    half = (record[f"{key}_high"] - record[f"{key}_low"]) / 2
+                    table[record["name"]][key] = (record[key], half)
+    return table
+
+
+def differences(rows, timestep, signals):
+    """Return paired differences from the baseline, over splits or over the rows of one."""
+    baseline = {record["seed"]: record for record in rows if record["name"] == BASELINE}
+    table = {}
+    for name in dict.fromkeys(record["name"] for record in rows if record["name"] not in (BASELINE, UNDEFENDED)):
+        records = [record for record in rows if record["name"] == name]
+        table[name] = {
+            key: mean_and_margin([record[key] - baseline[record["seed"]][key] for record in records])
+            for key, _, _ in COMPARED
+        }
+        if signals is not None:
+            base = next(iter(baseline.values()))
+            for key in table[name]:
+                ours, theirs = (signals.get(signal_name(record, key)) for record in (records[0], base))
+                if ours is not None:
+                    table[name][key] = paired_auc(ours, theirs)
+    return table
+
+
+def signal_name(record, key):
+    """Return the name under which the signal of an attack on a rule is kept."""
+    return f"{record['name']}, {record.get('timestep')}, {key}"
+
+
+def paired_auc(sides, baseline):
+    """Return the difference of two AUC on the same rows, and half of its 95 % interval (DeLong et al. 1988)."""
+    placements = [placements_of(*each) for each in (sides, baseline)]
+    moved = [one - other for one, other in zip(*placements, strict=True)]
+    variance = sum(move.var(ddof=1) / len(move) for move in moved)
+    return float(moved[0].mean()), float(norm.ppf(0.975) * np.sqrt(variance))
+
+
+def placements_of(members, non_members):
+    """Return, for each member, the share of non-members below it, and for each non-member that of members above it."""
+
+    def below(values, sample):
+        ordered = np.sort(sample)
+        sides = [np.searchsorted(ordered, values, side) for side in ("left", "right")]
+        return np.mean(sides, axis=0) / len(sample)
+
+    return below(members, non_members), 1 - below(non_members, members)
+
+
+def expectations(records):
+    """Say what "first" costs against what the retention of its rows lets expect."""
+    lines = []
+    for timestep in sorted({record["timestep"] for record in records if "first_calls" in record}, reverse=True):
+        of = [record for record in records if record.get("timestep") == timestep and "first_calls" in record]
+        ratio, margin = mean_and_margin([record["first_calls"] / record["first_expected"] for record in of])
+        cost = np.mean([record["first_calls"] for record in of])
+        lines.append(
+            f'timestep {timestep}: "first" takes {cost:.3f} calls on calibration rows, {ratio:.3f}±{margin:.3f} of '
+            "what their retention lets expect"
+        )
+    return "\n".join(lines)
+
+
+def report_timed(timed):
+    """Say what the seconds that answers take tell about membership."""
+    lines = [f"{name}: {area:.3f} ({low:.3f}-{high:.3f})" for name, (area, low, high) in timed.items()]
+    return "\n\nAUC of the seconds that an answer takes\n" + "\n".join(lines) if lines else ""
+
+
+def draw_frontier(records, path):
+    """Draw AUC and failure-detection AUC against calls, one panel for each, and one against the other."""
+    rows = summarise(
+        [
+            dict(record, name=f"{record['name']}, {int(record['timestep'])}" if "timestep" in record else UNDEFENDED)
+            for record in records
+        ],
+        ["phi", "failure_detection_auc", "calls"],
+    )
+    axes = new_axes((15, 5.2), 3)
+    panels = [("calls", "phi"), ("calls", "failure_detection_auc"), ("failure_detection_auc", "phi")]
+    names = {"phi": "AUC of phi (0.5: nothing leaks)", "failure_detection_auc": "failure-detection AUC"}
+    names["calls"] = "denoiser calls per row"
+    for ax, (x, y) in zip(axes, panels, strict=True):
+        shown = {name: row for name, row in rows.items() if not np.isnan(row[x][0])}
+        draw_panel(ax, shown, x, y)
+        ax.set(xlabel=names[x], ylabel=names[y])
+        if x == "calls":
+            ax.set_xscale("log")
+            ax.set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
+            ax.minorticks_off()
+        points = np.array([(row[x][0], row[y][0]) for row in shown.values()])
+        place_labels(ax, *points.T, list(shown), fontsize=7)
+    with whole_file(path) as file:
+        axes[0].figure.savefig(file, dpi=150)
+
+
+def draw_panel(ax, rows, x, y):
+    """Draw the points of a panel with their intervals, one colour for each timestep."""
+    colours = {}
+    for name, row in rows.items():
+        colour = colours.setdefault(name.rpartition(", ")[2], f"C{len(colours)}")
+        (x_mean, x_half), (y_mean, y_half) = row[x], row[y]
+        bars = {"xerr": np.nan_to_num(x_half), "yerr": np.nan_to_num(y_half)}
+        ax.errorbar(x_mean, y_mean, **bars, fmt="o", color=colour, ms=4, lw=0.8, alpha=0.8)

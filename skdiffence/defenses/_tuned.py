@@ -1,0 +1,381 @@
+"""A defended classifier whose rule and timestep are chosen together, under a budget of calls."""
+
+import copy
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import Bunch, get_tags
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from skdiffence.defenses._defended import DefendedClassifier
+from skdiffence.defenses._divergence import standard_error
+from skdiffence.defenses._swap import SwapSelection
+from skdiffence.defenses._tuning import CandidateTable
+from skdiffence.diffusion import DiffusionRegenerator
+from skdiffence.exceptions import DefenceWarning
+from skdiffence.metrics import label_columns
+from skdiffence.utils._sklearn import Interval, fit_context, routing_enabled, safe_indexing
+
+
+class TuningSelection(SwapSelection):
+    """Stands for the rule while there is none: it asks for calibration rows of both sides, and for one candidate."""
+
+    needs_members = True
+    needs_non_members = True
+
+
+class TunedDefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """Choose the selection rule and the timestep of a defended classifier, under a budget of calls.
+
+    Classifier and denoiser are trained once. On the calibration rows every rule is then measured at every timestep: how
+    far the answers to members and to non-members are apart, and how many calls they cost. Of those within the budget
+    whose divergence is within the sampling error of the least one, the cheapest is taken; of equally cheap ones, the
+    one of least divergence. Rules that learn are measured on calibration rows that they did not learn from.
+
+    Read more in the :ref:`User Guide <selection_rules>`.
+
+    Parameters
+    ----------
+    defended : DefendedClassifier
+        With everything but rule and timestep as it is to be. A denoiser that is trained is trained for the highest
+        timestep.
+    timesteps : sequence of int or None, default=(80, 120, 160)
+        Timesteps to choose from; None keeps that of the regenerator.
+    selections : sequence of str or SelectionRule, default=("swap", "lowest", "nearest", "within", "budgeted")
+        Rules to choose from.
+    max_calls : float, default=4.0
+        Calls of the denoiser that an answer may cost on average, at least 1.
+    tolerance : float, default=1.0
+        Standard errors by which a divergence may be above the least one; 0 takes the least whatever it costs.
+    n_folds : int, default=5
+        Parts of the calibration rows; a rule that learns is measured on each after learning from the others.
+
+    Attributes
+    ----------
+    best_estimator_ : DefendedClassifier
+        The fitted choice, whose rule learned from all calibration rows.
+    results_ : dict of str to ndarray
+        One entry for each timestep and rule: ``timestep``; ``selection``; ``divergence``, the Cramer-von Mises
+        divergence of phi less what chance gives; ``divergence_error``, its standard error; ``excess_error``, that of
+        its difference from the least affordable one on the same rows; ``calls`` a row; ``retention``, the share of
+        candidates that keep the label; ``nll``, the negative log-likelihood of non-members; ``affordable``, whether the
+        calls are within the budget; ``eligible``, whether the divergence is within the error as well. NaN where a rule
+        could not be fitted.
+    best_index_ : int
+        The entry that was chosen.
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    n_features_in_ : int
+        Number of features, or of channels of images.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Column names, where X was a frame with names.
+
+    See Also
+    --------
+    DefendedClassifier : One rule and one timestep.
+    sklearn.model_selection.GridSearchCV : Trains for every setting, and with
+        :class:`~skdiffence.model_selection.AttackScorer` scores rows that were held out.
+
+    Notes
+    -----
+    The figures of ``results_`` are of the rows that the choice was made on, and flatter what was chosen. Take those to
+    report from other rows. The error allows for the choice of no more than one: of many settings that are equally good,
+    the least divergence is low by chance.
+
+    References
+    ----------
+    Breiman, Friedman, Olshen and Stone: Classification and regression trees, 1984, section 3.4.3, on the simplest that
+    is within one standard error of the best.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skdiffence.defenses import DefendedClassifier, TunedDefendedClassifier
+    >>> from skdiffence.diffusion import DiffusionRegenerator
+    >>> X, y = load_wine(return_X_y=True)
+    >>> net = make_pipeline(StandardScaler(), LogisticRegression())
+    >>> defended = DefendedClassifier(net, DiffusionRegenerator(max_epochs=20), calibration_size=0.2, random_state=0)
+    >>> tuned = TunedDefendedClassifier(defended, timesteps=(20, 40), selections=("swap", "lowest")).fit(X, y)
+    >>> len(tuned.results_["calls"])
+    4
+    >>> bool((tuned.predict(X) == tuned.best_estimator_.estimator_.predict(X)).all())
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "defended": [DefendedClassifier],
+        "timesteps": ["array-like", None],
+        "selections": ["array-like"],
+        "max_calls": [Interval(Real, 1, None, closed="left")],
+        "tolerance": [Interval(Real, 0, None, closed="left")],
+        "n_folds": [Interval(Integral, 2, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        defended,
+        *,
+        timesteps=(80, 120, 160),
+        selections=("swap", "lowest", "nearest", "within", "budgeted"),
+        max_calls=4.0,
+        tolerance=1.0,
+        n_folds=5,
+    ):
+        self.defended = defended
+        self.timesteps = timesteps
+        self.selections = selections
+        self.max_calls = max_calls
+        self.tolerance = tolerance
+        self.n_folds = n_folds
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, *, is_member=None, **fit_params):
+        """Fit classifier and denoiser once, measure every rule at every timestep, and choose.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Inputs.
+        y : array-like of shape (n_samples,)
+            Labels.
+        is_member : array-like of shape (n_samples,), dtype bool, default=None
+            As :meth:`DefendedClassifier.fit` takes it.
+        **fit_params : dict
+            Passed on by metadata routing.
+
+        Returns
+        -------
+        self : TunedDefendedClassifier
+
+        Raises
+        ------
+        ValueError
+            If there is nothing to choose from, the regenerator has no timestep, or no rule can be fitted or afforded.
+        """
+        timesteps, rules = self._check_choices()
+        if fit_params and routing_enabled():
+            fit_params = process_routing(self, "fit", **fit_params)["defended"]["fit"]
+        defended = self._fit_once(X, y, is_member, fit_params, timesteps)
+        X = defended._check_data(X)
+        calibration = self._calibration(defended, X, y)
+        measured = self._measure(defended, calibration, timesteps, rules)
+        self.results_, self.best_index_ = self._choose(measured)
+        best = measured[self.best_index_]
+        self.best_estimator_ = _settled(defended, X, calibration, best.timestep, best.selection)
+        return self
+
+    def _check_choices(self):
+        if self.defended.regenerator == "passthrough":
+            raise ValueError("defended must have a regenerator to choose a rule for. Got regenerator='passthrough'.")
+        rules = list(self.selections)
+        if not rules:
+            raise ValueError("selections must name at least one rule. Got none.")
+        for rule in rules:
+            # A rule's own parameters, and names, are checked as those of the classifier, before anything is trained.
+            clone(self.defended).set_params(selection=rule)._validate_params()
+        if self.timesteps is None:
+            return [None], rules
+        timesteps = list(self.timesteps)
+        if not timesteps or not all(isinstance(step, Integral) and step >= 0 for step in timesteps):
+            raise ValueError(f"timesteps must be whole numbers from 0 on, at least one. Got {self.timesteps!r}.")
+        regenerator = self.defended.regenerator
+        if regenerator is not None and "timestep" not in _thawed(regenerator).get_params(deep=False):
+            raise ValueError(
+                f"timesteps can't be set on {type(_thawed(regenerator)).__name__}, which has no parameter 'timestep'. "
+                "Use timesteps=None."
+            )
+        return timesteps, rules
+
+    def _fit_once(self, X, y, is_member, fit_params, timesteps):
+        defended = clone(self.defended).set_params(selection=TuningSelection())
+        if defended.regenerator is None:
+            defended.set_params(regenerator=DiffusionRegenerator())
+        if timesteps != [None] and not isinstance(defended.regenerator, FrozenEstimator):
+            defended.set_params(regenerator__timestep=max(timesteps))
+        with warnings.catch_warnings():
+            # At the highest timestep, which may not be chosen; the choice is measured again.
+            warnings.filterwarnings("ignore", "Only .* of the candidates", DefenceWarning)
+            return defended.fit(X, y, is_member=is_member, **fit_params)
+
+    def _calibration(self, defended, X, y):
+        rows = np.flatnonzero(defended.calibrated_on_.contains(X))
+        is_member = ~defended.not_trained_on_.contains(safe_indexing(X, rows))
+        columns = label_columns(column_or_1d(y)[rows], defended.classes_)
+        return Bunch(rows=rows, X=safe_indexing(X, rows), y=columns, is_member=is_member)
+
+    def _measure(self, defended, calibration, timesteps, rules):
+        measured = []
+        for timestep in timesteps:
+            defended.regenerator_ = _at(defended.regenerator_, timestep)
+            answering = defended._answering()
+            rules_here = [defended.set_params(selection=rule)._new_rule(0) for rule in rules]
+            n = max(answering.candidates_for(rule) for rule in rules_here)
+            table = CandidateTable(answering, calibration.X, calibration.y, calibration.is_member, n)
+            for name, rule in zip(rules, rules_here, strict=True):
+                found = table.measure(rule, self.n_folds)
+                measured.append(Bunch(timestep=timestep, selection=name, retention=table.retention, **found))
+        return measured
+
+    def _choose(self, measured):
+        compared = [entry.compared for entry in measured]
+        divergence = np.array([np.nan if each is None else each.divergence for each in compared])
+        calls = np.array([entry.get("calls", np.nan) for entry in measured])
+        affordable = calls <= self.max_calls + 1e-9
+        if not affordable.any():
+            errors = "; ".join(dict.fromkeys(str(entry.error) for entry in measured if "error" in entry))
+            raise ValueError(
+                f"max_calls={self.max_calls} must allow for one rule at least. The cheapest costs "
+                f"{np.min(calls, initial=np.inf, where=~np.isnan(calls)):.3g}. {errors}"
+            )
+        least = compared[np.argmin(np.where(affordable, divergence, np.inf))]
+        excess = np.array([np.nan if each is None else standard_error(each, least) for each in compared])
+        eligible = affordable & (divergence - least.divergence <= self.tolerance * excess)
+        results = {
+            "timestep": np.array([entry.timestep for entry in measured], dtype=object),
+            "selection": _objects([entry.selection for entry in measured]),
+            "divergence": divergence,
+            "divergence_error": np.array([np.nan if each is None else standard_error(each) for each in compared]),
+            "excess_error": excess,
+            "calls": calls,
+            "retention": np.array([entry.retention for entry in measured]),
+            "nll": np.array([entry.get("nll", np.nan) for entry in measured]),
+            "affordable": affordable,
+            "eligible": eligible,
+        }
+        order = np.lexsort((divergence, np.round(calls, 9), ~eligible))
+        return results, int(order[0])
+
+    def predict(self, X):
+        """Predict the label of each row: the wrapped classifier's, at its own cost.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Inputs.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self, "best_estimator_")
+        return self.best_estimator_.predict(X)
+
+    def predict_proba(self, X):
+        """Answer the probabilities of a regenerated input for each row, under the chosen rule.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Inputs.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+            The largest entry of each row is that of the label that ``predict`` answers.
+        """
+        check_is_fitted(self, "best_estimator_")
+        return self.best_estimator_.predict_proba(X)
+
+    def predict_log_proba(self, X):
+        """Answer the logarithm of ``predict_proba``.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Inputs.
+
+        Returns
+        -------
+        log_proba : ndarray of shape (n_samples, n_classes)
+        """
+        check_is_fitted(self, "best_estimator_")
+        return self.best_estimator_.predict_log_proba(X)
+
+    def select(self, X):
+        """Answer the probabilities and say where they come from; for the owner, as :meth:`DefendedClassifier.select`.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Inputs.
+
+        Returns
+        -------
+        selected : Bunch
+        """
+        check_is_fitted(self, "best_estimator_")
+        return self.best_estimator_.select(X)
+
+    @property
+    def classes_(self):
+        """The labels."""
+        return self.best_estimator_.classes_
+
+    @property
+    def n_features_in_(self):
+        """Number of features, or of channels of images."""
+        return self.best_estimator_.n_features_in_
+
+    @property
+    def feature_names_in_(self):
+        """Column names, where X was a frame with names."""
+        return self.best_estimator_.feature_names_in_
+
+    def get_metadata_routing(self):
+        """Say which metadata ``fit`` consumes and which it passes on.
+
+        Returns
+        -------
+        router : MetadataRouter
+        """
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        return MetadataRouter(owner=self).add_self_request(self).add(defended=self.defended, method_mapping=mapping)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags = get_tags(self.defended).classifier_tags
+        return tags
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "best_estimator_")
+
+
+def _thawed(regenerator):
+    return regenerator.estimator if isinstance(regenerator, FrozenEstimator) else regenerator
+
+
+def _at(regenerator, timestep):
+    """Return a fitted regenerator at another timestep, with the same denoiser and key."""
+    if timestep is None:
+        return regenerator
+    moved = copy.copy(_thawed(regenerator)).set_params(timestep=timestep)
+    return FrozenEstimator(moved) if isinstance(regenerator, FrozenEstimator) else moved
+
+
+def _settled(defended, X, calibration, timestep, selection):
+    """Return the defended classifier as it would be, had it been fitted with this rule and timestep."""
+    defended.set_params(selection=selection)
+    defended.regenerator_ = _at(defended.regenerator_, timestep)
+    if timestep is not None and not isinstance(defended.regenerator, FrozenEstimator):
+        defended.set_params(regenerator__timestep=timestep)
+    members, non_members = (calibration.rows[side] for side in (calibration.is_member, ~calibration.is_member))
+    # Rules that learn nothing were chosen on these rows all the same.
+    calibrated_on = defended.calibrated_on_
+    rows = Bunch(members=members, non_members=non_members, train=members)
+    defended._fit_selection(X, defended._new_rule(0), rows, None)
+    defended.calibrated_on_ = calibrated_on
+    return defended
+
+
+def _objects(values):
+    """Return values as an array of objects, rules among them."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array

@@ -1,0 +1,258 @@
+"""Rule and timestep chosen together: the table against a count by hand, the choice, and what every estimator does."""
+
+import pickle
+
+import numpy as np
+import pytest
+from scipy.stats import cramervonmises_2samp
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skdiffence.defenses import (
+    DefendedClassifier,
+    FirstSelection,
+    LowestSelection,
+    NearestSelection,
+    TunedDefendedClassifier,
+    WithinSelection,
+)
+from skdiffence.metrics import logit_signal
+from skdiffence.model_selection import AttackScorer
+from tests.defenses.cases import bare_proba, defend, digits, half, quiet
+from tests.defenses.regenerators import NoiseRegenerator
+from tests.nets import make_net
+
+
+class TimedNoise(NoiseRegenerator):
+    """Noise in proportion to a timestep; counts how often it was fitted."""
+
+    n_fits = 0
+
+    def __init__(self, scale=0.1, timestep=1):
+        super().__init__(scale)
+        self.timestep = timestep
+
+    def fit(self, X, y=None):
+        TimedNoise.n_fits += 1
+        self.max_timestep_ = self.timestep
+        return super().fit(X, y)
+
+    def regenerate(self, X, candidate=0):
+        assert self.timestep <= self.max_timestep_
+        return (X + self.timestep * (super().regenerate(X, candidate) - X)).astype(np.float32)
+
+
+class Refuses(FirstSelection):
+    """A rule that finds nothing to learn from."""
+
+    needs_members = True
+    needs_non_members = True
+
+    def fit(self, members, non_members):
+        raise ValueError("nothing to learn from")
+
+
+def tuned(estimator=None, *, n_candidates=4, regenerator=None, random_state=0, **params):
+    settings = {"timesteps": (1, 4), "selections": ("swap", "lowest", "nearest")} | params
+    net = make_net(max_epochs=30) if estimator is None else estimator
+    regenerator = TimedNoise() if regenerator is None else regenerator
+    defended = defend(net, regenerator, n_candidates=n_candidates, random_state=random_state)
+    return TunedDefendedClassifier(defended, **settings)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    X, y = digits("strings")
+    TimedNoise.n_fits = 0
+    model = quiet(tuned().fit, X, y, is_member=half(y))
+    return model, X, y, TimedNoise.n_fits
+
+
+def test_trained_once(fitted):
+    """One classifier, one denoiser, trained for the highest timestep."""
+    model, _, _, n_fits = fitted
+    assert n_fits == 1
+    assert model.best_estimator_.regenerator_.max_timestep_ == 4
+
+
+def test_results_are_what_a_defended_classifier_would_give(fitted):
+    """For rules that learn nothing, entries are counted again from the answers to the calibration rows."""
+    model, X, y, _ = fitted
+    rows = model.best_estimator_.calibrated_on_.contains(X)
+    assert rows.sum() > 50
+    results = model.results_
+    for index, (timestep, selection) in enumerate(zip(results["timestep"], results["selection"], strict=True)):
+        if selection == "nearest":
+            continue
+        defended = clone(model.defended).set_params(selection=selection, regenerator__timestep=timestep)
+        defended = quiet(defended.fit, X, y, is_member=half(y))
+        selected = defended.select(X[rows])
+        labels = selected.proba.argmax(axis=1)
+        phi, members = logit_signal(selected.proba, labels), half(y)[rows]
+        n, m = members.sum(), (~members).sum()
+        statistic = cramervonmises_2samp(phi[members], phi[~members], method="asymptotic").statistic
+        expected = (statistic - (1 + 1 / (n + m)) / 6) * (n + m) / (n * m)
+        assert results["divergence"][index] == pytest.approx(expected, abs=1e-6)
+        assert results["calls"][index] == selected.n_regenerations.mean()
+        at_label = selected.proba[~members, np.searchsorted(model.classes_, y[rows][~members])]
+        assert results["nll"][index] == pytest.approx(-np.log(at_label).mean(), abs=1e-5)
+
+
+def entries(model, affordable=True):
+    """Return (calls, divergence, excess error, index) of the entries within the budget."""
+    results = model.results_
+    return [
+        (results["calls"][i], results["divergence"][i], results["excess_error"][i], i)
+        for i in range(len(results["calls"]))
+        if results["affordable"][i] or not affordable
+    ]
+
+
+@pytest.mark.parametrize(("max_calls", "tolerance"), [(4.0, 1.0), (4.0, 0.0), (1.0, 1.0), (4.0, 1e6)])
+def test_choice_by_hand(max_calls, tolerance):
+    """The cheapest within the error of the least, of equals the least divergence; at no tolerance the least."""
+    X, y = digits()
+    model = quiet(tuned(max_calls=max_calls, tolerance=tolerance).fit, X, y, is_member=half(y))
+    assert all(calls <= max_calls for calls, *_ in entries(model))
+    least = min(divergence for _, divergence, _, _ in entries(model))
+    near = [entry for entry in entries(model) if entry[1] - least <= tolerance * entry[2]]
+    assert model.best_index_ == min(near)[3]
+    if tolerance == 0:
+        assert model.results_["divergence"][model.best_index_] == least
+    if max_calls == 1 or tolerance == 1e6:
+        assert model.results_["selection"][model.best_index_] == "swap"
+
+
+def test_choice_answers_as_if_it_had_been_the_only_one(fitted):
+    """The chosen classifier is the one that its settings, fitted alone, would give, with its measurements."""
+    model, X, y, _ = fitted
+    best = model.best_estimator_
+    index = model.best_index_
+    assert best.selection == model.results_["selection"][index]
+    assert best.regenerator_.timestep == best.regenerator.timestep == model.results_["timestep"][index]
+    assert set(best.retention_) == {"members", "non_members"}
+    np.testing.assert_array_equal(model.predict_proba(X), best.predict_proba(X))
+    np.testing.assert_array_equal(model.predict(X), best.predict(X))
+    np.testing.assert_array_equal(model.classes_[model.predict_proba(X).argmax(axis=1)], model.predict(X))
+    assert not np.any(np.all(model.predict_proba(X) == bare_proba(best, X), axis=1))
+
+
+def test_learning_rules_are_measured_on_rows_that_they_did_not_learn_from():
+    """On rows of no difference a rule with hundreds of choices finds one that looks good; the folds don't."""
+    X, y = digits()
+    rule = WithinSelection(n_grid=25)
+    model = tuned(LogisticRegression(C=1e-6), timesteps=(2,), selections=(rule,))
+    model = quiet(model.fit, X, y, is_member=half(y))
+    assert model.results_["divergence"][0] > model.best_estimator_.selection_.objective_ + 1e-4
+
+
+def test_calibration_rows_are_on_record_whatever_is_chosen():
+    """ "swap" learns nothing, and was chosen on them all the same: the scorer must not score them."""
+    X, y = digits()
+    is_member = half(y) & (np.arange(len(y)) < 120)
+    model = quiet(tuned(max_calls=1.0).fit, X[:120], y[:120], is_member=is_member[:120])
+    assert model.best_estimator_.selection == "swap"
+    calibrated = model.best_estimator_.calibrated_on_.contains(X)
+    assert calibrated[:120].sum() >= 40
+    scored = AttackScorer(["confidence"], pool=(X, y, is_member), random_state=0)(model, X, y)
+    assert scored["n_members"] == (is_member & ~calibrated).sum()
+    assert scored["n_non_members"] == 40
+
+
+def test_without_is_member_rows_are_held_out():
+    """As DefendedClassifier does, by its calibration_size."""
+    X, y = digits()
+    model = tuned()
+    model.defended.set_params(calibration_size=0.3)
+    model = quiet(model.fit, X, y)
+    held_out = model.best_estimator_.not_trained_on_.contains(X)
+    assert held_out.mean() == pytest.approx(0.3, abs=0.05)
+    assert model.best_estimator_.n_samples_fit_ == (~held_out).sum()
+
+
+def test_frozen_parts_are_not_trained():
+    """A trained classifier and a fitted regenerator stay as they are."""
+    X, y = digits()
+    net = make_net(max_epochs=30).fit(X[half(y)].astype(np.float32), y[half(y)])
+    regenerator = TimedNoise(0.1, 4).fit(X)
+    TimedNoise.n_fits = 0
+    model = tuned(FrozenEstimator(net), regenerator=FrozenEstimator(regenerator))
+    model = quiet(model.fit, X, y, is_member=half(y))
+    assert TimedNoise.n_fits == 0
+    assert regenerator.timestep == 4
+    np.testing.assert_array_equal(model.predict(X), net.predict(X.astype(np.float32)))
+
+
+def test_timesteps_none_keeps_the_regenerators():
+    """Rules alone are chosen, for regenerators without a timestep."""
+    X, y = digits()
+    model = quiet(tuned(regenerator=NoiseRegenerator(0.3), timesteps=None).fit, X, y, is_member=half(y))
+    assert list(model.results_["timestep"]) == [None] * 3
+
+
+def test_a_rule_that_cannot_be_fitted_is_passed_over():
+    """Its entries are NaN; where nothing is left, what it said is part of the error."""
+    X, y = digits()
+    model = quiet(tuned(selections=(Refuses(), "swap")).fit, X, y, is_member=half(y))
+    assert list(np.isnan(model.results_["divergence"])) == [True, False] * 2
+    assert model.best_estimator_.selection == "swap"
+    with pytest.raises(ValueError, match="must allow for one rule at least.*nothing to learn from"):
+        quiet(tuned(selections=(Refuses(),)).fit, X, y, is_member=half(y))
+
+
+def test_clone_pickle_and_pipeline(fitted):
+    """As every estimator."""
+    model, X, y, _ = fitted
+    assert not hasattr(clone(model), "best_estimator_")
+    assert clone(model).get_params()["defended__n_candidates"] == 4
+    copy = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copy.predict_proba(X), model.predict_proba(X))
+    pipeline = make_pipeline(StandardScaler(), clone(model))
+    pipeline = quiet(pipeline.fit, X, y)
+    assert pipeline.predict_proba(X).shape == (len(X), 10)
+    assert pipeline.score(X, y) > 0.5
+
+
+def test_equal_seeds_choose_and_answer_alike(fitted):
+    """random_state of the defended classifier decides everything."""
+    model, X, y, _ = fitted
+    again = quiet(clone(model).fit, X, y, is_member=half(y))
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    np.testing.assert_array_equal(again.results_["divergence"], model.results_["divergence"])
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"timesteps": ()}, "timesteps must be whole numbers from 0 on, at least one"),
+        ({"timesteps": (1.5,)}, "timesteps must be whole numbers"),
+        ({"timesteps": (-1,)}, "timesteps must be whole numbers"),
+        ({"timesteps": 5}, "The 'timesteps' parameter of TunedDefendedClassifier must be"),
+        ({"selections": ()}, "selections must name at least one rule"),
+        ({"selections": ("swap", "best")}, "The 'selection' parameter of DefendedClassifier must be"),
+        ({"max_calls": 0.5}, "The 'max_calls' parameter of TunedDefendedClassifier must be"),
+        ({"tolerance": -1}, "The 'tolerance' parameter of TunedDefendedClassifier must be"),
+        ({"n_folds": 1}, "The 'n_folds' parameter of TunedDefendedClassifier must be"),
+        ({"defended": LogisticRegression()}, "The 'defended' parameter of TunedDefendedClassifier must be"),
+        ({"defended": DefendedClassifier(LogisticRegression(), "passthrough")}, "defended must have a regenerator"),
+        ({"defended": defend(LogisticRegression())}, "timesteps can't be set on NoiseRegenerator"),
+        ({"selections": (LowestSelection(max_candidates=3),), "max_calls": 2}, "max_calls=2 must allow for one rule"),
+        ({"selections": (NearestSelection(n_grid=0),)}, "The 'n_grid' parameter of NearestSelection must be"),
+    ],
+    ids=str,
+)
+def test_bad_input(params, message):
+    """The message names the parameter."""
+    X, y = digits()
+    with pytest.raises(ValueError, match=message):
+        quiet(tuned(LogisticRegression()).set_params(**params).fit, X, y, is_member=half(y))
+
+
+def test_unfitted():
+    """Nothing answers before fit."""
+    for method in ("predict", "predict_proba", "predict_log_proba", "select"):
+        with pytest.raises(ValueError, match="not fitted yet"):
+            getattr(tuned(), method)(digits()[0])
