@@ -24,8 +24,7 @@ class ClassifierAttack(SingleQueryAttack):
     ----------
     estimator : classifier, default=None
         Any classifier with ``decision_function`` or ``predict_proba``, pipelines and searches included; it is cloned.
-        None is a small gradient boosting. Measured with 100 and 300 known rows on eight targets, it found about as much
-        as a random forest on the same features, faster, and a logistic regression found less.
+        None is a small gradient boosting.
     random_state : int, RandomState instance or None, default=None
         Seeds the folds, and the classifier where it has no seed of its own.
 

@@ -1,10 +1,12 @@
 """The neural attack: a network that reads the answer, the true label and the loss."""
 
 import itertools
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetBinaryClassifier
 from skorch.callbacks import EarlyStopping
@@ -21,6 +23,8 @@ from skdiffence.utils._torch import resolve_device
 
 # Rows are scored in zero-padded blocks of this many: matrix products of one shape sum each row in one order.
 _BLOCK = 128
+# A narrow network may lose all units of a layer at once, which then answers everything alike and learns nothing.
+_MOST_STARTS = 10
 
 
 class NeuralAttack(SingleQueryAttack):
@@ -61,7 +65,7 @@ class NeuralAttack(SingleQueryAttack):
         The epoch of the lowest loss on the validation rows, counted from 1.
     threshold_ : float
         0.0: scores are log-odds of membership with both sides weighted equally, so that the network has learned
-        where to put the threshold. Measured, it is no worse than one sought on the validation rows, which are few.
+        where to put the threshold.
 
     See Also
     --------
@@ -76,7 +80,7 @@ class NeuralAttack(SingleQueryAttack):
     the rows it is judged on, sees them in a new order each epoch, and weights both sides equally whatever their
     numbers. It minimises the cross-entropy instead of the squared error, standardises its inputs, and starts from the
     weights that torch gives: started from N(0, 0.01), it stays where it is if a few hundred rows are known. A
-    quarter of the width found as much as the full one.
+    network that answers all known rows alike, as narrow ones may, is started anew from other weights.
 
     Where only one row of a side is known, nothing is held out, and the training loss chooses the epoch.
 
@@ -152,6 +156,11 @@ class NeuralAttack(SingleQueryAttack):
         ------
         ValueError
             If the answers are not probabilities, there is no such device, or training diverges.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the network answers all known rows alike, whatever weights it starts from.
         """
         is_member = check_known(is_member, len(answers))
         features, seed = answer_features(answers), draw_seed(self.random_state)
@@ -159,11 +168,20 @@ class NeuralAttack(SingleQueryAttack):
         features, is_member = features[order].astype(np.float32), is_member[order]
         valid = _validation_rows(is_member, self.validation_size, mix_seed("validation rows", seed))
         trained = ~valid if valid.any() else np.ones_like(valid)
-        net = self._net(features, is_member, trained, valid if valid.any() else trained)
-        with torch_seed(mix_seed("attack network", seed)):
-            net.fit(features[trained], is_member[trained].astype(np.float32))
-        self._keep(net, features)
         self.threshold_ = 0.0
+        for start in range(_MOST_STARTS):
+            net = self._net(features, is_member, trained, valid if valid.any() else trained)
+            with torch_seed(mix_seed("attack network", seed, *([start] if start else []))):
+                net.fit(features[trained], is_member[trained].astype(np.float32))
+            self._keep(net, features)
+            if np.ptp(_block_scores(self.network_, features)) or not np.ptp(features, axis=0).any():
+                return self
+        warnings.warn(
+            f"The attack's network answers all known rows alike after {_MOST_STARTS} starts, and finds nothing. Raise "
+            f"width={self.width} or lower lr={self.lr}.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
         return self
 
     def _net(self, features, is_member, trained, valid):

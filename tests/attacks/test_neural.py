@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import norm
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss, roc_auc_score
 from torch import nn
 
-from skdiffence.attacks import NeuralAttack, query
+from skdiffence.attacks import Answers, NeuralAttack, query
 from skdiffence.attacks import _neural as neural
 from skdiffence.attacks._features import answer_features, canonical_order
 from tests.attacks.targets import Dictated, normal, planted
@@ -49,6 +50,25 @@ def test_order_of_the_signal_does_not_matter():
     fresh, is_member = _answers(normal(3, 0.3), ends, seed=1)
     scores = NeuralAttack(**QUICK | {"max_epochs": 100}).fit_answers(known, is_known_member).score_answers(fresh)
     assert roc_auc_score(is_member, scores) > 0.9
+
+
+@pytest.mark.parametrize("seed", [2, 9, 12])
+def test_narrow_networks_do_not_die(seed):
+    """Where all units of a layer are lost, training starts anew from other weights."""
+    known, is_known_member = _answers(normal(2), normal(0), n=300)
+    attack = NeuralAttack(max_epochs=15, lr=0.005, width=4, random_state=seed).fit_answers(known, is_known_member)
+    assert roc_auc_score(is_known_member, attack.score_answers(known)) > 0.85
+
+
+def test_networks_that_die_whatever_they_start_from(monkeypatch):
+    """Are named, so that an area of 0.5 is not taken for safety; equal answers are no reason to."""
+    monkeypatch.setattr(neural, "_MOST_STARTS", 1)
+    known, is_known_member = _answers(normal(2), normal(0), n=300)
+    with pytest.warns(ConvergenceWarning, match="answers all known rows alike after 1 starts"):
+        NeuralAttack(max_epochs=2, lr=0.005, width=1, random_state=0).fit_answers(known, is_known_member)
+    same = Answers(np.full((4, 2), 0.5), np.zeros(4, int), np.zeros(4, int), np.arange(2))
+    attack = NeuralAttack(max_epochs=2, random_state=0).fit_answers(same, np.arange(4) < 2)
+    assert np.ptp(attack.score_answers(same)) == 0
 
 
 @pytest.mark.parametrize("share", [0.1, 0.9])
