@@ -1,12 +1,14 @@
 """What three training-time defences take from the attacks they are made against, and what they cost, on real digits.
 
     python benchmarks/training_defenses.py --splits 6 --mislabelled 0.1
+    python benchmarks/training_defenses.py --splits 6 --mislabelled 0.1 --recipes
 
 An overfitted network is trained on a few digits, some with a wrong label if asked for, undefended and with each
 defence, on the same rows from the same seed. Attack scores are areas under the ROC curve of members against
 non-members, none of which any model saw; the differences are paired, with Student's 95 % interval over splits. Splits
 share rows, so that the intervals are somewhat too narrow. ``AdvRegClassifier`` gets reference rows of its own, and
-trains on the same members as the others.
+trains on the same members as the others. ``--recipes`` compares what torch and skorch have instead; early stopping
+watches the same reference rows.
 """
 
 import argparse
@@ -17,7 +19,11 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 from skorch import NeuralNetClassifier
+from skorch.callbacks import EarlyStopping
+from skorch.dataset import Dataset
+from skorch.helper import predefined_split
 from torch import nn
+from torch.utils.data import default_collate
 
 from skdiffence.datasets import membership_partition
 from skdiffence.defenses import AdvRegClassifier, HAMPClassifier, RelaxLossClassifier
@@ -34,13 +40,38 @@ KEYS = ("confidence", "entropy", "correctness", "accuracy", "train_accuracy", "n
 class Network(nn.Module):
     """One wide hidden layer, which learns any few hundred rows by heart."""
 
-    def __init__(self, width=256):
+    def __init__(self, width=256, dropout=0.0):
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
+        self.layers = nn.Sequential(nn.Linear(64, width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, 10))
 
     def forward(self, X):
         """Return logits."""
         return self.layers(X)
+
+
+def plain(**params):
+    """Return a network on the cross-entropy."""
+    return NeuralNetClassifier(Network, criterion=nn.CrossEntropyLoss, train_split=None, **SETTINGS | params)
+
+
+def mixup(batch, alpha=0.4):
+    """Mix each row of a batch with another one, and their labels in the same proportion."""
+    X, y = default_collate(batch)
+    share = torch.distributions.Beta(alpha, alpha).sample()
+    other, labels = torch.randperm(len(y)), nn.functional.one_hot(y, 10).float()
+    return share * X + (1 - share) * X[other], share * labels + (1 - share) * labels[other]
+
+
+def recipes():
+    """Return what makes each plain network with a recipe of torch's or skorch's, by its name."""
+    return {
+        UNDEFENDED: plain,
+        "label smoothing 0.1": lambda: plain(criterion__label_smoothing=0.1),
+        "weight decay 0.3": lambda: plain(optimizer=torch.optim.AdamW, optimizer__weight_decay=0.3),
+        "dropout 0.5": lambda: plain(module__dropout=0.5),
+        "early stopping": lambda: plain(callbacks=[EarlyStopping(patience=3, load_best=True)]),
+        "mixup 0.4": lambda: plain(iterator_train__collate_fn=mixup),
+    }
 
 
 def makers(seed, with_control):
@@ -48,7 +79,7 @@ def makers(seed, with_control):
     own = SETTINGS | {"random_state": seed}
     control = {"AdvReg, weight 0": lambda: AdvRegClassifier(Network, adversary_weight=0, **own)}
     return {
-        UNDEFENDED: lambda: NeuralNetClassifier(Network, criterion=nn.CrossEntropyLoss, train_split=None, **SETTINGS),
+        UNDEFENDED: plain,
         "HAMP": lambda: HAMPClassifier(Network, **own),
         "RelaxLoss": lambda: RelaxLossClassifier(Network, **own),
         "AdvReg": lambda: AdvRegClassifier(Network, **own),
@@ -71,8 +102,11 @@ def train(name, make, X, y, parts, seed):
     if "AdvReg" in name:
         rows = np.r_[parts.members, parts.reference]
         return make().fit(X[rows], y[rows], is_member=np.arange(len(rows)) < len(parts.members))
+    net = make()
+    if name == "early stopping":
+        net.set_params(train_split=predefined_split(Dataset(X[parts.reference], y[parts.reference])))
     with torch_seed(seed):
-        return make().fit(X[parts.members], y[parts.members])
+        return net.fit(X[parts.members], y[parts.members])
 
 
 def measure(net, X, given, truth, parts):
@@ -101,6 +135,7 @@ def main():
     parser.add_argument("--splits", type=int, default=6)
     parser.add_argument("--seed", type=int, default=100, help="seed of the first split")
     parser.add_argument("--mislabelled", type=float, default=0.0, help="share of rows that have a wrong label")
+    parser.add_argument("--recipes", action="store_true", help="what torch and skorch have, in place of the defences")
     parser.add_argument("--control", action="store_true", help="train AdvReg at weight zero, too")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -108,7 +143,7 @@ def main():
     for seed in range(options.seed, options.seed + options.splits):
         data = draw(seed, options.mislabelled)
         X, given, _, parts = data
-        for name, make in makers(seed, options.control).items():
+        for name, make in (recipes() if options.recipes else makers(seed, options.control)).items():
             started = time.process_time()
             net = train(name, make, X, given, parts, seed)
             seconds = {"seconds": time.process_time() - started}

@@ -88,6 +88,7 @@ def directive_blocks(text):
 PAGES = {
     "README.md": fenced_blocks,
     "docs/auditing.rst": directive_blocks,
+    "docs/defences.rst": directive_blocks,
     "docs/pitfalls.rst": directive_blocks,
     "docs/quickstart.rst": directive_blocks,
 }
