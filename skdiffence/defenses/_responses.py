@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from skdiffence.defenses._inputs import is_frame, like
-from skdiffence.utils._skorch import answers_by_argmax, answers_columns, nets_inside
+from skdiffence.utils._skorch import answers_by_argmax, answers_columns, loadable, nets_inside
 
 _TOLERANCE = 1e-3
 
@@ -54,9 +54,10 @@ class Responses:
         return self._in_batches(self._labels_and_proba, X)
 
     def _labels(self, X):
-        return self._columns(self.estimator.predict(X))
+        return self._columns(self.estimator.predict(loadable(self.estimator, X)))
 
     def _labels_and_proba(self, X):
+        X = loadable(self.estimator, X)
         proba = np.asarray(self.estimator.predict_proba(X))
         self._check(proba)
         # A net's predict is the argmax of the same forward pass, which need not be paid twice.

@@ -1,11 +1,11 @@
 """The training loop of a denoiser."""
 
+import copy
 import math
 import time
 
 import torch
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
 from skdiffence.diffusion._denoisers import call_network
@@ -13,6 +13,38 @@ from skdiffence.utils._random import torch_seed
 
 _CLIP_NORM = 1.0
 _WARM_UP_SHARE = 0.05
+
+
+class MovingAverage:
+    """Exponential moving average of a network's weights, kept without making a GPU wait, as torch's own does.
+
+    Parameters
+    ----------
+    network : torch module
+        The network; it is copied.
+    decay : float
+        How much of the average stays at each update, once the first ones are forgotten.
+    """
+
+    def __init__(self, network, decay):
+        self.network = copy.deepcopy(network).requires_grad_(False)
+        self.decay = decay
+        self.n_updates = 0
+
+    @torch.no_grad()
+    def update(self, network):
+        """Move the average towards the network's weights."""
+        # The first weights are random: let the average forget them quickly.
+        decay = min(self.decay, (1 + self.n_updates) / (10 + self.n_updates)) if self.n_updates else 0.0
+        torch._foreach_lerp_(list(self.network.parameters()), list(network.parameters()), 1.0 - decay)
+        self.n_updates += 1
+
+    @torch.no_grad()
+    def finish(self, network):
+        """Return the averaged network, with the buffers that the trained one has now."""
+        for buffer, current in zip(self.network.buffers(), network.buffers(), strict=True):
+            buffer.copy_(current)
+        return self.network
 
 
 class Trainer:
@@ -75,7 +107,7 @@ class Trainer:
                 loss = self._epoch(network.train(), rows, bar)
                 history.append({"epoch": epoch + 1, "loss": loss, "seconds": time.perf_counter() - start})
                 bar.set_postfix(loss=f"{loss:.4f}")
-        return self.average_.module.eval().requires_grad_(False), history
+        return self.average_.finish(network).eval(), history
 
     def _set_up(self, network, rows):
         self.n_updates_ = self.max_epochs * math.ceil(len(rows) / self.batch_size)
@@ -83,17 +115,11 @@ class Trainer:
         self.order_ = torch.Generator().manual_seed(self.seed)
         self.optimizer_ = torch.optim.Adam(network.parameters(), lr=self.lr, fused=True)
         self.rates_ = torch.optim.lr_scheduler.LambdaLR(self.optimizer_, self._rate)
-        self.average_ = AveragedModel(network, multi_avg_fn=self._average, use_buffers=False)
+        self.average_ = MovingAverage(network, self.ema_decay)
 
     def _rate(self, update):
         warm_up = max(1, int(_WARM_UP_SHARE * self.n_updates_))
         return min((update + 1) / warm_up, 0.5 * (1.0 + math.cos(math.pi * update / self.n_updates_)))
-
-    def _average(self, averaged, current, n_averaged):
-        # The first weights are random: let the average forget them quickly.
-        decay = min(self.ema_decay, (1.0 + float(n_averaged)) / (10.0 + float(n_averaged)))
-        for average, weight in zip(averaged, current, strict=True):
-            average.lerp_(weight, 1.0 - decay)
 
     def _epoch(self, network, rows, bar):
         total = torch.zeros((), dtype=torch.float64, device=rows.device)
@@ -110,7 +136,7 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(network.parameters(), _CLIP_NORM)
         self.optimizer_.step()
         self.rates_.step()
-        self.average_.update_parameters(network)
+        self.average_.update(network)
         return loss.detach()
 
     def _loss(self, network, x):

@@ -1,0 +1,326 @@
+"""The price of an answer: ours, the paper's procedure, a diffusers loop, and the bare forward pass as the limit.
+
+    python benchmarks/regeneration.py
+    python benchmarks/regeneration.py --data images.npz --public 20000 --rows 256 --denoiser-epochs 3
+    python benchmarks/regeneration.py --paper-unet --device cuda --rows 8192
+    python benchmarks/regeneration.py --memory 50000
+
+All in one process, on the same weights and rows, in turns. The paper's procedure is written plainly, with what costs
+nothing in its favour: our batch size, the classifier called as a bare module, noise from torch's generator. "Limit" is
+the time of as many bare forward passes of both networks; it takes no noise, no validation and no search.
+"""
+
+import argparse
+import resource
+from pathlib import Path
+
+import numpy as np
+import torch
+from _timing import interleaved, middle, print_table, save
+from sklearn.frozen import FrozenEstimator
+from skorch import NeuralNetClassifier
+from torch import nn
+
+from skdiffence import DefendedClassifier, DiffusionRegenerator
+from skdiffence.datasets import load_digit_images, load_images, membership_partition
+from skdiffence.diffusion._batches import rows_per_batch
+from skdiffence.inspection._demo import DemoSettings, make_net
+
+N_CANDIDATES = 30
+N_KNOWN = 200
+RULES = ("swap", "first", "matched")
+DDIM_STEPS = 50
+# The UNet of the paper (Ho et al.'s for CIFAR-10), 35.7 million parameters.
+PAPER_UNET = {
+    "block_out_channels": (128, 256, 256, 256),
+    "down_block_types": ("DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
+    "layers_per_block": 2,
+    "norm_num_groups": 32,
+    "attention_head_dim": 256,
+    "downsample_padding": 0,
+}
+
+
+class ConvNet(nn.Module):
+    """Three convolutions, the second and third at half the size each; gives logits."""
+
+    def __init__(self, n_channels=3, n_classes=10, width=32):
+        super().__init__()
+        self.layers = nn.Sequential(
+            *(nn.Conv2d(n_channels, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(2 * width, 4 * width, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1)),
+            *(nn.Flatten(), nn.Linear(4 * width, n_classes)),
+        )
+
+    def forward(self, X):
+        """Return logits of shape (n, n_classes)."""
+        return self.layers(X)
+
+
+def load(options):
+    """Return images and labels, random ones for the paper's UNet where none are given."""
+    if options.data is None and options.paper_unet:
+        rng = np.random.default_rng(options.seed)
+        n = options.public + options.members + N_KNOWN + options.rows
+        return rng.integers(0, 256, (n, 3, 32, 32), dtype=np.uint8), rng.integers(0, 10, n)
+    images = load_digit_images() if options.data is None else load_images(options.data)
+    return images.data, images.target
+
+
+def prepare(options):
+    """Return the trained net, the fitted regenerator, calibration rows and rows to be timed."""
+    X, y = load(options)
+    sizes = {"public": options.public, "members": options.members, "known": N_KNOWN, "timed": options.rows}
+    parts = membership_partition(len(X), sizes, random_state=options.seed)
+    images = {
+        name: X[rows] / np.float32(255 if X.dtype == np.uint8 else 1) for name, rows in parts.items() if name in sizes
+    }
+    net = make_classifier(options, X.shape[1], int(y.max()) + 1)
+    torch.manual_seed(options.seed)
+    net.fit(images["members"], y[parts.members].astype(np.int64))
+    is_member = np.arange(options.members + N_KNOWN) < options.members
+    known = np.concatenate((images["members"], images["known"])), np.concatenate((y[parts.members], y[parts.known]))
+    return net, make_regenerator(options, images["public"]), (*known, is_member), images["timed"]
+
+
+def make_classifier(options, n_channels, n_classes):
+    """Return an unfitted skorch net: the demo's for digits, convolutions for other images."""
+    if options.data is None and not options.paper_unet:
+        return make_net(DemoSettings())
+    return NeuralNetClassifier(
+        ConvNet,
+        module__n_channels=n_channels,
+        module__n_classes=n_classes,
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        lr=1e-3,
+        batch_size=128,
+        max_epochs=options.net_epochs,
+        train_split=None,
+        verbose=0,
+        device=options.device,
+    )
+
+
+def make_regenerator(options, X):
+    """Train the denoiser on public rows, or make the paper's with random weights."""
+    denoiser = paper_unet() if options.paper_unet else options.denoiser
+    regenerator = DiffusionRegenerator(
+        denoiser,
+        timestep=options.timestep,
+        max_epochs=options.denoiser_epochs,
+        lr=4e-3 if options.data is None else 2e-3,
+        batch_size=32 if options.data is None else 16,
+        value_range=(0, 1),
+        device=options.device,
+        random_state=options.seed,
+        verbose=denoiser is None,
+    )
+    return regenerator.fit(X)
+
+
+def paper_unet():
+    """Return the paper's UNet, with random weights."""
+    from diffusers import UNet2DModel
+
+    torch.manual_seed(0)
+    return UNet2DModel(sample_size=32, in_channels=3, out_channels=3, **PAPER_UNET)
+
+
+class Bare:
+    """The two networks, called as modules in batches of one size, with the precision that ours use."""
+
+    def __init__(self, net, regenerator, device):
+        self.device = device
+        self.unet, self.classifier = regenerator.denoiser_.to(device), net.module_.to(device).eval()
+        self.bf16 = regenerator._uses_bfloat16(device)
+        self.abar = torch.cumprod(1 - regenerator.scheduler_.betas.double(), 0).float().to(device)
+        self.scheduler, self.timestep = regenerator.scheduler_, regenerator.timestep
+        self.size = rows_per_batch(self.unet, regenerator.space_.shape, device)
+
+    def eps(self, x, t):
+        """Call the UNet."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            return self.unet(x, torch.full((len(x),), t, device=self.device)).sample.float()
+
+    def batches(self, X):
+        """Yield batches of X on the device, in [-1, 1], channels last."""
+        for batch in torch.from_numpy(X).split(self.size):
+            yield (batch.to(self.device) * 2 - 1).contiguous(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def unet_alone(self, X):
+        """One forward pass of the UNet for each row."""
+        for x in self.batches(X):
+            self.eps(x, self.timestep)
+
+    @torch.inference_mode()
+    def classifier_alone(self, X):
+        """One forward pass of the classifier for each row."""
+        for x in self.batches(X):
+            self.classifier(x)
+
+    @torch.inference_mode()
+    def paper(self, X, interval):
+        """Peng et al.: all candidates of a batch, two calls each, the selection afterwards."""
+        answers = []
+        for x in self.batches(X):
+            original = self.classifier((x + 1) / 2)
+            candidates = [self.classifier(self._regenerated(x)) for _ in range(N_CANDIDATES)]
+            answers.append(_select(torch.stack([*candidates, original], dim=1).double().cpu(), interval))
+        return torch.cat(answers)
+
+    def _regenerated(self, x):
+        t = self.timestep
+        noisy = self.abar[t].sqrt() * x + (1 - self.abar[t]).sqrt() * torch.randn_like(x)
+        for target in (t, 0):
+            eps = self.eps(noisy, t)
+            clean = (noisy - (1 - self.abar[t]).sqrt() * eps) / self.abar[t].sqrt()
+            noisy = self.abar[target].sqrt() * clean + (1 - self.abar[target]).sqrt() * eps
+        return (noisy / 2 + 0.5).clamp(0, 1)
+
+    @torch.inference_mode()
+    def diffusers_loop(self, X):
+        """Image to image as a pipeline of diffusers does it: 50 DDIM steps over the schedule, once for each row."""
+        from diffusers import DDIMScheduler
+
+        scheduler = DDIMScheduler.from_config(self.scheduler.config)
+        scheduler.set_timesteps(DDIM_STEPS)
+        steps = [int(t) for t in scheduler.timesteps if t <= self.timestep]
+        for x in self.batches(X):
+            x = scheduler.add_noise(x, torch.randn_like(x), torch.tensor(steps[:1], device=x.device))
+            for t in steps:
+                x = scheduler.step(self.eps(x, t), t, x).prev_sample
+            self.classifier((x / 2 + 0.5).clamp(0, 1))
+        return len(steps)
+
+
+def _select(logits, interval):
+    """Keep candidates with the original's label; take the first with phi in the interval, or the nearest to it."""
+    proba = logits.softmax(dim=-1)
+    label = proba[:, -1].argmax(dim=-1)
+    confidence = proba.max(dim=-1).values
+    phi = torch.log(confidence + 1e-45) - torch.log(1 - confidence + 1e-45)
+    low, high = interval
+    outside = torch.where((phi >= low) & (phi <= high), 0.0, (phi - (low + high) / 2).abs() + 1e-9)
+    outside = outside.masked_fill(proba.argmax(dim=-1) != label[:, None], torch.inf)
+    return proba[torch.arange(len(proba)), outside.argmin(dim=1)]
+
+
+def compare(options):
+    """Time all procedures and print what each costs."""
+    net, regenerator, (X_known, y_known, is_member), X = prepare(options)
+    device = torch.device(options.device)
+    bare = Bare(net, regenerator, device)
+    defended = {}
+    for rule in RULES:
+        shell = DefendedClassifier(FrozenEstimator(net), FrozenEstimator(regenerator), selection=rule, random_state=0)
+        defended[rule] = shell.fit(X_known, y_known, is_member=is_member)
+    interval = defended["matched"].interval_
+    few = X[: min(len(X), max(bare.size, len(X) // 8 // bare.size * bare.size))]
+    works = {
+        "UNet alone": (lambda: bare.unet_alone(X), len(X)),
+        "classifier alone": (lambda: bare.classifier_alone(X), len(X)),
+        **{rule: ((lambda rule=rule: defended[rule].predict_proba(X)), len(X)) for rule in RULES},
+        "paper": (lambda: bare.paper(few, interval), len(few)),
+        "diffusers loop": (lambda: bare.diffusers_loop(few), len(few)),
+        "transform": (lambda: regenerator.transform(X), len(X)),
+        "net.predict": (lambda: net.predict(X), len(X)),
+        "predict": (lambda: defended["swap"].predict(X), len(X)),
+    }
+    times = interleaved(works, options.repeats, device)
+    calls = {rule: float(defended[rule].select(X).n_regenerations.mean()) for rule in RULES}
+    calls |= {"paper": 2.0 * N_CANDIDATES, "diffusers loop": bare.diffusers_loop(X[:1]), "transform": 1.0}
+    report(options, times, calls, regenerator, bare)
+
+
+def report(options, times, calls, regenerator, bare):
+    """Print the table, the ratios and, for the paper's UNet, the arithmetic reached; write all as JSON."""
+    print(
+        f"{regenerator.n_parameters_:,} parameters, images of shape {regenerator.image_shape_}, batches of {bare.size}"
+    )
+    unet, classifier = (times[name] for name in ("UNet alone", "classifier alone"))
+    rows, figures = [["procedure", "calls/row", "wall ms/row", "CPU ms/row", "limit", "x paper"]], {}
+    for name, values in times.items():
+        n = calls.get(name)
+        line = [name, "-" if n is None else f"{n:.2f}", middle(values[:, 0]), middle(values[:, 1]), "-", "-"]
+        if name in (*RULES, "transform"):
+            limit = n * unet + (0 if name == "transform" else n + 1) * classifier
+            line[4] = middle((limit / values)[:, 1], 2)
+        if name in RULES:
+            line[5] = middle((times["paper"] / values)[:, 1], 1)
+        rows.append(line)
+        figures[name] = {"calls": n, "wall_ms": values[:, 0], "cpu_ms": values[:, 1]}
+    print_table(rows)
+    print(f"\npredict / net.predict: {middle((times['predict'] / times['net.predict'])[:, 1], 2)}")
+    print("limit: share of the speed that as many bare passes of both networks would allow, by CPU time")
+    if options.paper_unet:
+        print_arithmetic(regenerator, bare, times)
+    save(options.output, "regeneration.json", options, {"figures": figures})
+
+
+def print_arithmetic(regenerator, bare, times):
+    """Print TFLOP/s of a bare forward and of our regenerations."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        bare.unet(torch.zeros(1, *regenerator.space_.shape, device=bare.device), torch.zeros(1, device=bare.device))
+    tera = counter.get_total_flops() / 1e12
+    print(f"{1000 * tera:.2f} GFLOP a call")
+    for name in ("UNet alone", "transform", "swap"):
+        print(f"{name}: {tera / np.median(times[name][:, 0]) * 1e3:.3f} TFLOP/s")
+
+
+def measure_memory(options):
+    """Send rows of shape 3x32x32 through transform and print the peak of the process."""
+    shape = (options.memory, 3, 32, 32)
+    rng = np.random.default_rng(0)
+    regenerator = DiffusionRegenerator(
+        {"block_out_channels": (8, 8)}, max_epochs=1, value_range=(0, 1), device=options.device, random_state=0
+    ).fit(rng.random((64, *shape[1:]), dtype=np.float32))
+    regenerator.transform(rng.random((64, *shape[1:]), dtype=np.float32))
+    before = peak_bytes()
+    X = rng.random(shape, dtype=np.float32)
+    answer = regenerator.transform(X)
+    both, peak = X.nbytes + answer.nbytes, peak_bytes()
+    facts = {"before_mb": before / 1e6, "input_and_output_mb": both / 1e6, "peak_mb": peak / 1e6}
+    print_table([["", "MB"], *([name, f"{value:.0f}"] for name, value in facts.items())])
+    print(
+        f"beyond input and output: {(peak - both) / 1e6:.0f} MB, of which {before / 1e6:.0f} before there was any input"
+    )
+    save(options.output, "memory.json", options, {"figures": facts})
+
+
+def peak_bytes():
+    """Return the most memory that this process has held so far."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def main():
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", help="folder, tar archive or .npz file of images; digits if not given")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rows", type=int, default=512, help="rows that are timed")
+    parser.add_argument("--public", type=int, default=700, help="rows that train the denoiser")
+    parser.add_argument("--members", type=int, default=200, help="rows that train the classifier")
+    parser.add_argument("--net-epochs", type=int, default=10, help="epochs of the classifier, with --data")
+    parser.add_argument("--denoiser", help="folder of a trained denoiser")
+    parser.add_argument("--denoiser-epochs", type=int, default=45)
+    parser.add_argument("--timestep", type=int, default=160)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--paper-unet", action="store_true", help="the paper's UNet with random weights")
+    parser.add_argument("--memory", type=int, help="measure the peak memory of so many rows instead")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
+    options = parser.parse_args()
+    if options.memory:
+        measure_memory(options)
+    else:
+        compare(options)
+
+
+if __name__ == "__main__":
+    main()
