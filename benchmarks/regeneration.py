@@ -7,7 +7,7 @@
 
 All in one process, on the same weights and rows, in turns. The paper's procedure is written plainly, with what costs
 nothing in its favour: our batch size, the classifier called as a bare module, noise from torch's generator. "Limit" is
-the time of as many bare forward passes of both networks; it takes no noise, no validation and no search.
+the time of as many bare forward passes of both networks in full batches, without noise, validation and search.
 """
 
 import argparse
@@ -219,7 +219,7 @@ def compare(options):
         shell = DefendedClassifier(FrozenEstimator(net), FrozenEstimator(regenerator), selection=rule, random_state=0)
         defended[rule] = shell.fit(X_known, y_known, is_member=is_member)
     interval = defended["matched"].interval_
-    few = X[: min(len(X), max(bare.size, len(X) // 8 // bare.size * bare.size))]
+    few = X[: options.paper_rows]
     works = {
         "UNet alone": (lambda: bare.unet_alone(X), len(X)),
         "classifier alone": (lambda: bare.classifier_alone(X), len(X)),
@@ -278,7 +278,11 @@ def measure_memory(options):
     shape = (options.memory, 3, 32, 32)
     rng = np.random.default_rng(0)
     regenerator = DiffusionRegenerator(
-        {"block_out_channels": (8, 8)}, max_epochs=1, value_range=(0, 1), device=options.device, random_state=0
+        {"block_out_channels": (4, 4), "add_attention": False},
+        max_epochs=1,
+        value_range=(0, 1),
+        device=options.device,
+        random_state=0,
     ).fit(rng.random((64, *shape[1:]), dtype=np.float32))
     regenerator.transform(rng.random((64, *shape[1:]), dtype=np.float32))
     before = peak_bytes()
@@ -304,6 +308,7 @@ def main():
     parser.add_argument("--data", help="folder, tar archive or .npz file of images; digits if not given")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rows", type=int, default=512, help="rows that are timed")
+    parser.add_argument("--paper-rows", type=int, default=128, help="rows that the slow procedures are timed on")
     parser.add_argument("--public", type=int, default=700, help="rows that train the denoiser")
     parser.add_argument("--members", type=int, default=200, help="rows that train the classifier")
     parser.add_argument("--net-epochs", type=int, default=10, help="epochs of the classifier, with --data")

@@ -5,6 +5,9 @@ from sklearn.utils import Bunch
 
 from skdiffence.defenses._responses import put_label_on_top
 
+# Up to so many times ``fill`` are made ahead for rows that have missed often.
+_LATE_FILL = 8
+
 
 def search(respond, labels, rule, n_candidates, *, lazy, fill=1, progress=None):
     """Search the candidates of each row for the one that a rule takes.
@@ -23,8 +26,8 @@ def search(respond, labels, rule, n_candidates, *, lazy, fill=1, progress=None):
     lazy : bool
         Whether a row's search ends with its first candidate of cost 0. The answer is the same either way.
     fill : int, default=1
-        How many candidates are as cheap as one. While fewer rows than that are left, later candidates are made with
-        the next ones, ahead of their turn; some may not be needed.
+        How many candidates are worth a call. While fewer rows than that are left, later candidates are made with the
+        next ones, ahead of their turn; some may not be needed. 1 makes none ahead.
     progress : callable (n_rows) or None, default=None
         Told after each round how many rows are finished.
 
@@ -38,7 +41,7 @@ def search(respond, labels, rule, n_candidates, *, lazy, fill=1, progress=None):
     state = _Search(labels, rule)
     rows, candidate = np.arange(len(labels)), 0
     while candidate < n_candidates and len(rows):
-        ahead = min(max(fill // len(rows), 1), n_candidates - candidate)
+        ahead = min(_ahead(fill, len(rows), candidate), n_candidates - candidate)
         for answered, proba in _ask(respond, rows, candidate, ahead):
             state.look(rows, candidate, answered, proba, lazy=lazy)
             candidate += 1
@@ -48,6 +51,15 @@ def search(respond, labels, rule, n_candidates, *, lazy, fill=1, progress=None):
             n = len(labels)
             progress(n - len(rows) if lazy else n * candidate // n_candidates)
     return state.found
+
+
+def _ahead(fill, n_rows, candidate):
+    """How many candidates of each row to make at once."""
+    if fill == 1:
+        return 1
+    # A row that has missed so many candidates will probably miss about as many more.
+    late = min(_LATE_FILL * fill // n_rows, candidate)
+    return max(fill // n_rows, late, 1)
 
 
 def _ask(respond, rows, candidate, ahead):

@@ -152,7 +152,8 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
     range are clipped to it before noising, with a warning.
 
     Except with "fresh" noise an answer depends on nothing but the key and the row: not on other rows, their order, the
-    process, or how often it is asked. The noise itself is equal to the last bit on every device.
+    process, or how often it is asked. The noise itself is equal to the last bit on every device. Where a GPU's memory
+    runs out, batches are halved until they fit, unless ``exact`` fixes their shape.
 
     Do not put a :class:`~sklearn.frozen.FrozenEstimator` around this transformer in a Pipeline: it hides
     ``fit_transform``, so that the classifier would be trained on regenerated inputs. Save the denoiser and
@@ -355,7 +356,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
 
     @property
     def rows_to_fill(self):
-        """How many rows are regenerated in hardly more time than one, on the device in use."""
+        """How many candidates a search should make at a time, on the device in use, so that none runs alone."""
         check_is_fitted(self)
         if self.exact:
             return _ROWS_PER_EXACT_BATCH

@@ -1,0 +1,178 @@
+"""Shapes of a UNet at equal training time: error, labels kept and milliseconds per call; and what makes a call cheap.
+
+    python benchmarks/denoisers.py --data images.npz --seconds 120
+    python benchmarks/denoisers.py --data images.npz --only calls
+
+Denoisers are trained on public rows for the same CPU time each. A small convolutional net, trained on private rows,
+says which labels regenerations of members and of non-members keep. "half size" is a UNet that takes blocks of 2x2
+pixels for channels.
+"""
+
+import argparse
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from _timing import print_table, save
+from regeneration import ConvNet
+from torch import nn
+from torch.nn import functional
+
+from skdiffence.datasets import load_images, membership_partition
+from skdiffence.diffusion._denoisers import call_network, make_unet
+from skdiffence.diffusion._schedule import Schedule, make_scheduler
+from skdiffence.diffusion._training import Trainer
+
+TIMESTEPS = (120, 160)
+WIDTHS = {
+    "16-32-64": (16, 32, 64),
+    "16-32-64-128": (16, 32, 64, 128),
+    "24-48-96": (24, 48, 96),
+    "32-64-128": (32, 64, 128),
+    "half size, 32-64": (32, 64),
+    "half size, 48-96": (48, 96),
+}
+SCHEDULE = Schedule(make_scheduler(1000, "linear"))
+
+
+class HalfSize(nn.Module):
+    """A UNet that sees blocks of 2x2 pixels as channels."""
+
+    def __init__(self, shape, widths):
+        super().__init__()
+        channels, height, width = shape
+        self.unet = make_unet((4 * channels, height // 2, width // 2), {"block_out_channels": widths})
+
+    def forward(self, x, timesteps):
+        """Return the predicted noise."""
+        return functional.pixel_shuffle(self.unet(functional.pixel_unshuffle(x, 2), timesteps).sample, 2)
+
+
+def make(name, shape):
+    """Return an untrained denoiser of a shape."""
+    torch.manual_seed(0)
+    if name.startswith("half"):
+        return HalfSize(shape, WIDTHS[name])
+    return make_unet(shape, {"block_out_channels": WIDTHS[name]})
+
+
+def train_for(seconds, name, rows, batch_size):
+    """Train a denoiser for so many CPU seconds; return it with the number of rows that it saw."""
+
+    def train(rows, epochs=1):
+        settings = {"n_levels": max(TIMESTEPS) + 1, "max_epochs": epochs, "batch_size": batch_size, "verbose": 0}
+        trainer = Trainer(SCHEDULE, lr=2e-3, ema_decay=0.995, autocast=False, seed=0, **settings)
+        start = time.process_time()
+        averaged, _ = trainer.train(make(name, rows.shape[1:]), rows)
+        return averaged, time.process_time() - start
+
+    train(rows[:batch_size])
+    n_rows = int(seconds / train(rows[: 4 * batch_size])[1] * 4 * batch_size)
+    epochs = math.ceil(n_rows / len(rows))
+    averaged, took = train(rows[: n_rows // epochs], epochs)
+    return averaged, n_rows // epochs * epochs, took
+
+
+def train_classifier(X, y, epochs=8):
+    """Train a small convolutional net."""
+    torch.manual_seed(0)
+    net = ConvNet(X.shape[1], int(y.max()) + 1)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
+    for _ in range(epochs):
+        for index in torch.randperm(len(X)).split(64):
+            optimizer.zero_grad()
+            functional.cross_entropy(net(X[index]), y[index]).backward()
+            optimizer.step()
+    return net.eval()
+
+
+@torch.inference_mode()
+def evaluate(denoiser, classifier, rows):
+    """Return the error and the share of kept labels at each timestep, and CPU milliseconds of a call per row."""
+    facts, busy, labels = {}, 0.0, classifier(rows).argmax(dim=1)
+    for t in TIMESTEPS:
+        noise = torch.randn(rows.shape, generator=torch.Generator().manual_seed(t))
+        clean = []
+        for noisy in SCHEDULE.add_noise(rows, noise, t).split(64):
+            start = time.process_time()
+            predicted = call_network(denoiser, noisy, torch.full((len(noisy),), t), rows.shape[1])
+            busy += time.process_time() - start
+            clean.append(SCHEDULE.split(noisy, predicted, t)[0])
+        clean = torch.cat(clean).clamp(-1, 1)
+        facts[f"error, t={t}"] = float((clean - rows).square().mean())
+        facts[f"kept, t={t}"] = float((classifier(clean).argmax(dim=1) == labels).float().mean())
+    return facts | {"ms/call": 1e3 * busy / len(TIMESTEPS) / len(rows)}
+
+
+def compare_shapes(options, parts, tensor, y):
+    """Train and evaluate all shapes and print the table."""
+    classifier = train_classifier(tensor(parts.members), torch.from_numpy(y[parts.members]))
+    public, records = tensor(parts.public), {}
+    sides = {"members": tensor(parts.members[:600]), "non-members": tensor(parts.non_members)}
+    for name in WIDTHS:
+        denoiser, n_seen, took = train_for(options.seconds, name, public, options.batch_size)
+        facts = {"parameters": sum(weight.numel() for weight in denoiser.parameters())}
+        facts |= {"rows seen": n_seen, "rows/s": n_seen / took}
+        for side, rows in sides.items():
+            facts |= {f"{key}, {side}": value for key, value in evaluate(denoiser, classifier, rows).items()}
+        records[name] = facts
+        print(name, {key: round(value, 4) for key, value in facts.items()}, flush=True)
+    keys = list(next(iter(records.values())))
+    print_table(
+        [["shape", *keys], *([name, *(f"{facts[key]:.4g}" for key in keys)] for name, facts in records.items())]
+    )
+    return records
+
+
+@torch.inference_mode()
+def compare_calls(options, shape):
+    """Time calls of the default UNet at several batch sizes, layouts and precisions, and print CPU ms per row."""
+    network, records = make_unet(shape).eval(), {}
+    kinds = {"float32": (False, False), "channels last": (True, False), "bfloat16": (True, True)}
+    for n_rows in (1, 4, 8, 16, 32, 64, 128):
+        t, best = torch.full((n_rows,), 160), dict.fromkeys(kinds, math.inf)
+        for _ in range(options.repeats):
+            for kind, (last, half) in kinds.items():
+                x = torch.randn(n_rows, *shape)
+                x = x.contiguous(memory_format=torch.channels_last) if last else x
+                start = time.process_time()
+                with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                    network(x, t)
+                best[kind] = min(best[kind], 1e3 * (time.process_time() - start) / n_rows)
+        records[n_rows] = best
+    print_table([["rows", *kinds], *([str(n), *(f"{ms:.3f}" for ms in best.values())] for n, best in records.items())])
+    return records
+
+
+def main():
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, help="folder, tar archive or .npz file of images")
+    parser.add_argument("--only", choices=["shapes", "calls"])
+    parser.add_argument("--seconds", type=float, default=120, help="CPU time of each training")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--public", type=int, default=40_000)
+    parser.add_argument("--members", type=int, default=10_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
+    options = parser.parse_args()
+    images = load_images(options.data)
+    sizes = {"public": options.public, "members": options.members, "non_members": 600}
+    parts = membership_partition(len(images.data), sizes, random_state=0)
+    facts = {}
+    if options.only != "shapes":
+        facts["calls"] = compare_calls(options, images.data.shape[1:])
+    if options.only != "calls":
+        scale = 127.5 if images.data.dtype == np.uint8 else images.data.max() / 2
+
+        def to_tensor(rows):
+            return torch.from_numpy(images.data[rows].astype(np.float32) / np.float32(scale) - 1)
+
+        facts["shapes"] = compare_shapes(options, parts, to_tensor, images.target)
+    save(options.output, "denoisers.json", options, facts)
+
+
+if __name__ == "__main__":
+    main()
