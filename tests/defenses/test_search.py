@@ -10,6 +10,7 @@ from scipy.special import softmax
 from skdiffence.defenses import FirstSelection, MembersSelection, SwapSelection
 from skdiffence.defenses._search import search, settle
 from skdiffence.diffusion import DiffusionRegenerator
+from skdiffence.metrics import logit_signal
 from tests.defenses.cases import RULES, defend, digits, fitted, half, quiet
 from tests.defenses.regenerators import NoiseRegenerator
 from tests.nets import make_net
@@ -160,9 +161,9 @@ def test_choose_is_the_search_over_columns(logits, interval):
     probas, originals = softmax(logits, axis=2)[:-1], softmax(logits, axis=2)[-1]
     labels, rule = originals.argmax(axis=1), interval_rule(interval)
     found = answers(probas.copy(), originals, rule, lazy=False, fallback="swap")
-    at_label = np.take_along_axis(probas, labels[None, :, None], axis=2)[:, :, 0]
     kept = probas.argmax(axis=2) == labels
-    phi = np.where(kept, np.log(at_label) - np.log(probas.sum(axis=2) - at_label), np.nan).T
+    # Read as the search does: another sum rounds otherwise, and candidates that are mirror images then tie no more.
+    phi = np.where(kept, [logit_signal(proba, labels) for proba in probas], np.nan).T
     rows = kept.any(axis=0)
     np.testing.assert_array_equal(rule.choose(phi)[rows], found.candidate[rows])
 
