@@ -24,9 +24,11 @@ import numpy as np
 import selection_attacks as attacks
 import selection_data as data
 from selection_report import draw_frontier, report, report_timed, signal_name
+from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
-from skdiffence.defenses import LowestSelection
+from skdiffence.base import InferenceOnlyMixin
+from skdiffence.defenses import DefendedClassifier, LowestSelection, TunedDefendedClassifier
 from skdiffence.inspection._cache import RegenerationCache
 from skdiffence.inspection._demo import machine, pretrained
 from skdiffence.inspection._disk_cache import DiskCache
@@ -36,6 +38,8 @@ from skdiffence.utils._rows import row_digests
 SIDES = ("members", "others")
 AHEAD = (1, 4, 10, 30)
 TIMED = ("first", "matched", "swap", "lowest of 4")
+# What the tuned choice is made from.
+OURS = ("swap", "lowest", "nearest", "within", "budgeted")
 PAPER = ("first", "members", "matched")
 RULES = {
     **{name: name for name in (*PAPER, "swap")},
@@ -62,11 +66,27 @@ class AheadCache(RegenerationCache):
         return np.stack([known[name] for name in names])
 
 
+class ByTimestep(InferenceOnlyMixin, BaseEstimator):
+    """Fitted regenerators of several timesteps as one whose timestep can be set."""
+
+    def __init__(self, regenerators, timestep):
+        self.regenerators = regenerators
+        self.timestep = timestep
+
+    def fit(self, X, y=None):
+        """Return self: the regenerators are fitted."""
+        return self
+
+    def regenerate(self, X, candidate=0):
+        """Return regenerations at the timestep."""
+        return self.regenerators[self.timestep].regenerate(X, candidate)
+
+
 def make_regenerators(options, X, seed):
     """Return the defence's fitted regenerator for each timestep, and the attacker's, who has another key."""
     made = {}
     for who, key in (("defence", 2 * seed), ("attacker", 2 * seed + 1)):
-        for timestep in options.timesteps if who == "defence" else options.timesteps[:1]:
+        for timestep in set(options.timesteps + options.tuned) if who == "defence" else options.timesteps[:1]:
             regenerator = pretrained(options.denoiser, timestep, X, key)
             if options.data is None:
                 made[who, timestep] = AheadCache(regenerator).fit(X)
@@ -107,7 +127,28 @@ def compare(split, regenerators, options):
         for name, rule in RULES.items():
             more = partial(attacks.expected_calls, split, options.n_candidates) if name == "first" else None
             measure(name, timestep, partial(split.defend, regenerator, rule), more)
+    if options.tuned:
+        measure("tuned", options.timesteps[0], partial(tune, split, regenerators, options), chosen)
     return kept.records, kept.signals
+
+
+def tune(split, regenerators, options):
+    """Return the choice among our rules and the timesteps to tune over, made on the calibration rows."""
+    regenerator = ByTimestep({t: regenerators["defence", t] for t in options.tuned}, options.tuned[0])
+    defended = DefendedClassifier(
+        FrozenEstimator(split.net),
+        FrozenEstimator(regenerator),
+        n_candidates=options.n_candidates,
+        random_state=split.seed,
+    )
+    tuned = TunedDefendedClassifier(defended, timesteps=options.tuned, selections=OURS)
+    return tuned.fit(split.X_fit, split.y_fit, is_member=split.is_member)
+
+
+def chosen(tuned):
+    """Say what was chosen."""
+    results, best = tuned.results_, tuned.best_index_
+    return {"chosen": str(results["selection"][best]), "chosen_timestep": int(results["timestep"][best])}
 
 
 class Kept:
@@ -150,6 +191,7 @@ def parse():
     parser.add_argument("--first", type=int, default=0, help="number of the first split, for runs side by side")
     parser.add_argument("--n-candidates", type=int, default=30)
     parser.add_argument("--timesteps", type=int, nargs="+", default=[240], help="the attacker knows the first")
+    parser.add_argument("--tuned", type=int, nargs="*", default=[160, 200, 240], help="timesteps of the tuned choice")
     parser.add_argument("--seed", type=int, default=600)
     parser.add_argument("--n-repeated", type=int, default=70, help="rows a side that are asked about eight times")
     parser.add_argument("--seconds", type=int, default=0, help="rows a side whose answers are timed, on the last split")

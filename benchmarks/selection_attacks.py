@@ -58,7 +58,8 @@ def measure(split, classifier, attacker, options):
         # Members are expected to be answered sooner.
         signals["timing"] = by_side(-selected.n_regenerations.astype(float), scored.is_member)
         record["calls"] = selected.n_regenerations.mean()
-        record["retention"] = classifier.retention_["non_members"].overall
+        fitted = getattr(classifier, "best_estimator_", classifier)
+        record["retention"] = fitted.retention_["non_members"].overall
         record["fallback"] = np.mean(~selected.kept)
     level = honest_level(len(signals["logit"][1]))
     record["fpr"], record["tpr"] = level, tpr_at_fpr_score(*joined(signals["logit"]), max_fpr=level)

@@ -131,6 +131,10 @@ def expectations(records):
             f'timestep {timestep}: "first" takes {cost:.3f} calls on calibration rows, {ratio:.3f}±{margin:.3f} of '
             "what their retention lets expect"
         )
+    tuned = [f"{record['chosen']} at {record['chosen_timestep']}" for record in records if "chosen" in record]
+    if tuned:
+        counts = ", ".join(f"{choice} {tuned.count(choice)}x" for choice in sorted(set(tuned)))
+        lines.append(f"tuned, at the timestep of its choice: {counts}")
     return "\n".join(lines)
 
 
