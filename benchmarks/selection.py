@@ -77,6 +77,9 @@ class ByTimestep(InferenceOnlyMixin, BaseEstimator):
         """Return self: the regenerators are fitted."""
         return self
 
+    def __sklearn_is_fitted__(self):
+        return True
+
     def regenerate(self, X, candidate=0):
         """Return regenerations at the timestep."""
         return self.regenerators[self.timestep].regenerate(X, candidate)

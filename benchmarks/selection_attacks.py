@@ -62,7 +62,8 @@ def measure(split, classifier, attacker, options):
         record["retention"] = fitted.retention_["non_members"].overall
         record["fallback"] = np.mean(~selected.kept)
     level = honest_level(len(signals["logit"][1]))
-    record["fpr"], record["tpr"] = level, tpr_at_fpr_score(*joined(signals["logit"]), max_fpr=level)
+    if level is not None:
+        record["fpr"], record["tpr"] = level, tpr_at_fpr_score(*joined(signals["logit"]), max_fpr=level)
     for name, sides in signals.items():
         record[name] = roc_auc_score(*joined(sides))
         record[f"{name}_low"], record[f"{name}_high"] = auc_interval(*joined(sides))

@@ -101,7 +101,7 @@ def make_image_net():
         optimizer=torch.optim.Adam,
         lr=1e-3,
         batch_size=64,
-        max_epochs=30,
+        max_epochs=60,
         iterator_valid__batch_size=512,
         train_split=None,
         verbose=0,

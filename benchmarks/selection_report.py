@@ -56,7 +56,7 @@ def report(records, signals=None):
     parts = []
     for timestep in sorted({record["timestep"] for record in records if "timestep" in record}, reverse=True):
         rows = [record for record in records if record.get("timestep", timestep) == timestep]
-        fpr = next(record["fpr"] for record in rows)
+        fpr = next((record["fpr"] for record in rows if "fpr" in record), np.nan)
         parts.append(f"timestep {timestep}; TPR of the attack on phi at the true label, at {fpr:g} FPR")
         for columns, first in ((SINGLE, "one query"), (SEVERAL, "several queries"), (WORTH, "worth and cost")):
             parts.append(format_table(summary(rows, columns, signals), columns, first))
@@ -84,7 +84,7 @@ def differences(rows, timestep, signals):
     for name in dict.fromkeys(record["name"] for record in rows if record["name"] not in (BASELINE, UNDEFENDED)):
         records = [record for record in rows if record["name"] == name]
         table[name] = {
-            key: mean_and_margin([record[key] - baseline[record["seed"]][key] for record in records])
+            key: mean_and_margin([r.get(key, np.nan) - baseline[r["seed"]].get(key, np.nan) for r in records])
             for key, _, _ in COMPARED
         }
         if signals is not None:
@@ -145,37 +145,33 @@ def report_timed(timed):
 
 
 def draw_frontier(records, path):
-    """Draw AUC and failure-detection AUC against calls, one panel for each, and one against the other."""
-    rows = summarise(
-        [
-            dict(record, name=f"{record['name']}, {int(record['timestep'])}" if "timestep" in record else UNDEFENDED)
-            for record in records
-        ],
-        ["phi", "failure_detection_auc", "calls"],
-    )
+    """Draw AUC and failure-detection AUC against calls, and one against the other; the undefended net lies far off."""
+    records = [record for record in records if "calls" in record]
+    several = len({record["timestep"] for record in records}) > 1
+    named = [dict(r, name=f"{r['name']}, {int(r['timestep'])}" if several else r["name"]) for r in records]
+    timesteps = {record["name"]: record["timestep"] for record in named}
+    rows = summarise(named, ["phi", "failure_detection_auc", "calls"])
     axes = new_axes((15, 5.2), 3)
     panels = [("calls", "phi"), ("calls", "failure_detection_auc"), ("failure_detection_auc", "phi")]
     names = {"phi": "AUC of phi (0.5: nothing leaks)", "failure_detection_auc": "failure-detection AUC"}
     names["calls"] = "denoiser calls per row"
     for ax, (x, y) in zip(axes, panels, strict=True):
-        shown = {name: row for name, row in rows.items() if not np.isnan(row[x][0])}
-        draw_panel(ax, shown, x, y)
+        draw_panel(ax, rows, timesteps, x, y)
         ax.set(xlabel=names[x], ylabel=names[y])
         if x == "calls":
             ax.set_xscale("log")
             ax.set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
             ax.minorticks_off()
-        points = np.array([(row[x][0], row[y][0]) for row in shown.values()])
-        place_labels(ax, *points.T, list(shown), fontsize=7)
+        points = np.array([(row[x][0], row[y][0]) for row in rows.values()])
+        place_labels(ax, *points.T, list(rows), fontsize=7)
     with whole_file(path) as file:
         axes[0].figure.savefig(file, dpi=150)
 
 
-def draw_panel(ax, rows, x, y):
+def draw_panel(ax, rows, timesteps, x, y):
     """Draw the points of a panel with their intervals, one colour for each timestep."""
-    colours = {}
+    colours = {timestep: f"C{i}" for i, timestep in enumerate(sorted(set(timesteps.values())))}
     for name, row in rows.items():
-        colour = colours.setdefault(name.rpartition(", ")[2], f"C{len(colours)}")
         (x_mean, x_half), (y_mean, y_half) = row[x], row[y]
         bars = {"xerr": np.nan_to_num(x_half), "yerr": np.nan_to_num(y_half)}
-        ax.errorbar(x_mean, y_mean, **bars, fmt="o", color=colour, ms=4, lw=0.8, alpha=0.8)
+        ax.errorbar(x_mean, y_mean, **bars, fmt="o", color=colours[timesteps[name]], ms=4, lw=0.8, alpha=0.8)
