@@ -38,8 +38,8 @@ class AnswerCostAttack(DirectedAttack):
     Notes
     -----
     Cost: one query for each row, or ``n_repeats`` with "seconds" and one more to warm up; rows are then asked one at a
-    time, in rounds, so that a slow minute of the machine falls on all of them. Times are of this machine and this
-    minute: the same attack may give other scores. Labels are not used.
+    time, in rounds and in another order each, so that a slow minute of the machine falls on all of them. Times are of
+    this machine and this minute: the same attack may give other scores. Labels are not used.
 
     References
     ----------
@@ -102,7 +102,11 @@ class AnswerCostAttack(DirectedAttack):
     def _seconds(self, target, X):
         rows = [safe_indexing(X, [row]) for row in range(num_samples(X))]
         target.predict_proba(rows[0])
-        rounds = [[_seconds_for(target, row) for row in rows] for _ in range(self.n_repeats)]
+        rounds = np.empty((self.n_repeats, len(rows)))
+        for number, seconds in enumerate(rounds):
+            # In the order given, rows of one side would often stand together, and share the machine's slow moments.
+            for row in np.random.default_rng(number).permutation(len(rows)):
+                seconds[row] = _seconds_for(target, rows[row])
         return np.median(rounds, axis=0)
 
 

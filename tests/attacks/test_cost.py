@@ -52,12 +52,12 @@ def clock(monkeypatch):
 
 
 class Slow(FirstFeature):
-    """Takes as many seconds for a row as its first feature says, but a minute more at every seventh answer."""
+    """Takes as many seconds for a row as its first feature says, but a minute more at every 53rd answer."""
 
     def predict_proba(self, X):
         """Answer after a while."""
         proba = super().predict_proba(X)
-        self.clock_.now += X[0, 0] + 60 * (len(self.asked_) % 7 == 0)
+        self.clock_.now += X[0, 0] + 60 * (len(self.asked_) % 53 == 0)
         return proba
 
 
@@ -71,6 +71,25 @@ def test_median_of_times(clock, n_repeats):
     assert [len(asked) for asked in target.asked_] == [1] * (1 + 40 * n_repeats)
     assert attack.direction_ == -1
     np.testing.assert_allclose(attack.score_samples(X, Y), -X[:, 0])
+
+
+class Throttled(FirstFeature):
+    """Takes longer in the second half of every forty answers, as a machine does that is now and then busy."""
+
+    def predict_proba(self, X):
+        """Answer after a while."""
+        proba = super().predict_proba(X)
+        self.clock_.now += 1 + (len(self.asked_) % 40 > 20)
+        return proba
+
+
+def test_slow_moments_fall_on_both_sides(clock):
+    """Members that stand before non-members are not told by what the machine did in the meantime."""
+    target = Throttled().fit()
+    target.clock_ = clock
+    is_member = np.arange(40) < 20
+    attack = AnswerCostAttack("seconds", n_repeats=5).fit(target, np.ones((40, 1)), Y, is_member)
+    assert roc_auc_score(is_member, attack.score_samples(np.ones((40, 1)), Y)) < 0.75
 
 
 def test_real_time(monkeypatch):
