@@ -1,0 +1,232 @@
+"""What attackers find in the answers of a classifier, and what the answers are worth."""
+
+import warnings
+
+import numpy as np
+from paper.rows import some
+from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import log_loss, roc_auc_score
+
+from skdiffence.attacks import (
+    Answers,
+    CorrectnessAttack,
+    LabelOnlyAttack,
+    NeuralAttack,
+    NonMonotoneAttack,
+    PrecompensatedQueryAttack,
+    RepeatedQueryAttack,
+    ThresholdAttack,
+)
+from skdiffence.metrics import (
+    accuracy_interval,
+    attack_accuracy_score,
+    auc_interval,
+    entropy_signal,
+    expected_calibration_error,
+    failure_detection_auc,
+    logit_signal,
+    tpr_at_fpr_interval,
+    tpr_at_fpr_score,
+)
+
+RATES = (0.001, 0.01)
+# The paper's, less LiRA, which needs shadows; and one for defences that over-correct.
+PAPER_ATTACKS = ("neural", "loss", "confidence", "entropy", "modified_entropy")
+LABEL_FREE = ("entropy", "phi")
+LABEL_AWARE = ("neural", "loss", "confidence", "modified_entropy", "non_monotone")
+
+
+def single_query_attacks(seed):
+    """Return the attacks that share one answer a row, by name; "phi" is given answered labels for true ones."""
+    signals = ("loss", "confidence", "entropy", "modified_entropy")
+    return {
+        "neural": NeuralAttack(random_state=seed),
+        **{signal: ThresholdAttack(signal) for signal in signals},
+        "phi": ThresholdAttack("logit"),
+        "non_monotone": NonMonotoneAttack(random_state=seed),
+        "correctness": CorrectnessAttack(),
+    }
+
+
+def answers_of(classifier, part):
+    """Return the answers of a classifier to rows, and how they were found where it can say so."""
+    selected = classifier.select(part.X) if hasattr(classifier, "select") else None
+    proba = classifier.predict_proba(part.X) if selected is None else selected.proba
+    proba = np.asarray(proba, dtype=np.float64)
+    classes = np.asarray(classifier.classes_)
+    columns = np.searchsorted(classes, part.y)
+    return Answers(proba, proba.argmax(axis=1), columns, classes, part.X), selected
+
+
+def blind(answers):
+    """Return the answers as somebody sees them who does not know the true labels."""
+    return Answers(answers.proba, answers.label, answers.label, answers.classes, answers.X)
+
+
+def scores_of(attack, is_member, scores, accused, correct):
+    """Return what an attack achieved: each figure with its interval, rates with a mark where they rest on few rows."""
+    n_others = int(np.sum(~is_member))
+    numbers = {
+        "auc": float(roc_auc_score(is_member, scores)),
+        "auc_interval": auc_interval(is_member, scores),
+        "accuracy": float(attack_accuracy_score(is_member, accused)),
+        "accuracy_interval": accuracy_interval(is_member, accused),
+        "auc_if_right": float(roc_auc_score(is_member[correct], scores[correct])),
+        "auc_if_right_interval": auc_interval(is_member[correct], scores[correct]),
+    }
+    for rate in RATES:
+        numbers[f"tpr_{rate}"] = float(tpr_at_fpr_score(is_member, scores, max_fpr=rate))
+        numbers[f"tpr_{rate}_interval"] = tpr_at_fpr_interval(is_member, scores, max_fpr=rate)
+        numbers[f"tpr_{rate}_rests_on_few"] = rate * n_others < 10
+    return numbers | {"attack": attack, "n_members": int(is_member.sum()), "n_non_members": n_others}
+
+
+def attack_answers(attacks, known, scored, is_known_member, is_member):
+    """Fit attacks to answers to known rows and score others.
+
+    Parameters
+    ----------
+    attacks : dict of str to MembershipAttack
+        Unfitted.
+    known, scored : Answers
+        What the target answered.
+    is_known_member, is_member : ndarray of dtype bool
+        The truth about both.
+
+    Returns
+    -------
+    numbers : dict of str to dict
+    """
+    numbers = {}
+    for name, attack in attacks.items():
+        views = (blind(known), blind(scored)) if name == "phi" else (known, scored)
+        attack.fit_answers(views[0], is_known_member)
+        scores = attack.score_answers(views[1])
+        accused = scores >= attack.threshold_
+        numbers[name] = scores_of(name, is_member, scores, accused, scored.correct)
+    return numbers
+
+
+def utility_of(answers):
+    """Return what answers to rows outside the training set are worth."""
+    proba = np.clip(answers.proba, np.finfo(float).eps, 1)
+    columns = np.arange(proba.shape[1])
+    return {
+        "test_accuracy": float(answers.correct.mean()),
+        "nll": float(log_loss(answers.y, proba / proba.sum(axis=1, keepdims=True), labels=columns)),
+        "ece": float(expected_calibration_error(answers.y, answers.proba)),
+        "failure_auc": float(failure_detection_auc(answers.y, answers.proba)),
+    }
+
+
+def measure(classifier, bare, known, scored, attacks):
+    """Attack a classifier and say what its answers are worth and what they cost.
+
+    Parameters
+    ----------
+    classifier : classifier
+        Fitted; its ``select``, if it has one, tells the cost.
+    bare : classifier
+        The same without the defence, whose labels must be kept.
+    known, scored : Bunch
+        Rows of both sides, ``X``, ``y`` and ``is_member``.
+    attacks : dict of str to MembershipAttack
+        Unfitted.
+
+    Returns
+    -------
+    record : dict
+    """
+    learned, _ = answers_of(classifier, known)
+    answers, selected = answers_of(classifier, scored)
+    others = ~scored.is_member
+    labels = np.searchsorted(answers.classes, bare.predict(scored.X))
+    record = {
+        "attacks": attack_answers(attacks, learned, answers, known.is_member, scored.is_member),
+        "train_accuracy": float(answers.correct[scored.is_member].mean()),
+        "labels_changed": int(np.sum(answers.label != labels)),
+        "labels_asked": len(labels),
+        "undefended_answers": int(np.sum(np.all(answers.proba == bare.predict_proba(scored.X), axis=1))),
+        **utility_of(answers.take(others)),
+    }
+    if selected is not None:
+        calls = selected.n_regenerations
+        record["calls"] = float(calls.mean())
+        record["calls_of_members"] = float(calls[scored.is_member].mean())
+        record["timing_auc"] = float(roc_auc_score(scored.is_member, -calls))
+        record["timing_auc_interval"] = auc_interval(scored.is_member, -calls)
+        record["fallback"] = float(np.mean(~selected.kept))
+        record["retention"] = {side: rates.overall for side, rates in classifier.retention_.items()}
+    return record
+
+
+def fitted_attack(attack, target, known, scored):
+    """Return what an attack achieves that asks the target itself."""
+    with warnings.catch_warnings():
+        # Changed rows may leave the value range by a rounding error.
+        warnings.filterwarnings("ignore", message=".*value range.*")
+        attack.fit(target, known.X, known.y, known.is_member)
+        scores = attack.score_samples(scored.X, scored.y)
+    correct = target.predict(scored.X) == scored.y
+    return scores_of(type(attack).__name__, scored.is_member, scores, scores >= attack.threshold_, correct)
+
+
+def label_floor(target, known, scored, n_rows, seed):
+    """Return what attacks find that ask for labels alone: the floor of every defence that keeps labels.
+
+    Returns
+    -------
+    numbers : dict of str to dict
+    """
+    attacks = {
+        f"{robustness}, {how or 'regression'}": LabelOnlyAttack(robustness, estimator=how, random_state=seed)
+        for robustness in ("noise", "augmentation")
+        for how in (None, "mean")
+    }
+    scored = some(scored, n_rows)
+    return {name: fitted_attack(attack, target, known, scored) for name, attack in attacks.items()}
+
+
+def asked_again(defended, attacker, known, scored, n_rows, seed):
+    """Return what attacks find that ask eight times: near-duplicates, and queries compensated beforehand.
+
+    Parameters
+    ----------
+    defended : classifier
+        The target.
+    attacker : regenerator
+        The attacker's own, fitted, with a key of its own.
+    known, scored : Bunch
+        Rows of both sides.
+    n_rows : int
+        Scored rows of each side; half as many are known.
+    seed : int
+        Seeds the attacks.
+
+    Returns
+    -------
+    numbers : dict of str to dict
+        "one query" is the same statistic of one answer, to compare with.
+    """
+    known, scored = some(known, n_rows // 2), some(scored, n_rows)
+    attacks = {
+        "one query": ThresholdAttack("logit"),
+        "near-duplicates x8": RepeatedQueryAttack(8, neighbour="grey", random_state=seed),
+        "pre-compensated x8": PrecompensatedQueryAttack(FrozenEstimator(attacker), n_queries=8, random_state=seed),
+    }
+    return {name: fitted_attack(attack, defended, known, scored) for name, attack in attacks.items()}
+
+
+def calibration_leak(defended, part):
+    """Return how well the sides of the calibration rows can be told apart, by entropy and by phi, and the NLL there."""
+    answers, selected = answers_of(defended, part)
+    signals = {"entropy": entropy_signal(answers.proba), "phi": logit_signal(answers.proba, answers.label)}
+    areas = {name: float(roc_auc_score(part.is_member, signal)) for name, signal in signals.items()}
+    intervals = {f"{name}_interval": auc_interval(part.is_member, signal) for name, signal in signals.items()}
+    return {
+        **areas,
+        **intervals,
+        **utility_of(answers.take(~part.is_member)),
+        "leak": max(abs(area - 0.5) for area in areas.values()),
+        "calls": 0.0 if selected is None else float(selected.n_regenerations.mean()),
+    }

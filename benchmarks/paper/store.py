@@ -1,0 +1,56 @@
+"""What a run has made, kept by content, so that a run that was stopped goes on where it was."""
+
+import time
+from pathlib import Path
+
+import joblib
+
+from skdiffence.utils._files import whole_file
+from skdiffence.utils._fingerprint import fingerprint
+
+
+class Store:
+    """A folder of results, each under a name and a digest of everything that it depends on.
+
+    The files are pickles: use no folder that others write.
+
+    Parameters
+    ----------
+    folder : path
+        Made if it is not there.
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def place(self, name, facts):
+        """Return where a result of these facts belongs, without suffix."""
+        return self.folder / f"{name.replace(' ', '_')}-{fingerprint(facts).hex()[:16]}"
+
+    def take(self, name, facts, make):
+        """Return a result, made now or by an earlier run.
+
+        Parameters
+        ----------
+        name : str
+            What it is called.
+        facts : object
+            Everything that it depends on.
+        make : callable ()
+            Makes it.
+
+        Returns
+        -------
+        result : object
+        """
+        path = self.place(name, facts).with_suffix(".joblib")
+        if path.exists():
+            return joblib.load(path)
+        start = time.perf_counter()
+        print(f"{name} ...", end=" ", flush=True)
+        result = make()
+        with whole_file(path) as unfinished:
+            joblib.dump(result, unfinished)
+        print(f"{time.perf_counter() - start:.0f} s", flush=True)
+        return result

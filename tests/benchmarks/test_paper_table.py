@@ -1,0 +1,182 @@
+"""The parts of the paper's table that its figures rest on."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from paper.measure import scores_of
+from paper.presets import PRESETS
+from paper.regenerators import RegenerationStore, ShippedRegenerator
+from paper.report import derived
+from paper.rows import attacked, draw_rows, members
+from paper.store import Store
+from paper.targets import UNDEFENDED, AnswerCache
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+
+from skdiffence.diffusion import DiffusionRegenerator
+
+SMALL = replace(PRESETS["smoke"], calibration=4, known=3, scored=5, reference=6, public=10)
+
+
+class ConstantNoise(nn.Module):
+    """Predicts the same noise everywhere."""
+
+    value = 0.25
+
+    def __init__(self, value=value):
+        super().__init__()
+        self.value = value
+
+    def forward(self, x, timesteps):
+        """Return the value in the shape of x."""
+        return torch.full_like(x, self.value)
+
+
+@pytest.fixture
+def images():
+    rng = np.random.default_rng(0)
+    return rng.random((9, 3, 8, 8), dtype=np.float32)
+
+
+@pytest.fixture
+def npz(tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "images.npz"
+    np.savez(path, X=rng.integers(0, 256, (50, 8, 8, 3), dtype=np.uint8), y=np.arange(50) % 4)
+    return path
+
+
+def regenerator(network, X, **settings):
+    return DiffusionRegenerator(network, key=1, value_range=(0, 1), **settings).fit(X)
+
+
+def test_parts_are_disjoint(npz):
+    """No image is in two parts, and all parts come from one shuffle."""
+    rows = draw_rows(npz, SMALL, 0)
+    parts = [rows[name].X.reshape(len(rows[name].y), -1) for name in (*SMALL.private, "public")]
+    together = np.concatenate(parts)
+    assert len(np.unique(together, axis=0)) == len(together) == sum(SMALL.private.values()) + SMALL.public
+
+
+def test_public_rows_do_not_depend_on_the_other_sizes(npz):
+    """A denoiser serves every size of the private parts."""
+    rows = [draw_rows(npz, replace(SMALL, scored=scored), 3).public.X for scored in (5, 2)]
+    assert np.array_equal(*rows)
+
+
+def test_members_are_what_is_scored_and_known_and_calibrated_on(npz):
+    """Scored members are members, scored others are not."""
+    rows = draw_rows(npz, SMALL, 0)
+    trained = {row.tobytes() for row in members(rows).X}
+    for what in ("known", "scored"):
+        part = attacked(rows, what)
+        assert [row.tobytes() in trained for row in part.X] == part.is_member.tolist()
+
+
+def test_too_few_images_are_named(npz):
+    """A data set that can't fill the parts is an error that says how many are needed."""
+    with pytest.raises(ValueError, match="at least 1060 images for this preset. Got 50"):
+        draw_rows(npz, replace(SMALL, public=1020 + 6), 0)
+
+
+def test_store_takes_what_was_made(tmp_path):
+    """Equal facts find the result, other facts make it anew."""
+    made = []
+    make = lambda: made.append(1) or len(made)  # noqa: E731
+    assert [Store(tmp_path).take("it", {"a": 1}, make) for _ in range(2)] == [1, 1]
+    assert Store(tmp_path).take("it", {"a": 2}, make) == 2
+
+
+def test_regenerations_are_made_once_and_found_again(tmp_path, images):
+    """What is kept equals what would be made, in any order, mixed with other rows, and in the next process."""
+    plain = regenerator(ConstantNoise(), images)
+    stored = RegenerationStore(plain, tmp_path / "kept", 3).fit(images[:6])
+    expected = np.stack([plain.regenerate(images, candidate) for candidate in range(3)])
+    assert np.array_equal(stored.regenerate(images[:4], 1), expected[1, :4])
+    assert stored.n_made_ == 4
+    order, candidates = np.array([8, 2, 0, 5, 2]), np.array([0, 1, 2, 1, 1])
+    assert np.array_equal(stored.regenerate(images[order], candidates), expected[candidates, order])
+    assert stored.n_made_ == 4 + 3  # row 0 of another candidate, row 5, and the row that it was not fitted to
+    assert np.array_equal(stored.regenerate(images[order], candidates), expected[candidates, order])
+    assert stored.n_made_ == 7
+    stored.note()
+    again = RegenerationStore(plain, tmp_path / "kept", 3).fit(images[:6])
+    assert np.array_equal(again.regenerate(images[:6], 1)[[0, 5]], expected[1, [0, 5]])
+    assert again.n_made_ == 1  # row 4 of candidate 1 alone was missing
+
+
+def test_regenerations_that_were_not_noted_are_made_again(tmp_path, images):
+    """The mask alone vouches: a run that was cut off before it leaves nothing that is taken for made."""
+    plain = regenerator(ConstantNoise(), images)
+    RegenerationStore(plain, tmp_path / "kept", 2).fit(images).regenerate(images, 0)
+    again = RegenerationStore(plain, tmp_path / "kept", 2).fit(images)
+    assert np.array_equal(again.regenerate(images, 0), plain.regenerate(images, 0))
+    assert again.n_made_ == len(images)
+
+
+def test_shipped_noising_is_the_loop_of_the_official_code(images):
+    """Two steps of DDIM, written out: the first changes nothing, the second ends at index 0."""
+    ours = regenerator(ConstantNoise(), images, timestep=160)
+    abar = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)
+    noise = _noise_of(ours, images)
+    x = torch.from_numpy(images).double() * 2 - 1
+    x = x / abar[159].sqrt() + (1 / abar[159] - 1).sqrt() * noise
+    current = 160
+    for target in (160, 0):
+        predicted = torch.full_like(x, ConstantNoise.value)
+        clean = (x - (1 - abar[current]).sqrt() * predicted) / abar[current].sqrt()
+        x = abar[target].sqrt() * clean + (1 - abar[target]).sqrt() * predicted
+        current = target
+    expected = (x.clamp(-1, 1) + 1) / 2
+    np.testing.assert_allclose(ShippedRegenerator(ours).regenerate(images, 2), expected, atol=2e-6)
+
+
+def _noise_of(ours, images):
+    """Read candidate 2's noise off mid-grey, in which a denoiser that predicts zeros leaves it; it is little enough."""
+    zeros = regenerator(ConstantNoise(0.0), images, timestep=10)
+    grey = np.full_like(images, 0.5)
+    level = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)[10]
+    left = torch.from_numpy(zeros.regenerate(grey, 2)).double() * 2 - 1
+    return left * level.sqrt() / (1 - level).sqrt()
+
+
+def test_answers_are_asked_for_once():
+    """Repeated inputs cost nothing, and answers are those of the classifier."""
+    rng = np.random.default_rng(0)
+    X, y = rng.random((40, 3)).astype(np.float32), np.arange(40) % 3
+    model = LogisticRegression().fit(X, y)
+    cache = AnswerCache(model).fit(X)
+    asked = X[[0, 1, 0, 5]]
+    assert np.array_equal(cache.predict_proba(asked), model.predict_proba(asked))
+    assert np.array_equal(cache.predict(X), model.predict(X))
+    assert cache.n_asked_ == 40
+
+
+def _record(target, name, auc):
+    rng = np.random.default_rng(0)
+    is_member = np.arange(200) % 2 == 0
+    scores = rng.normal(size=200)
+    numbers = scores_of(name, is_member, scores, scores > 0, np.ones(200, dtype=bool)) | {"auc": auc, "accuracy": auc}
+    names = ("neural", "loss", "confidence", "entropy", "modified_entropy", "phi", "non_monotone", "correctness")
+    return {"target": target, "name": name, "attacks": {each: dict(numbers) for each in names}}
+
+
+def test_relative_changes_and_excess_over_the_floor():
+    """By hand: from 0.9 to 0.6 is a third less; with a floor of 0.5, three quarters of the excess are gone."""
+    records = [_record("net", UNDEFENDED, 0.9), _record("net", "swap", 0.6)]
+    records[0]["attacks"]["correctness"]["auc"] = 0.45
+    floors = {"net": {"noise": {"auc": 0.5}}}
+    row = derived({"records": records, "floors": floors})[1]
+    assert row["relative_auc"] == pytest.approx(-1 / 3)
+    assert row["floor"] == 0.5
+    assert row["excess_removed"] == pytest.approx(0.75)
+    assert row["floor_by_worst"] == pytest.approx(0.5 / 0.9 - 1)
+
+
+def test_rates_that_rest_on_few_rows_are_marked():
+    """A rate of 1 % of 100 non-members rests on one of them."""
+    numbers = _record("net", "x", 0.5)["attacks"]["loss"]
+    assert numbers["tpr_0.001_rests_on_few"]
+    assert numbers["tpr_0.01_rests_on_few"]
