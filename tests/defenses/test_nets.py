@@ -115,7 +115,8 @@ def test_same_seed_same_net_other_rows_other_net():
     for other in (other_rows, other_seed):
         assert not np.isclose(weights_of(first), weights_of(other)).any()
     unseeded = [quiet(defend(net, random_state=None).fit, X, y) for _ in range(2)]
-    assert not np.isclose(*map(weights_of, unseeded)).any()
+    # Of thousands of independent weights a pair may be close by chance.
+    assert np.isclose(*map(weights_of, unseeded)).mean() < 0.01
 
 
 def test_estimators_inside_are_seeded():
