@@ -97,7 +97,9 @@ class Rows(TorchDataset):
     """
 
     def __init__(self, X):
-        self.rows = torch.from_numpy(X if X.flags.writeable else X.copy())
+        # torch takes neither arrays that run backwards nor, without a warning, those that can't be written to.
+        plain = X.flags.writeable and all(step >= 0 for step in X.strides)
+        self.rows = torch.from_numpy(X if plain else X.copy())
 
     def __len__(self):
         return len(self.rows)

@@ -59,6 +59,13 @@ def test_read_only_rows():
     assert torch.equal(loadable(_fitted(make_net(module__n_features=2)), frozen)[3][0], torch.from_numpy(X[3]))
 
 
+@pytest.mark.parametrize("turned", [X[::-1], X[:, ::-1], X[::-1, ::-1]], ids=["rows", "columns", "both"])
+def test_rows_that_run_backwards(turned):
+    """Views in reverse order, such as flipped images, are rows like others."""
+    net = _fitted(make_net(module__n_features=2))
+    np.testing.assert_array_equal(net.predict_proba(loadable(net, turned)), net.predict_proba(turned.copy()))
+
+
 @pytest.mark.parametrize(
     "estimator",
     [
