@@ -28,6 +28,8 @@ class NearestSelection(SelectionRule):
     ----------
     target_ : float
         The phi aimed at.
+    interval_ : tuple of two floats
+        The target, as an interval of no width.
     objective_ : float
         What the target leaves between the answers to calibration members and non-members: their Cramer-von Mises
         divergence less what chance gives. It flatters, because the target was chosen by it.
@@ -66,11 +68,6 @@ class NearestSelection(SelectionRule):
         self.max_candidates = max_candidates
         self.n_grid = n_grid
 
-    @property
-    def interval_(self):
-        """The target, as an interval of no width."""
-        return self.target_, self.target_
-
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, members, non_members):
         """Choose the target on the candidates of known members and non-members.
@@ -96,6 +93,7 @@ class NearestSelection(SelectionRule):
             tried.append((divergence(members, non_members, self), self.target_))
         # Of equals the lowest target, which is the first.
         self.objective_, self.target_ = min(tried)
+        self.interval_ = self.target_, self.target_
         return self
 
     def cost(self, phi):
