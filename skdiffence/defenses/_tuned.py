@@ -18,6 +18,7 @@ from skdiffence.defenses._tuning import CandidateTable
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.exceptions import DefenceWarning
 from skdiffence.metrics import label_columns
+from skdiffence.utils._skorch import holds_frozen_classifier
 from skdiffence.utils._sklearn import Interval, fit_context, routing_enabled, safe_indexing
 
 
@@ -157,9 +158,14 @@ class TunedDefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
         Raises
         ------
         ValueError
-            If there is nothing to choose from, the regenerator has no timestep, or no rule can be fitted or afforded.
+            If there is nothing to choose from, the regenerator has no timestep, no rule can be fitted or afforded, or
+            the classifier is frozen and ``is_member`` not given.
         """
         timesteps, rules = self._check_choices()
+        if is_member is None and holds_frozen_classifier(self.defended.estimator):
+            raise ValueError(
+                "is_member must say which rows trained the frozen classifier, because only its owner knows. Got None."
+            )
         if fit_params and routing_enabled():
             fit_params = process_routing(self, "fit", **fit_params)["defended"]["fit"]
         defended = self._fit_once(X, y, is_member, fit_params, timesteps)

@@ -46,9 +46,9 @@ class CandidateTable:
             counts = (self.answered[candidate, rows] == self.labels[rows]) | rule.swaps
             phi[counts, candidate] = rule.read(self.proba[candidate, rows], self.labels[rows])[counts]
         lost = np.isnan(phi).all(axis=1)
+        fallback = self.undefended if self._falls_back_on_original(rule) else self.proba[n - 1]
         # Exchanged, the top entry is the label's.
-        last = self.proba[n - 1, rows[lost]]
-        phi[lost, -1] = logit_signal(last, last.argmax(axis=1))
+        phi[lost, -1] = logit_signal(fallback[rows[lost]], fallback[rows[lost]].argmax(axis=1))
         return phi
 
     def answer(self, rule, rows):
@@ -61,8 +61,11 @@ class CandidateTable:
             answering.candidates_for(rule),
             lazy=answering.lazy,
         )
-        original = answering.fallback == "original" and not rule.swaps
+        original = self._falls_back_on_original(rule)
         return settle(found, labels, (lambda some: self.undefended[rows[some]]) if original else None)
+
+    def _falls_back_on_original(self, rule):
+        return self.answering.fallback == "original" and not rule.swaps
 
     def fit_rule(self, rule, rows):
         """Fit a rule to some of the rows."""
@@ -89,6 +92,8 @@ class CandidateTable:
             ``error`` says why.
         """
         learns = rule.needs_members or rule.needs_non_members
+        if learns and min(self.is_member.sum(), (~self.is_member).sum()) < 2:
+            return Bunch(compared=None, error=ValueError("Rules that learn need two calibration rows of each side."))
         fold = self._folds(n_folds) if learns else np.zeros(len(self.labels), dtype=int)
         phi, calls, at_label = (np.empty(len(self.labels)) for _ in range(3))
         for number in np.unique(fold):

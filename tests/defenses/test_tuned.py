@@ -19,6 +19,7 @@ from skdiffence.defenses import (
     TunedDefendedClassifier,
     WithinSelection,
 )
+from skdiffence.defenses._tuning import CandidateTable
 from skdiffence.metrics import logit_signal
 from skdiffence.model_selection import AttackScorer
 from tests.defenses.cases import bare_proba, defend, digits, half, quiet
@@ -201,6 +202,36 @@ def test_a_rule_that_cannot_be_fitted_is_passed_over():
     assert model.best_estimator_.selection == "swap"
     with pytest.raises(ValueError, match="must allow for one rule at least.*nothing to learn from"):
         quiet(tuned(selections=(Refuses(),)).fit, X, y, is_member=half(y))
+
+
+@pytest.mark.parametrize("fallback", ["swap", "original"])
+@pytest.mark.parametrize("rule", [WithinSelection(), LowestSelection()], ids=lambda rule: type(rule).__name__)
+def test_rules_are_tuned_on_what_they_would_learn_from(rule, fallback):
+    """phi of candidates and of the fallback in use, as a defended classifier measures them one after another."""
+    X, y = digits()
+    defended = defend(LogisticRegression(), NoiseRegenerator(3.0), selection=rule, fallback=fallback)
+    answering = quiet(defended.fit, X, y, is_member=half(y))._answering()
+    phi = CandidateTable(answering, X, y, half(y), 4).phi(rule, np.arange(len(y)))
+    expected = answering.measure(X, rule, calibrate=True).phi
+    assert rule.swaps or np.sum(~np.isnan(expected[:, -1])) > 5
+    np.testing.assert_allclose(phi, expected)
+
+
+def test_few_calibration_rows():
+    """With one row a side nothing is left to learn from; rules that learn nothing are still chosen from."""
+    X, y = digits()
+    is_member = np.arange(len(y)) != 0
+    model = tuned(LogisticRegression(), selections=("swap", "budgeted", "within"), timesteps=(1,))
+    model = quiet(model.fit, X, y, is_member=is_member)
+    assert model.best_estimator_.selection == "swap"
+    np.testing.assert_array_equal(np.isnan(model.results_["divergence"]), [False, True, True])
+
+
+def test_frozen_classifier_needs_is_member():
+    """Only its owner knows which rows trained it."""
+    X, y = digits()
+    with pytest.raises(ValueError, match="is_member must say which rows trained the frozen classifier"):
+        tuned(FrozenEstimator(LogisticRegression().fit(X, y))).fit(X, y)
 
 
 def test_clone_pickle_and_pipeline(fitted):
