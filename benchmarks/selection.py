@@ -38,6 +38,8 @@ from skdiffence.utils._rows import row_digests
 SIDES = ("members", "others")
 AHEAD = (1, 4, 10, 30)
 TIMED = ("first", "matched", "swap", "lowest of 4")
+# Options that decide what a figure is; the others, which figures there are.
+DECISIVE = ("n_candidates", "tuned", "n_repeated", "data", "private", "scored", "calibration", "denoiser")
 # What the tuned choice is made from.
 OURS = ("swap", "lowest", "nearest", "within", "budgeted")
 PAPER = ("first", "members", "matched")
@@ -154,6 +156,17 @@ def chosen(tuned):
     return {"chosen": str(results["selection"][best]), "chosen_timestep": int(results["timestep"][best])}
 
 
+def check_folder(options):
+    """Refuse a folder whose figures are of other settings, which a run would take for its own."""
+    settings = {name: str(getattr(options, name)) for name in DECISIVE} | {"attacker": options.timesteps[0]}
+    path = options.folder / "settings.json"
+    if not path.exists():
+        with whole_file(path) as new:
+            new.write_text(json.dumps(settings, indent=1), encoding="utf-8")
+    elif (kept := json.loads(path.read_text(encoding="utf-8"))) != settings:
+        raise SystemExit(f"{options.folder} holds figures of other settings, {kept}: give another --output")
+
+
 class Kept:
     """What was measured on a split, in this run and before."""
 
@@ -216,6 +229,7 @@ def main():
     options.folder = options.output / f"selection-{options.data.stem if options.data else 'digits'}-{options.seed}"
     options.folder.mkdir(parents=True, exist_ok=True)
     options.scored = options.scored or (500 if options.data is None else 5_000)
+    check_folder(options)
     records, signals, start = [], {}, time.perf_counter()
     for split in data.splits(options):
         new, signals = compare(split, make_regenerators(options, split.X_fit, split.seed), options)
