@@ -287,7 +287,8 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         selected : Bunch
             ``proba`` of shape (n_samples, n_classes), what ``predict_proba`` answers; ``candidate`` of shape
             (n_samples,), the number of the candidate that answers, -1 for the original; ``n_regenerations`` of shape
-            (n_samples,), how many were made; ``kept`` of shape (n_samples,), whether the candidate keeps the label.
+            (n_samples,), how many were looked at, which leaves out those that a lazy search made ahead of their turn to
+            fill a batch; ``kept`` of shape (n_samples,), whether the candidate keeps the label.
         """
         check_is_fitted(self, "selection_")
         X = self._check_data(X)
