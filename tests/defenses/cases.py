@@ -25,6 +25,13 @@ NAMES = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven",
 N_ROWS = 160
 
 
+def with_rules(names):
+    """Return pairs of classifier and rule: each classifier with one rule in turn, and "net" with every rule."""
+    others = [name for name in names if name != "net"]
+    turns = [(name, RULES[number % len(RULES)]) for number, name in enumerate(others)]
+    return [*(("net", rule) for rule in RULES), *turns]
+
+
 @functools.cache
 def _digits():
     X, y = load_digits(return_X_y=True)

@@ -8,7 +8,18 @@ from sklearn.utils import Bunch
 from skdiffence.defenses import FirstSelection, SelectionRule
 from skdiffence.defenses._responses import put_label_on_top
 from skdiffence.exceptions import DefenceWarning
-from tests.defenses.cases import CLASSIFIERS, RULES, bare_labels, bare_proba, defend, digits, fitted, half, quiet
+from tests.defenses.cases import (
+    CLASSIFIERS,
+    RULES,
+    bare_labels,
+    bare_proba,
+    defend,
+    digits,
+    fitted,
+    half,
+    quiet,
+    with_rules,
+)
 from tests.defenses.regenerators import ConstantRegenerator, CountingRegenerator, NoiseRegenerator
 from tests.nets import MLP, make_net
 
@@ -26,8 +37,7 @@ class CountingMLP(MLP):
         return super().forward(X)
 
 
-@pytest.mark.parametrize("selection", RULES)
-@pytest.mark.parametrize("name", CLASSIFIERS)
+@pytest.mark.parametrize(("name", "selection"), with_rules(CLASSIFIERS))
 def test_labels_are_the_classifiers(name, selection):
     """predict and the argmax of predict_proba are the wrapped classifier's label on every row."""
     defended, X, y = fitted(name, selection=selection)
@@ -201,8 +211,7 @@ def test_nothing_is_delegated():
     np.testing.assert_allclose(defended.predict_log_proba(X), np.log(defended.predict_proba(X)))
 
 
-@pytest.mark.parametrize("selection", RULES)
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize(("name", "selection"), with_rules(NETS))
 def test_no_answer_is_the_undefended_one(name, selection):
     """No row of predict_proba is the bare net's vector, not even where nothing keeps the label."""
     for scale in (0.15, 2.0):
@@ -210,16 +219,18 @@ def test_no_answer_is_the_undefended_one(name, selection):
         assert not np.any(np.all(defended.predict_proba(X) == bare_proba(defended, X), axis=1))
 
 
-def test_passthrough_is_the_undefended_baseline():
+@pytest.mark.parametrize("selection", ["matched", "nearest"])
+def test_passthrough_is_the_undefended_baseline(selection):
     """With "passthrough" the same rows train, and answers are the classifier's."""
     X, y = digits()
-    baseline = defend(make_net(), "passthrough", selection="matched").fit(X, y)
-    defended = quiet(defend(make_net(), selection="matched").fit, X, y)
+    baseline = defend(make_net(), "passthrough", selection=selection).fit(X, y)
+    defended = quiet(defend(make_net(), selection=selection).fit, X, y)
     assert baseline.n_samples_fit_ == defended.n_samples_fit_ < len(X)
     np.testing.assert_array_equal(baseline.not_trained_on_.contains(X), defended.not_trained_on_.contains(X))
     np.testing.assert_array_equal(baseline.predict(X), defended.predict(X))
     np.testing.assert_array_equal(baseline.predict_proba(X), bare_proba(baseline, X))
     assert np.all(baseline.select(X).candidate == -1)
+    assert baseline.interval_ == (-np.inf, np.inf)
     assert baseline.retention_ == baseline.fallback_rate_ == {}
     assert not len(baseline.calibrated_on_)
     assert baseline.denoiser_saw_members_ is False

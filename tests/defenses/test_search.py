@@ -154,6 +154,21 @@ def test_last_rows_do_not_run_alone():
     assert asked == [4, 4, 4, 2]
 
 
+def test_rows_that_missed_often_get_more_candidates_at_once():
+    """As many as they have missed, up to eight times what fills a batch."""
+    probas = np.full((60, 1, 2), [0.1, 0.9])
+    probas[50, 0] = 0.9, 0.1
+    asked = []
+
+    def respond(rows, candidate):
+        asked.append(len(rows))
+        return probas[candidate, rows].argmax(axis=1), probas[candidate, rows]
+
+    found = search(respond, np.zeros(1, dtype=int), FirstSelection(), 60, lazy=True, fill=2)
+    assert (found.candidate[0], found.n_regenerations[0]) == (50, 51)
+    assert asked == [2, 2, 4, 8, 16, 16, 12]
+
+
 @settings(deadline=None, max_examples=40)
 @given(TABLES, INTERVALS)
 def test_choose_is_the_search_over_columns(logits, interval):
