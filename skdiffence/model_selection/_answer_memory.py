@@ -13,7 +13,8 @@ from skdiffence.defenses import DefendedClassifier
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 
 _DIGEST_SIZE = 16
-_MOST_KEPT = 2**19  # answers to single rows, each of some 200 bytes
+_MOST_BYTES = 2**28  # of the answers that are kept, and again of the names of one attacker's questions
+_NAME_BYTES = 200  # of a name and its entry in a dict
 
 
 class AnswerMemory:
@@ -21,7 +22,7 @@ class AnswerMemory:
 
     Attackers are alternatives: each is told what it would have been told alone. Who repeats a question is answered
     anew each time, as targets with fresh noise do, and the second answer to one attacker is the second to all. Of the
-    rows only digests are kept.
+    rows only digests are kept, and what no longer fits into memory is asked again.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ class AnswerMemory:
         self.questions, self.asked = Counter(), Counter()
         self._with_select = with_select
         self._places = {}
-        self._answers = []
+        self._answers, self._n_bytes = [], 0
 
     def attacker(self, attack=None):
         """Return the target as a new attacker sees it.
@@ -96,11 +97,13 @@ class AnswerMemory:
         if not new:
             return self._joined([places[name] for name in names])
         given = self._ask(method, X if len(new) == len(names) else safe_indexing(X, new))
-        self._answers.append(given)
+        self._answers.append(_copied(given))
         found = {names[row]: (len(self._answers) - 1, place) for place, row in enumerate(new)}
         answer = given if len(new) == len(names) else self._joined([places.get(n) or found[n] for n in names])
-        if sum(map(len, self._places.values())) + len(found) <= _MOST_KEPT:
+        n_bytes = _size(self._answers[-1]) + _NAME_BYTES * len(found)
+        if self._n_bytes + n_bytes <= _MOST_BYTES:
             places.update(found)
+            self._n_bytes += n_bytes
         else:
             self._answers.pop()
         return answer
@@ -109,14 +112,30 @@ class AnswerMemory:
         """Return the answers that stand in these places, row by row."""
         first = self._answers[places[0][0]]
         if isinstance(first, dict):
-            columns = {name: np.stack([self._answers[part][name][row] for part, row in places]) for name in first}
-            return type(first)(**columns)
-        return np.stack([self._answers[part][row] for part, row in places])
+            parts = {name: [self._answers[part][name][row : row + 1] for part, row in places] for name in first}
+            return type(first)(**{name: np.concatenate(rows) for name, rows in parts.items()})
+        return np.concatenate([self._answers[part][row : row + 1] for part, row in places])
+
+
+def _copied(given):
+    """Return an answer that its receiver can't change any more, as an array or a Bunch of arrays."""
+    if isinstance(given, dict):
+        return type(given)(**{name: np.array(part) for name, part in given.items()})
+    return np.array(given)
+
+
+def _size(kept):
+    return sum(part.nbytes for part in kept.values()) if isinstance(kept, dict) else kept.nbytes
 
 
 def _names(X, repeats):
-    """Return a name for each question: what the row is to the last bit, and how often it was asked about before."""
+    """Return a name for each question: what the row is to the last bit, and how often it was asked about before.
+
+    None where rows have no bytes of their own, or an attacker has asked more than can be remembered.
+    """
     if not isinstance(X, np.ndarray) or X.dtype.hasobject or X.ndim < 2 or not len(X):
+        return None
+    if _NAME_BYTES * len(repeats) > _MOST_BYTES:
         return None
     kind, names = hashlib.blake2b(f"{X.dtype.str} {X.shape[1:]}".encode(), digest_size=_DIGEST_SIZE), []
     for row in np.ascontiguousarray(X):
@@ -190,4 +209,6 @@ def remember_answers(target, attacks):
     memory : AnswerMemory
     """
     counts_work = any(isinstance(attack, AnswerCostAttack) and attack.shares_answers for attack in attacks)
-    return AnswerMemory(target, with_select=counts_work and isinstance(_answering(target), DefendedClassifier))
+    # A pipeline or a search around a defended classifier does not pass select on.
+    has_select = hasattr(target, "select") and isinstance(_answering(target), DefendedClassifier)
+    return AnswerMemory(target, with_select=counts_work and has_select)

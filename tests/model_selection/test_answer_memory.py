@@ -10,6 +10,8 @@ from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skdiffence.attacks import (
     AnswerCostAttack,
@@ -129,6 +131,15 @@ def test_network_calls_of_an_audit(selection):
     assert records["cost"]["queries_per_row"] == 1
 
 
+class Forgetful(AnswerMemory):
+    """Asks its target whenever it is asked."""
+
+    def attacker(self, attack=None):
+        asked = super().attacker(attack)
+        asked.repeats_ = None
+        return asked
+
+
 def test_attacks_score_as_if_alone():
     """What is told again is what would have been answered."""
     target, members, others = images()
@@ -137,7 +148,10 @@ def test_attacks_score_as_if_alone():
     answers = query(memory.attacker(), X, y)
     run = partial(cross_fit, answers=answers, X=X, y=y, is_member=is_member, keys=row_digests(X), known=0.5, seed=0)
     for _, attack in (EXACT, GREY, FLIPS):
-        np.testing.assert_array_equal(run(attack, memory).scores, run(attack, target).scores)
+        alone = Forgetful(target)
+        np.testing.assert_array_equal(run(attack, memory).scores, run(attack, alone).scores)
+        assert alone.asked == alone.questions
+    assert memory.asked["predict"] < memory.questions["predict"]
 
 
 # --- one memory ------------------------------------------------------------------------------------
@@ -209,12 +223,59 @@ def test_frames_are_asked_about_each_time():
 
 def test_memory_is_bounded(monkeypatch):
     """What no longer fits is asked again, and answered right."""
-    monkeypatch.setattr(module, "_MOST_KEPT", 12)
+    monkeypatch.setattr(module, "_MOST_BYTES", 12 * (module._NAME_BYTES + 8))
     target = Images().fit(IMAGES[:9], Y_DIGITS[:9])
     memory = AnswerMemory(target)
     for rows in (IMAGES[:9], IMAGES[5:14], IMAGES[:9]):
         np.testing.assert_array_equal(memory.attacker().predict(rows), target.predict(rows))
     assert memory.asked == {"predict": 14}
+
+
+def test_memory_of_an_attacker_is_bounded(monkeypatch):
+    """One who asks too much is answered by the target from then on; the next is told what others were."""
+    monkeypatch.setattr(module, "_MOST_BYTES", 20 * module._NAME_BYTES)
+    memory = AnswerMemory(Images().fit(IMAGES[:9], Y_DIGITS[:9]))
+    insatiable = memory.attacker()
+    for rows in (IMAGES[:9], IMAGES[9:21], IMAGES[:9]):
+        np.testing.assert_array_equal(insatiable.predict(rows), memory.target.predict(rows))
+    assert [len(names) for names in insatiable.repeats_.values()] == [21]
+    assert memory.asked == {"predict": 30}
+    memory.attacker().predict(IMAGES[:9])
+    assert memory.asked == {"predict": 30}
+
+
+@pytest.mark.parametrize("with_select", [False, True])
+def test_answers_are_safe_from_those_who_got_them(with_select):
+    """An attacker who changes its answer in place changes nobody else's."""
+    rows, labels = _X[:40], Y_DIGITS[:40]
+    defended = DefendedClassifier(LogisticRegression(), NoiseRegenerator(), random_state=0).fit(rows, labels)
+    memory = AnswerMemory(defended, with_select=with_select)
+    for _ in range(3):
+        told = memory.attacker().predict_proba(rows)
+        np.testing.assert_array_equal(told, defended.predict_proba(rows))
+        told[:] = 0.0
+
+
+def test_answers_keep_their_type():
+    """Labels are objects where they were, also those that are put together from several answers."""
+    labels = np.array(["zero", "one"], dtype=object)[Y_DIGITS[:40] % 2]
+    model = RandomForestClassifier(5, random_state=0).fit(_X[:40], labels)
+    memory = AnswerMemory(model)
+    for rows in (_X[:9], _X[:20], _X[:20]):
+        told = memory.attacker().predict(rows)
+        assert told.dtype == object
+        np.testing.assert_array_equal(told, model.predict(rows))
+
+
+def test_pipelines_do_not_pass_on_what_took_how_long():
+    """A defended classifier inside one is asked for probabilities, and the attack says what it lacks."""
+    X, y = _X[:80], Y_DIGITS[:80]
+    defended = DefendedClassifier(LogisticRegression(), NoiseRegenerator(), random_state=0)
+    target = make_pipeline(StandardScaler(), defended).fit(X, y, defendedclassifier__is_member=np.arange(80) < 40)
+    memory = remember_answers(target, [AnswerCostAttack()])
+    np.testing.assert_array_equal(memory.attacker().predict_proba(X), target.predict_proba(X))
+    with pytest.raises(TypeError, match="target must have select"):
+        AnswerCostAttack().fit(memory.attacker(), X, y, np.arange(80) < 40)
 
 
 def test_target_answers_as_its_own():
