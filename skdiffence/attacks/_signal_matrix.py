@@ -164,13 +164,14 @@ def content_key(models, names, views, *context):
     Returns
     -------
     key : str or None
-        None if something can't be recognised again, such as a classifier that holds an open file.
+        None if something can't be recognised again, such as a classifier that holds an open file, or objects nested
+        too deeply.
     """
     signals = [SIGNALS.get(name, name) for name in names]
     try:
         frozen = [FrozenEstimator(model) for model in models]
         return fingerprint(frozen, list(names), signals, views, context, library_versions()).hex()
-    except TypeError:
+    except (TypeError, RecursionError):
         return None
 
 

@@ -128,7 +128,10 @@ class _Digester:
             return self._object(value)
         if value.dtype.hasobject:
             return _join("array of objects", repr(value.shape), *map(self.of, value.ravel().tolist()))
-        return _join("array", value.dtype.str, repr(value.shape), np.ascontiguousarray(value).data)
+        whole = np.ascontiguousarray(value)
+        # Dates and times have no buffer of their own.
+        content = whole.view(np.int64) if value.dtype.kind in "mM" else whole
+        return _join("array", value.dtype.str, repr(value.shape), content.data)
 
     def _frame(self, value):
         if not hasattr(value, "columns"):

@@ -267,11 +267,17 @@ def test_versions_are_part_of_the_key(monkeypatch):
     assert key_of(forest()) != before
 
 
-def test_models_that_cannot_be_recognised_have_no_key(tmp_path):
+def nested(depth):
+    """Return lists one inside the other."""
+    return [nested(depth - 1)] if depth else []
+
+
+@pytest.mark.parametrize("state", [sys.stdout, nested(600)], ids=["open file", "nested too deeply"])
+def test_models_that_cannot_be_recognised_have_no_key(state, tmp_path):
     """They are asked every time, and nothing is kept."""
     data, shadows = pool(), tallied_shadows()
     for model in shadows["estimator"]:
-        model.file_ = sys.stdout
+        model.state_ = state
     for _ in range(2):
         attack_with(shadows, data, tmp_path)
         assert n_asked() == N_MODELS
