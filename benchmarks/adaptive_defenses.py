@@ -2,11 +2,11 @@
 
     python benchmarks/adaptive_defenses.py
 
-Each line is of 10 models trained on 300 of scikit-learn's digits, of which 60 are canaries that train half of the
-models each: rows with a wrong label, or pairs of a row and of its copy with a wrong label, where only copies vary and
-are audited. A "near" copy differs by one of 16 grey levels in three pixels, so that SELENA, which keeps equal rows
-from the same clones, takes it for another row. Every model in turn is the target, with the others as shadows behind
-the same defence. The attacker asks about the canary itself, or about a row next to it by as much.
+Each line is of 10 models trained on 300 of scikit-learn's digits, among them canaries that train half of the models
+each: 60 rows with a wrong label, or 30 copies with a wrong label of rows that train all models. A "near" copy differs
+by one of 16 grey levels in three pixels, so that SELENA, which keeps equal rows from the same clones, takes it for
+another row. Every model in turn is the target, with the others as shadows behind the same defence. The attacker asks
+about the canary itself, or about a row next to it by as much.
 
 - "threshold": the confidence in the canary's label;
 - "LiRA": the same, compared with the other models' answers to the canary;

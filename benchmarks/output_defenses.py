@@ -2,10 +2,10 @@
 
     python benchmarks/output_defenses.py --repeats 6
 
-Digits: 300 members, a tenth with a wrong label, and a network wide enough to learn them by heart; 300 non-members to
-calibrate on; 150 members that nothing was calibrated on and 600 further non-members are scored, the same for every
-defence. Each repeat has other rows and weights; the repeats share 1,797 images, so that intervals are somewhat too
-narrow. Defences of answers stand before the undefended network itself, so that labels are equal.
+Digits: 300 members, a tenth with a wrong label, and a network wide enough to learn them by heart. 150 of them, and 150
+of 300 further non-members, are what defences calibrate on; the other 150 members and 600 non-members are scored, the
+same for every defence. Each repeat has other rows and weights; the repeats share 1,797 images, so that intervals are
+somewhat too narrow. Defences of answers stand before the undefended network itself, so that labels are equal.
 
 Printed are means over repeats and paired differences from the undefended network with 95 % intervals of Student's
 distribution. Areas under the ROC curve are of attackers who know half of the scored rows and score the other half:
@@ -70,14 +70,14 @@ class Net(nn.Module):
         return self.layers(X)
 
 
-def net():
+def net(epochs):
     """Return the network that learns by heart."""
     return NeuralNetClassifier(
         Net,
         criterion=nn.CrossEntropyLoss,
         optimizer=torch.optim.Adam,
         lr=0.003,
-        max_epochs=100,
+        max_epochs=epochs,
         batch_size=32,
         train_split=None,
         verbose=0,
@@ -89,13 +89,13 @@ def private_net(epsilon):
     return DPSGDClassifier(Net, target_epsilon=epsilon, lr=2.0, max_epochs=60, batch_size=64, verbose=0)
 
 
-def trained_defences(seed):
+def trained_defences(seed, epochs):
     """Return by name what is trained on the members."""
     split_ai = {"n_estimators": 10, "n_excluded": 4, "random_state": seed}
     return {
-        UNDEFENDED: DefendedClassifier(net(), "passthrough", random_state=seed),
-        "Split-AI": SELENAClassifier(net(), distill=False, **split_ai),
-        "SELENA": SELENAClassifier(net(), **split_ai),
+        UNDEFENDED: DefendedClassifier(net(epochs), "passthrough", random_state=seed),
+        "Split-AI": SELENAClassifier(net(epochs), distill=False, **split_ai),
+        "SELENA": SELENAClassifier(net(epochs), **split_ai),
         "DP-SGD, eps 8": DefendedClassifier(private_net(8.0), "passthrough", random_state=seed),
         "DP-SGD, eps 100": DefendedClassifier(private_net(100.0), "passthrough", random_state=seed),
     }
@@ -120,9 +120,10 @@ def draw(wrong, seed):
     return data.data.astype(np.float32), y, membership_partition(len(y), SIZES, random_state=seed)
 
 
-def fit_all(X, y, parts, seed):
+def fit_all(X, y, parts, seed, epochs):
     """Return every defence, fitted."""
-    fitted = {name: each.fit(X[parts.members], y[parts.members]) for name, each in trained_defences(seed).items()}
+    trained = trained_defences(seed, epochs)
+    fitted = {name: each.fit(X[parts.members], y[parts.members]) for name, each in trained.items()}
     rows = np.r_[parts.members, parts.known]
     is_member = np.arange(len(rows)) < len(parts.members)
     for name, each in answering_defences(fitted[UNDEFENDED].estimator_, seed).items():
@@ -160,10 +161,10 @@ def measure(defended, undefended, X, y, is_member, seed):
     return figures
 
 
-def run_repeat(wrong, seed):
+def run_repeat(wrong, epochs, seed):
     """Return the figures of every defence on one split."""
     X, y, parts = draw(wrong, seed)
-    fitted = fit_all(X, y, parts, seed)
+    fitted = fit_all(X, y, parts, seed, epochs)
     members = parts.members[~fitted["MemGuard"].calibrated_on_.contains(X[parts.members])]
     rows = np.r_[members, parts.others]
     scored = X[rows], y[rows], np.arange(len(rows)) < len(members)
@@ -189,13 +190,14 @@ def main():
     parser.add_argument("--repeats", type=int, default=6)
     parser.add_argument("--seed", type=int, default=100, help="seed of the first repeat")
     parser.add_argument("--wrong", type=float, default=0.1, help="share of labels that are wrong")
+    parser.add_argument("--epochs", type=int, default=100, help="of every network but DP-SGD's")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", "Optimal order is the", UserWarning)
     records = []
     for seed in range(options.seed, options.seed + options.repeats):
-        records.append(run_repeat(options.wrong, seed))
+        records.append(run_repeat(options.wrong, options.epochs, seed))
         print(f"after {len(records)} of {options.repeats} repeats", flush=True)
     report(records)
     options.output.mkdir(parents=True, exist_ok=True)
