@@ -61,7 +61,8 @@ def derived(results):
                 "floor_by_worst": floor / before - 1,
                 "label_aware_attack": aware_name,
                 "label_aware_auc": aware,
-                "excess_removed": 1 - (aware - floor) / excess if excess > 0.005 else None,
+                # An attack that finds less than labels do has no excess left.
+                "excess_removed": 1 - max(aware - floor, 0) / excess if excess > 0.005 else None,
                 **{f"relative_{a}": now / then - 1 for a, (now, then) in free.items()},
             }
         )

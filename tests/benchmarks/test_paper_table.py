@@ -175,6 +175,15 @@ def test_relative_changes_and_excess_over_the_floor():
     assert row["floor_by_worst"] == pytest.approx(0.5 / 0.9 - 1)
 
 
+def test_less_than_labels_is_no_excess():
+    """What an attack finds below the floor counts as nothing, and without any excess there is no share of it."""
+    records = [_record("net", UNDEFENDED, 0.9), _record("net", "swap", 0.6)]
+    of = lambda floor: derived({"records": records, "floors": {"net": {"noise": {"auc": floor}}}})[1]  # noqa: E731
+    assert of(0.9)["excess_removed"] is None
+    records[0]["attacks"]["correctness"]["auc"] = 0.5
+    assert of(0.7)["excess_removed"] == 1
+
+
 def test_rates_that_rest_on_few_rows_are_marked():
     """A rate of 1 % of 100 non-members rests on one of them."""
     numbers = _record("net", "x", 0.5)["attacks"]["loss"]
