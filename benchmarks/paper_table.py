@@ -75,7 +75,11 @@ def run(experiment, until):
     """
     attacked = TARGETS if "all" in experiment.preset.lira_targets else experiment.preset.lira_targets
     if until == "targets":
-        return [experiment.fitted(target) for target in TARGETS] and [experiment.shadows(t) for t in attacked] and None
+        for target in TARGETS:
+            experiment.fitted(target)
+        for target in attacked:
+            experiment.shadows(target)
+        return None
     experiment.denoiser("public")
     if until == "denoiser":
         return None
@@ -94,7 +98,7 @@ def run(experiment, until):
     for target in TARGETS:
         results["records"] += [experiment.record(name, target, how) for of, name, how in table if of == target]
         results["floors"][target] = experiment.floor(target)
-        rules = ASKED_RULES if target == UNDEFENDED else (experiment.chosen_rule,)
+        rules = dict.fromkeys((*(ASKED_RULES if target == UNDEFENDED else ()), experiment.chosen_rule))
         for how in ({}, *({**chosen, "rule": rule} for rule in rules)):
             found = experiment.asked(target, how)
             results["asked"].append({"target": target, "name": how.get("rule", UNDEFENDED), "attacks": found})

@@ -25,6 +25,7 @@ from skdiffence.exceptions import DefenceWarning
 from skdiffence.inspection._controls import LabelOnly, NoDenoiser, OutputNoise
 from skdiffence.inspection._experiment import milliseconds_per_row
 from skdiffence.utils._random import mix_seed
+from skdiffence.utils._rows import data_digest
 
 # The paper's three scenarios, and this library's of one call and of four.
 RULES = ("first", "members", "matched", "swap", "lowest")
@@ -225,7 +226,7 @@ class Experiment:
         make = lambda: label_floor(  # noqa: E731
             self.target(target), self.known, self.scored, self.preset.floor_rows, self.seed
         )
-        return self.store.take(f"{target}, labels alone", self._facts("floor", target=target), make)
+        return self.store.take(f"{target}, labels alone", self._facts("floor", target=target, rows="at random"), make)
 
     def asked(self, target, how):
         """Return what attacks find that ask eight times."""
@@ -237,7 +238,7 @@ class Experiment:
 
         label = how.get("rule", UNDEFENDED)
         return self.store.take(
-            f"{target}, {label}, asked again", self._facts("asked", target=target, how=how), make
+            f"{target}, {label}, asked again", self._facts("asked", target=target, how=how, rows="at random"), make
         )
 
     def milliseconds(self, how):
@@ -297,7 +298,8 @@ class Experiment:
         numbers = np.arange(len(pool.y) - n, len(pool.y))
         part = type(pool)(X=pool.X[numbers], y=pool.y[numbers], is_member=np.isin(numbers, train))
         if target == "MemGuard":
-            guarded = make_target(target, self.preset, self.rows, None).set_params(estimator=FrozenEstimator(net))
+            seed = mix_seed(self.seed, "guard", data_digest(pool.y[train])) % 2**31
+            guarded = make_target(target, self.preset, self.rows, seed).set_params(estimator=FrozenEstimator(net))
             net = guarded.fit(part.X, part.y, is_member=part.is_member)
         shadow = AnswerCache(net).fit(self.calibration.X)
         if not how:

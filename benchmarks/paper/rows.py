@@ -73,6 +73,7 @@ def attacked(rows, what):
 
 
 def some(part, n):
-    """Return the first n rows of each side."""
-    sides = [np.flatnonzero(part.is_member == side)[:n] for side in (True, False)]
+    """Return n rows of each side at random, always the same ones: a part is in the order of its images."""
+    rng = np.random.default_rng(0)
+    sides = [rng.permutation(np.flatnonzero(part.is_member == side))[:n] for side in (True, False)]
     return Bunch(**{name: value[np.concatenate(sides)] for name, value in part.items()})

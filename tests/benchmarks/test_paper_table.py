@@ -9,7 +9,7 @@ from paper.measure import scores_of
 from paper.presets import PRESETS
 from paper.regenerators import RegenerationStore, ShippedRegenerator
 from paper.report import derived
-from paper.rows import attacked, draw_rows, members
+from paper.rows import attacked, draw_rows, members, some
 from paper.store import Store
 from paper.targets import UNDEFENDED, AnswerCache
 from sklearn.linear_model import LogisticRegression
@@ -73,6 +73,18 @@ def test_members_are_what_is_scored_and_known_and_calibrated_on(npz):
     for what in ("known", "scored"):
         part = attacked(rows, what)
         assert [row.tobytes() in trained for row in part.X] == part.is_member.tolist()
+
+
+def test_some_rows_are_of_all_classes(npz):
+    """A few rows of each side are drawn at random, not from the first classes, and always alike."""
+    rows = draw_rows(npz, replace(SMALL, scored=15, public=4, known=1, calibration=1, reference=1), 0)
+    scored = attacked(rows, "scored")
+    few = some(scored, 8)
+    assert few.is_member.tolist() == [True] * 8 + [False] * 8
+    order = np.argsort(scored.y, kind="stable")
+    by_class = type(scored)(X=scored.X[order], y=scored.y[order], is_member=scored.is_member[order])
+    assert len(np.unique(some(by_class, 8).y[:8])) >= 3
+    assert np.array_equal(some(scored, 8).X, few.X)
 
 
 def test_too_few_images_are_named(npz):
