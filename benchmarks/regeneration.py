@@ -17,9 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from _timing import interleaved, middle, print_table, save
+from selection_data import make_image_net
 from sklearn.frozen import FrozenEstimator
-from skorch import NeuralNetClassifier
-from torch import nn
 
 from skdiffence import DefendedClassifier, DiffusionRegenerator
 from skdiffence.datasets import load_digit_images, load_images, membership_partition
@@ -27,6 +26,8 @@ from skdiffence.diffusion._batches import rows_per_batch
 from skdiffence.inspection._demo import DemoSettings, make_net
 
 N_CANDIDATES = 30
+# Pixels that the net is given at a time when it answers. Small images go faster many at a time, large ones a few.
+NET_PIXELS = 1 << 15
 N_KNOWN = 200
 RULES = ("swap", "first", "matched")
 DDIM_STEPS = 50
@@ -40,23 +41,6 @@ PAPER_UNET = {
     "attention_head_dim": 256,
     "downsample_padding": 0,
 }
-
-
-class ConvNet(nn.Module):
-    """Three convolutions, the second and third at half the size each; gives logits."""
-
-    def __init__(self, n_channels=3, n_classes=10, width=32):
-        super().__init__()
-        self.layers = nn.Sequential(
-            *(nn.Conv2d(n_channels, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(2 * width, 4 * width, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1)),
-            *(nn.Flatten(), nn.Linear(4 * width, n_classes)),
-        )
-
-    def forward(self, X):
-        """Return logits of shape (n, n_classes)."""
-        return self.layers(X)
 
 
 def load(options):
@@ -77,7 +61,7 @@ def prepare(options):
     images = {
         name: X[rows] / np.float32(255 if X.dtype == np.uint8 else 1) for name, rows in parts.items() if name in sizes
     }
-    net = make_classifier(options, X.shape[1], int(y.max()) + 1)
+    net = make_classifier(options, X.shape[1:])
     torch.manual_seed(options.seed)
     net.fit(images["members"], y[parts.members].astype(np.int64))
     is_member = np.arange(options.members + N_KNOWN) < options.members
@@ -85,23 +69,14 @@ def prepare(options):
     return net, make_regenerator(options, images["public"]), (*known, is_member), images["timed"]
 
 
-def make_classifier(options, n_channels, n_classes):
-    """Return an unfitted skorch net: the demo's for digits, convolutions for other images."""
+def make_classifier(options, shape):
+    """Return an unfitted skorch net: the demo's for digits, one that learns by heart for other images."""
     if options.data is None and not options.paper_unet:
-        return make_net(DemoSettings())
-    return NeuralNetClassifier(
-        ConvNet,
-        module__n_channels=n_channels,
-        module__n_classes=n_classes,
-        criterion=nn.CrossEntropyLoss,
-        optimizer=torch.optim.Adam,
-        lr=1e-3,
-        batch_size=128,
-        max_epochs=options.net_epochs,
-        train_split=None,
-        verbose=0,
-        device=options.device,
-    )
+        net = make_net(DemoSettings())
+    else:
+        net = make_image_net().set_params(max_epochs=options.net_epochs, device=options.device)
+        net.set_params(iterator_train__shuffle=True)  # a file's images may be sorted by class
+    return net.set_params(iterator_valid__batch_size=max(1, NET_PIXELS // (shape[1] * shape[2])))
 
 
 def make_regenerator(options, X):
@@ -311,7 +286,7 @@ def main():
     parser.add_argument("--paper-rows", type=int, default=128, help="rows that the slow procedures are timed on")
     parser.add_argument("--public", type=int, default=700, help="rows that train the denoiser")
     parser.add_argument("--members", type=int, default=200, help="rows that train the classifier")
-    parser.add_argument("--net-epochs", type=int, default=10, help="epochs of the classifier, with --data")
+    parser.add_argument("--net-epochs", type=int, default=20, help="epochs of the classifier, with --data")
     parser.add_argument("--denoiser", help="folder of a trained denoiser")
     parser.add_argument("--denoiser-epochs", type=int, default=45)
     parser.add_argument("--timestep", type=int, default=160)

@@ -35,7 +35,8 @@ def membership_partition(n_samples, sizes, *, random_state=None):
     Returns
     -------
     parts : Bunch of int64 ndarrays
-        Sorted row numbers of each part, and of all others as ``rest``.
+        Sorted row numbers of each part, and of all others as ``rest``. Where a data set is sorted by class its parts
+        are too: let a net shuffle its training rows, as in ``iterator_train__shuffle=True`` of skorch.
 
     Raises
     ------

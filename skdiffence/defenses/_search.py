@@ -7,6 +7,8 @@ from skdiffence.defenses._responses import put_label_on_top
 
 # Up to so many times ``fill`` are made ahead for rows that have missed often.
 _LATE_FILL = 8
+# Few rows begin with a part of ``fill``: most first candidates are taken, and what is made beside them is lost.
+_FIRST_FILL = 4
 
 
 def search(respond, labels, rule, n_candidates, *, lazy, fill=1, progress=None):
@@ -59,7 +61,8 @@ def _ahead(fill, n_rows, candidate):
         return 1
     # A row that has missed so many candidates will probably miss about as many more.
     late = min(_LATE_FILL * fill // n_rows, candidate)
-    return max(fill // n_rows, late, 1)
+    soon = fill if candidate else fill // _FIRST_FILL
+    return max(soon // n_rows, late, 1)
 
 
 def _ask(respond, rows, candidate, ahead):

@@ -155,7 +155,7 @@ def test_last_rows_do_not_run_alone():
 
 
 def test_rows_that_missed_often_get_more_candidates_at_once():
-    """As many as they have missed, up to eight times what fills a batch."""
+    """One at first, then as many as they have missed, up to eight times what fills a batch."""
     probas = np.full((60, 1, 2), [0.1, 0.9])
     probas[50, 0] = 0.9, 0.1
     asked = []
@@ -166,7 +166,7 @@ def test_rows_that_missed_often_get_more_candidates_at_once():
 
     found = search(respond, np.zeros(1, dtype=int), FirstSelection(), 60, lazy=True, fill=2)
     assert (found.candidate[0], found.n_regenerations[0]) == (50, 51)
-    assert asked == [2, 2, 4, 8, 16, 16, 12]
+    assert asked == [1, 2, 3, 6, 12, 16, 16]
 
 
 @settings(deadline=None, max_examples=40)
