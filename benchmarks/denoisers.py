@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from _timing import print_table, save
-from regeneration import ConvNet
+from selection_data import ImageNet
 from torch import nn
 from torch.nn import functional
 
@@ -78,7 +78,7 @@ def train_for(seconds, name, rows, batch_size):
 def train_classifier(X, y, epochs=8):
     """Train a small convolutional net."""
     torch.manual_seed(0)
-    net = ConvNet(X.shape[1], int(y.max()) + 1)
+    net = ImageNet(X.shape[1], int(y.max()) + 1)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
     for _ in range(epochs):
         for index in torch.randperm(len(X)).split(64):
@@ -95,7 +95,8 @@ def evaluate(denoiser, classifier, rows):
     for t in TIMESTEPS:
         noise = torch.randn(rows.shape, generator=torch.Generator().manual_seed(t))
         clean = []
-        for noisy in SCHEDULE.add_noise(rows, noise, t).split(64):
+        for noisy in SCHEDULE.add_noise(rows, noise, t).split(32):
+            noisy = noisy.contiguous(memory_format=torch.channels_last)  # as a regenerator calls it
             start = time.process_time()
             predicted = call_network(denoiser, noisy, torch.full((len(noisy),), t), rows.shape[1])
             busy += time.process_time() - start

@@ -242,7 +242,7 @@ def main():
     for name, text in (("records.json", json.dumps(facts, indent=1, default=str)), ("tables.txt", tables + "\n")):
         with whole_file(options.folder / name) as path:
             path.write_text(text, encoding="utf-8")
-    draw_frontier(records, options.folder / "frontier.png")
+    draw_frontier(records, options.folder / "frontier.png", signals if options.data else None)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What ``selection.py`` measures of one classifier on one split."""
 
 import numpy as np
+from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from skdiffence.attacks import (
@@ -123,13 +124,18 @@ def expected_calls(split, n_candidates, defended):
     """Return what "first" costs on calibration rows, and what their retention lets expect.
 
     A row of whose N candidates K keep the label has its first one at (N + 1) / (K + 1) on average over their orders.
+    ``first_margin`` is half of a 95 % interval of the ratio of the two, over the rows.
     """
     answering, X = defended._answering(), split.X_calibration
     labels = answering.responses.labels(X)
     kept = np.stack([answering.respond(X, number)[0] == labels for number in range(n_candidates)])
     n_kept = kept.sum(axis=0)
     expected = np.where(n_kept > 0, (n_candidates + 1) / (n_kept + 1), n_candidates)
-    return {"first_calls": float(defended.select(X).n_regenerations.mean()), "first_expected": float(expected.mean())}
+    calls = defended.select(X).n_regenerations
+    ratio = calls.mean() / expected.mean()
+    error = np.std(calls - ratio * expected, ddof=1) / np.sqrt(len(calls)) / expected.mean()
+    margin = norm.ppf(0.975) * error
+    return {"first_calls": calls.mean(), "first_expected": expected.mean(), "first_margin": margin}
 
 
 def time_answers(split, regenerator, rules, n_rows):

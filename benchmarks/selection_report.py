@@ -126,6 +126,7 @@ def expectations(records):
     for timestep in sorted({record["timestep"] for record in records if "first_calls" in record}, reverse=True):
         of = [record for record in records if record.get("timestep") == timestep and "first_calls" in record]
         ratio, margin = mean_and_margin([record["first_calls"] / record["first_expected"] for record in of])
+        margin = margin if len(of) > 1 else of[0].get("first_margin", np.nan)
         cost = np.mean([record["first_calls"] for record in of])
         lines.append(
             f'timestep {timestep}: "first" takes {cost:.3f} calls on calibration rows, {ratio:.3f}±{margin:.3f} of '
@@ -144,13 +145,13 @@ def report_timed(timed):
     return "\n\nAUC of the seconds that an answer takes\n" + "\n".join(lines) if lines else ""
 
 
-def draw_frontier(records, path):
+def draw_frontier(records, path, signals=None):
     """Draw AUC and failure-detection AUC against calls, and one against the other; the undefended net lies far off."""
     records = [record for record in records if "calls" in record]
     several = len({record["timestep"] for record in records}) > 1
     named = [dict(r, name=f"{r['name']}, {int(r['timestep'])}" if several else r["name"]) for r in records]
     timesteps = {record["name"]: record["timestep"] for record in named}
-    rows = summarise(named, ["phi", "failure_detection_auc", "calls"])
+    rows = summary(named, [(key, None, None) for key in ("phi", "failure_detection_auc", "calls")], signals)
     axes = new_axes((15, 5.2), 3)
     panels = [("calls", "phi"), ("calls", "failure_detection_auc"), ("failure_detection_auc", "phi")]
     names = {"phi": "AUC of phi (0.5: nothing leaks)", "failure_detection_auc": "failure-detection AUC"}

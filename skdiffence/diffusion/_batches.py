@@ -11,8 +11,8 @@ _ROWS_PER_BATCH = {"cpu": 1024, "cuda": 1 << 14}
 # Share of a GPU's free memory that one batch may take by the estimate below, which is too high rather than too low.
 _MEMORY_SHARE = 0.5
 
-# Candidates that a search makes at a time, times the side of an image to the power 1.5: 32 for 8x8 images on a CPU and 4
-# for 32x32, near the least time of searches simulated with measured costs of a call and of a row. For CUDA it is a guess.
+# Candidates that a search makes at a time, times the side of an image to the power 1.5: 32 for 8x8 images on a CPU, 4
+# for 32x32, near the least time of searches simulated with the measured costs of a call and a row. A guess for CUDA.
 _FILL = {"cpu": 724, "cuda": 46_000}
 
 _ROW_BYTES = WeakKeyDictionary()
