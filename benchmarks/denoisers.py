@@ -1,16 +1,18 @@
 """Shapes of a UNet at equal training time: error, labels kept and milliseconds per call; and what makes a call cheap.
 
+    python benchmarks/denoisers.py --seconds 30
     python benchmarks/denoisers.py --data images.npz --seconds 120
     python benchmarks/denoisers.py --data images.npz --only calls
 
-Denoisers are trained on public rows for the same CPU time each. A small convolutional net, trained on private rows,
-says which labels regenerations of members and of non-members keep. "half size" is a UNet that takes blocks of 2x2
-pixels for channels.
+Digits without ``--data``. Denoisers are trained on public rows for the same CPU time each. A small convolutional net,
+trained on private rows, says which labels regenerations of members and of non-members keep. "half size" is a UNet that
+takes blocks of 2x2 pixels for channels.
 """
 
 import argparse
 import math
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,20 +22,31 @@ from selection_data import ImageNet
 from torch import nn
 from torch.nn import functional
 
-from skdiffence.datasets import load_images, membership_partition
+from skdiffence.datasets import load_digit_images, load_images, membership_partition
 from skdiffence.diffusion._denoisers import call_network, make_unet
 from skdiffence.diffusion._schedule import Schedule, make_scheduler
 from skdiffence.diffusion._training import Trainer
 
 TIMESTEPS = (120, 160)
 WIDTHS = {
-    "16-32-64": (16, 32, 64),
-    "16-32-64-128": (16, 32, 64, 128),
-    "24-48-96": (24, 48, 96),
-    "32-64-128": (32, 64, 128),
-    "half size, 32-64": (32, 64),
-    "half size, 48-96": (48, 96),
+    "photographs": {
+        "16-32-64": (16, 32, 64),
+        "16-32-64-128": (16, 32, 64, 128),
+        "24-48-96": (24, 48, 96),
+        "32-64-128": (32, 64, 128),
+        "half size, 32-64": (32, 64),
+        "half size, 48-96": (48, 96),
+    },
+    "digits": {
+        "16-32": (16, 32),
+        "8-16": (8, 16),
+        "24-48": (24, 48),
+        "32-64": (32, 64),
+        "32": (32,),
+        "16-32-64": (16, 32, 64),
+    },
 }
+N_UPDATES = 1000  # of the classifier, at least
 SCHEDULE = Schedule(make_scheduler(1000, "linear"))
 
 
@@ -50,22 +63,20 @@ class HalfSize(nn.Module):
         return functional.pixel_shuffle(self.unet(functional.pixel_unshuffle(x, 2), timesteps).sample, 2)
 
 
-def make(name, shape):
+def make(name, widths, shape):
     """Return an untrained denoiser of a shape."""
     torch.manual_seed(0)
-    if name.startswith("half"):
-        return HalfSize(shape, WIDTHS[name])
-    return make_unet(shape, {"block_out_channels": WIDTHS[name]})
+    return HalfSize(shape, widths) if name.startswith("half") else make_unet(shape, {"block_out_channels": widths})
 
 
-def train_for(seconds, name, rows, batch_size):
+def train_for(seconds, make_denoiser, rows, batch_size):
     """Train a denoiser for so many CPU seconds; return it with the number of rows that it saw."""
 
     def train(rows, epochs=1):
         settings = {"n_levels": max(TIMESTEPS) + 1, "max_epochs": epochs, "batch_size": batch_size, "verbose": 0}
         trainer = Trainer(SCHEDULE, lr=2e-3, ema_decay=0.995, autocast=False, seed=0, **settings)
         start = time.process_time()
-        averaged, _ = trainer.train(make(name, rows.shape[1:]), rows)
+        averaged, _ = trainer.train(make_denoiser(), rows)
         return averaged, time.process_time() - start
 
     train(rows[:batch_size])
@@ -78,6 +89,7 @@ def train_for(seconds, name, rows, batch_size):
 def train_classifier(X, y, epochs=8):
     """Train a small convolutional net."""
     torch.manual_seed(0)
+    epochs = max(epochs, N_UPDATES // math.ceil(len(X) / 64))
     net = ImageNet(X.shape[1], int(y.max()) + 1)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
     for _ in range(epochs):
@@ -111,19 +123,24 @@ def compare_shapes(options, parts, tensor, y):
     """Train and evaluate all shapes and print the table."""
     classifier = train_classifier(tensor(parts.members), torch.from_numpy(y[parts.members]))
     public, records = tensor(parts.public), {}
-    sides = {"members": tensor(parts.members[:600]), "non-members": tensor(parts.non_members)}
-    for name in WIDTHS:
-        denoiser, n_seen, took = train_for(options.seconds, name, public, options.batch_size)
+    # Parts are sorted as the data are, perhaps by class.
+    some = np.random.default_rng(0).permutation(parts.members)[:600]
+    sides = {"members": tensor(some), "non-members": tensor(parts.non_members)}
+    for name, widths in WIDTHS["digits" if options.data is None else "photographs"].items():
+        made = partial(make, name, widths, public.shape[1:])
+        denoiser, n_seen, took = train_for(options.seconds, made, public, options.batch_size)
         facts = {"parameters": sum(weight.numel() for weight in denoiser.parameters())}
         facts |= {"rows seen": n_seen, "rows/s": n_seen / took}
         for side, rows in sides.items():
             facts |= {f"{key}, {side}": value for key, value in evaluate(denoiser, classifier, rows).items()}
         records[name] = facts
         print(name, {key: round(value, 4) for key, value in facts.items()}, flush=True)
-    keys = list(next(iter(records.values())))
-    print_table(
-        [["shape", *keys], *([name, *(f"{facts[key]:.4g}" for key in keys)] for name, facts in records.items())]
-    )
+    headings = {"parameters": "parameters", "rows/s": "rows/s", "ms/call, non-members": "ms/call"}
+    headings[f"error, t={max(TIMESTEPS)}, non-members"] = f"error, t={max(TIMESTEPS)}"
+    for t in reversed(TIMESTEPS):
+        headings |= {f"kept, t={t}, members": f"kept, t={t}: mem.", f"kept, t={t}, non-members": "non-m."}
+    lines = [[name, *(f"{facts[key]:.4g}" for key in headings)] for name, facts in records.items()]
+    print_table([["channels by level", *headings.values()], *lines])
     return records
 
 
@@ -150,17 +167,18 @@ def compare_calls(options, shape):
 def main():
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="folder, tar archive or .npz file of images")
+    parser.add_argument("--data", help="folder, tar archive or .npz file of images; digits if not given")
     parser.add_argument("--only", choices=["shapes", "calls"])
     parser.add_argument("--seconds", type=float, default=120, help="CPU time of each training")
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--public", type=int, default=40_000)
-    parser.add_argument("--members", type=int, default=10_000)
+    parser.add_argument("--public", type=int, help="rows of the denoisers; 900 digits or 40,000 photographs")
+    parser.add_argument("--members", type=int, help="rows of the classifier; 250 digits or 10,000 photographs")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
-    images = load_images(options.data)
-    sizes = {"public": options.public, "members": options.members, "non_members": 600}
+    images = load_digit_images() if options.data is None else load_images(options.data)
+    public, members = (900, 250) if options.data is None else (40_000, 10_000)
+    sizes = {"public": options.public or public, "members": options.members or members, "non_members": 600}
     parts = membership_partition(len(images.data), sizes, random_state=0)
     facts = {}
     if options.only != "shapes":

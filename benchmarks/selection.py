@@ -28,7 +28,7 @@ from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
 from skdiffence.base import InferenceOnlyMixin
-from skdiffence.defenses import DefendedClassifier, LowestSelection, TunedDefendedClassifier
+from skdiffence.defenses import BudgetedSelection, DefendedClassifier, LowestSelection, TunedDefendedClassifier
 from skdiffence.inspection._cache import RegenerationCache
 from skdiffence.inspection._demo import machine, pretrained
 from skdiffence.inspection._disk_cache import DiskCache
@@ -48,6 +48,7 @@ RULES = {
     "lowest of 2": LowestSelection(max_candidates=2),
     "lowest of 4": "lowest",
     **{name: name for name in ("nearest", "within", "budgeted")},
+    "budget of 4": BudgetedSelection(max_calls=4),
 }
 
 

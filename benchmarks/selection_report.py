@@ -148,31 +148,35 @@ def report_timed(timed):
 def draw_frontier(records, path, signals=None):
     """Draw AUC and failure-detection AUC against calls, and one against the other; the undefended net lies far off."""
     records = [record for record in records if "calls" in record]
-    several = len({record["timestep"] for record in records}) > 1
-    named = [dict(r, name=f"{r['name']}, {int(r['timestep'])}" if several else r["name"]) for r in records]
-    timesteps = {record["name"]: record["timestep"] for record in named}
+    # Of several timesteps the colour tells which one it is.
+    named = [dict(record, name=(record["name"], int(record["timestep"]))) for record in records]
     rows = summary(named, [(key, None, None) for key in ("phi", "failure_detection_auc", "calls")], signals)
     axes = new_axes((15, 5.2), 3)
     panels = [("calls", "phi"), ("calls", "failure_detection_auc"), ("failure_detection_auc", "phi")]
     names = {"phi": "AUC of phi (0.5: nothing leaks)", "failure_detection_auc": "failure-detection AUC"}
     names["calls"] = "denoiser calls per row"
     for ax, (x, y) in zip(axes, panels, strict=True):
-        draw_panel(ax, rows, timesteps, x, y)
-        ax.set(xlabel=names[x], ylabel=names[y])
+        draw_panel(ax, rows, x, y)
+        ax.set(xlabel=names[x], ylabel=names[y], xmargin=0.12)
         if x == "calls":
             ax.set_xscale("log")
             ax.set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
             ax.minorticks_off()
         points = np.array([(row[x][0], row[y][0]) for row in rows.values()])
-        place_labels(ax, *points.T, list(rows), fontsize=7)
+        place_labels(ax, *points.T, [name for name, _ in rows], fontsize=7)
     with whole_file(path) as file:
         axes[0].figure.savefig(file, dpi=150)
 
 
-def draw_panel(ax, rows, timesteps, x, y):
+def draw_panel(ax, rows, x, y):
     """Draw the points of a panel with their intervals, one colour for each timestep."""
-    colours = {timestep: f"C{i}" for i, timestep in enumerate(sorted(set(timesteps.values())))}
-    for name, row in rows.items():
+    timesteps = sorted({timestep for _, timestep in rows})
+    colours = {timestep: f"C{i}" for i, timestep in enumerate(timesteps)}
+    if len(timesteps) > 1:
+        for timestep in timesteps:
+            ax.plot([], [], "o", color=colours[timestep], ms=4, label=f"timestep {int(timestep)}")
+        ax.legend(fontsize=7, loc="best")
+    for (_, timestep), row in rows.items():
         (x_mean, x_half), (y_mean, y_half) = row[x], row[y]
         bars = {"xerr": np.nan_to_num(x_half), "yerr": np.nan_to_num(y_half)}
-        ax.errorbar(x_mean, y_mean, **bars, fmt="o", color=colours[timesteps[name]], ms=4, lw=0.8, alpha=0.8)
+        ax.errorbar(x_mean, y_mean, **bars, fmt="o", color=colours[timestep], ms=4, lw=0.8, alpha=0.8)

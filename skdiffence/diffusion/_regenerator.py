@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from skdiffence.base import InferenceOnlyMixin
 from skdiffence.diffusion._batches import in_batches, rows_per_batch, rows_to_fill
+from skdiffence.diffusion._compiled import bucket_above, bucket_below, compile_once
 from skdiffence.diffusion._denoisers import (
     call_network,
     check_channels,
@@ -106,6 +107,9 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
     exact : bool, default=False
         Run the network at one fixed batch shape, so that the answer for a row is the same to the last bit
         whatever other rows are asked for with it. Otherwise it is the same to float32 rounding.
+    compile : bool, default=False
+        Compile the denoiser with ``torch.compile`` when it first answers, which needs a C++ compiler on a CPU and takes
+        most of a minute for each of a few batch shapes. The answers are the same to float32 rounding.
     random_state : int, RandomState instance or None, default=None
         Seeds initial weights, order and noise of the training, together with a digest of the training rows.
     verbose : int, default=0
@@ -194,6 +198,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         "device": [str, torch.device],
         "precision": [StrOptions({"auto", "float32", "bfloat16"})],
         "exact": ["boolean"],
+        "compile": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -217,6 +222,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         device="auto",
         precision="auto",
         exact=False,
+        compile=False,
         random_state=None,
         verbose=0,
     ):
@@ -236,6 +242,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         self.device = device
         self.precision = precision
         self.exact = exact
+        self.compile = compile
         self.random_state = random_state
         self.verbose = verbose
 
@@ -350,8 +357,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
                 x = schedule.denoise(network, x, self.timestep, self.n_steps)
                 regenerated[rows] = self.space_.decode(x, X[rows])
 
-            size = _ROWS_PER_EXACT_BATCH if self.exact else rows_per_batch(denoiser, self.space_.shape, device)
-            in_batches(work, len(X), size, may_halve=not self.exact)
+            in_batches(work, len(X), self._rows_per_batch(denoiser, device), may_halve=not self.exact)
         return regenerated
 
     @property
@@ -547,17 +553,31 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
     def _uses_bfloat16(self, device):
         return self.precision == "bfloat16" or (self.precision == "auto" and device.type == "cuda")
 
+    def _rows_per_batch(self, denoiser, device):
+        if self.exact:
+            return _ROWS_PER_EXACT_BATCH
+        n_rows = rows_per_batch(denoiser, self.space_.shape, device)
+        return bucket_below(n_rows) if self.compile else n_rows
+
+    def _padded_rows(self, n_rows):
+        if self.exact:
+            return _ROWS_PER_EXACT_BATCH
+        return bucket_above(n_rows) if self.compile else n_rows
+
     def _network(self, denoiser, device):
+        denoiser = compile_once(denoiser) if self.compile else denoiser
         is_image = self.image_shape_ is not None
         autocast = is_image and self._uses_bfloat16(device)
-        channels_last = is_image and math.prod(self.space_.shape[1:]) >= _PIXELS_FOR_CHANNELS_LAST
+        last = is_image and math.prod(self.space_.shape[1:]) >= _PIXELS_FOR_CHANNELS_LAST
+        # One layout for every batch: another one would be compiled for anew.
+        layout = torch.channels_last if last else torch.contiguous_format
 
         def network(x, timestep):
             n_rows = len(x)
-            if self.exact:
-                x = torch.cat([x, x.new_zeros(_ROWS_PER_EXACT_BATCH - n_rows, *x.shape[1:])])
-            if channels_last:
-                x = x.contiguous(memory_format=torch.channels_last)
+            n_padded = self._padded_rows(n_rows)
+            if n_padded > n_rows:
+                x = torch.cat([x, x.new_zeros(n_padded - n_rows, *x.shape[1:])])
+            x = x.contiguous(memory_format=layout)
             timesteps = torch.full((len(x),), timestep, device=device)
             with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
                 predicted = call_network(denoiser, x, timesteps, x.shape[1])
