@@ -108,7 +108,7 @@ def _nbytes(output):
     return output.nbytes if isinstance(output, torch.Tensor) else 0
 
 
-def in_batches(work, n_rows, size, *, may_halve=True):
+def in_batches(work, n_rows, size, *, may_halve=True, take=None):
     """Do work on consecutive rows, on half as many at a time whenever the device's memory runs out.
 
     Parameters
@@ -121,6 +121,8 @@ def in_batches(work, n_rows, size, *, may_halve=True):
         How many to work on at a time, to begin with.
     may_halve : bool, default=True
         Whether fewer rows at a time may be tried.
+    take : callable(int) -> int or None, default=None
+        Says how many of so many rows, at most ``size``, to work on next. None takes them all.
 
     Raises
     ------
@@ -129,7 +131,8 @@ def in_batches(work, n_rows, size, *, may_halve=True):
     """
     start = 0
     while start < n_rows:
-        rows = slice(start, min(start + size, n_rows))
+        n_next = min(size, n_rows - start)
+        rows = slice(start, start + (n_next if take is None else take(n_next)))
         if _fits(work, rows, must=size == 1 or not may_halve):
             start = rows.stop
         else:

@@ -3,7 +3,7 @@
 from weakref import WeakSet
 
 # Batches of 2, 8, 32, 128, ... rows. Compiling for one shape takes most of a minute on a CPU, so that many shapes would
-# cost more than they save; a small batch takes hardly longer than one that is four times smaller.
+# cost more than they save.
 _SMALLEST, _GROWTH = 2, 4
 _N_BUCKETS = 10
 _BACKEND = "inductor"
@@ -31,7 +31,7 @@ def bucket_above(n_rows):
 
 
 def bucket_below(n_rows):
-    """Return the largest size of a batch that has at most so many rows, so that full batches are not padded.
+    """Return the largest size of a batch that has at most so many rows; 1 where there is none.
 
     Parameters
     ----------
@@ -41,10 +41,25 @@ def bucket_below(n_rows):
     Returns
     -------
     size : int
-        At most ``n_rows``; 1 where every size is larger.
+    """
+    return max(1, bucket_above(n_rows + 1) // _GROWTH)
+
+
+def next_batch(n_rows):
+    """Return how many rows to give a compiled network next, so that less than half of a batch is padding.
+
+    Parameters
+    ----------
+    n_rows : int
+        How many are left, at least 1.
+
+    Returns
+    -------
+    n_taken : int
+        All of them, or as many as fill a smaller batch.
     """
     size = bucket_above(n_rows)
-    return n_rows if size == n_rows else max(1, size // _GROWTH)
+    return n_rows if 2 * n_rows >= size else bucket_below(n_rows)
 
 
 def compile_once(network):

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from skdiffence.base import InferenceOnlyMixin
 from skdiffence.diffusion._batches import in_batches, rows_per_batch, rows_to_fill
-from skdiffence.diffusion._compiled import bucket_above, bucket_below, compile_once
+from skdiffence.diffusion._compiled import bucket_above, bucket_below, compile_once, next_batch
 from skdiffence.diffusion._denoisers import (
     call_network,
     check_channels,
@@ -357,7 +357,8 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
                 x = schedule.denoise(network, x, self.timestep, self.n_steps)
                 regenerated[rows] = self.space_.decode(x, X[rows])
 
-            in_batches(work, len(X), self._rows_per_batch(denoiser, device), may_halve=not self.exact)
+            size, take = self._batches(denoiser, device)
+            in_batches(work, len(X), size, may_halve=not self.exact, take=take)
         return regenerated
 
     @property
@@ -553,11 +554,11 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
     def _uses_bfloat16(self, device):
         return self.precision == "bfloat16" or (self.precision == "auto" and device.type == "cuda")
 
-    def _rows_per_batch(self, denoiser, device):
+    def _batches(self, denoiser, device):
         if self.exact:
-            return _ROWS_PER_EXACT_BATCH
-        n_rows = rows_per_batch(denoiser, self.space_.shape, device)
-        return bucket_below(n_rows) if self.compile else n_rows
+            return _ROWS_PER_EXACT_BATCH, None
+        size = rows_per_batch(denoiser, self.space_.shape, device)
+        return (bucket_below(size), next_batch) if self.compile else (size, None)
 
     def _padded_rows(self, n_rows):
         if self.exact:

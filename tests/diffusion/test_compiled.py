@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skdiffence.diffusion import DiffusionRegenerator, _compiled
-from skdiffence.diffusion._compiled import bucket_above, bucket_below
+from skdiffence.diffusion._compiled import bucket_above, bucket_below, next_batch
 
 ROWS = np.random.default_rng(0).normal(size=(40, 5))
 
@@ -37,10 +37,17 @@ def fitted(**parameters):
 
 @given(st.integers(1, 100_000))
 def test_buckets(n_rows):
-    """The nearest of 2, 8, 32, ... on either side; below the smallest there is only 1."""
-    sizes = [2 * 4**k for k in range(10)]
-    assert bucket_above(n_rows) == min(size for size in sizes if size >= n_rows)
-    assert bucket_below(n_rows) == max([1, *(size for size in sizes if size <= n_rows)])
+    """Batches of 2, 8, 32, ... rows hold all rows, and less than half of each is padding but for a single row."""
+    left, sizes = n_rows, []
+    while left:
+        taken = next_batch(left)
+        sizes.append(bucket_above(taken))
+        assert sizes[-1] <= 2 * taken
+        left -= taken
+    assert set(sizes) <= {2 * 4**k for k in range(10)}
+    assert left == 0
+    assert sizes == sorted(sizes, reverse=True)
+    assert bucket_below(n_rows) == max([1, *(2 * 4**k for k in range(10) if 2 * 4**k <= n_rows)])
 
 
 def test_few_shapes(shapes):
@@ -85,7 +92,8 @@ def test_out_of_memory_ends(monkeypatch):
     answer = compiled.transform(ROWS)
     compiled.denoiser_.register_forward_pre_hook(refuse)
     np.testing.assert_allclose(compiled.transform(ROWS), answer, atol=1e-6)
-    assert set(sizes) == {128, 32, 8}
+    assert sizes[0] == 32
+    assert set(sizes) == {32, 8}
 
 
 # torch imports a part of its own that it has deprecated.
