@@ -11,9 +11,11 @@ from skdiffence.utils._sklearn import Interval, fit_context
 class LowestSelection(SelectionRule):
     """Take the least confident of the first candidates, those that change the label included.
 
-    A classifier betrays the rows it was trained on by being surer of them; the least sure of a few answers has least of
-    that. A candidate that changes the label is answered with its top entry and the label's entry exchanged, as under
-    :class:`SwapSelection`, so that rows whose label is easily lost are not told from others either.
+    A classifier betrays the rows it was trained on by being surer of them, and the least sure of a few answers is less
+    sure. That holds for other rows too: members and others came together by it on digits, and not on photographs; see
+    the User Guide. It is the rule for classifiers that are too sure of themselves. A candidate that changes the label
+    is answered with its top entry and the label's entry exchanged, as under :class:`SwapSelection`, so that rows whose
+    label is easily lost are not told from others either.
 
     Needs no calibration rows. Every row costs ``max_candidates`` regenerations, whatever ``search``, so that the time
     of an answer tells nothing. ``fallback`` has no effect under this rule.

@@ -1,5 +1,6 @@
 """The three kinds of noise: shared by all rows, of the row itself, and fresh at every call."""
 
+import functools
 import hashlib
 import math
 import secrets
@@ -14,6 +15,8 @@ KEY_SIZE = 32
 _SEED_SIZE = 16  # bytes: four words of Philox
 N_CANDIDATES_MAX = 2**32
 _CANDIDATES_AT_ONCE = 64
+# Shared noise of a few candidates, and not too large, is kept for the next call: at most 32 MiB.
+_TABLES_KEPT, _VALUES_KEPT = 32, 1 << 18
 _ROWS_HASHED_AT_ONCE = 256
 
 
@@ -60,19 +63,18 @@ class Noise:
 
     def __init__(self, kind, key, codes, candidates, shape, device):
         self.shape, self.device = shape, device
-        self.table = None
+        self.table, self.is_shared = None, kind == "shared"
         if kind == "shared":
             candidates, inverse = np.unique(candidates, return_inverse=True)
+            if len(candidates) <= _CANDIDATES_AT_ONCE:
+                self.table = _shared_table(key, candidates, shape, device)
             seeds = np.repeat(_shared_seed(key), len(candidates), axis=0)
             self.inverse = self._put(inverse.reshape(-1))
         elif kind == "row":
             seeds = _row_seeds(key, codes, len(candidates))
         else:
             seeds = _words(secrets.token_bytes(_SEED_SIZE * len(candidates)))
-        self.is_shared, self.seeds = kind == "shared", self._put(seeds)
-        self.candidates = self._put(np.array(candidates))
-        if self.is_shared and len(candidates) <= _CANDIDATES_AT_ONCE:
-            self.table = self._make(self.seeds, self.candidates)
+        self.seeds, self.candidates = self._put(seeds), self._put(np.array(candidates))
 
     def __call__(self, rows):
         """Return the noise of some rows.
@@ -94,11 +96,28 @@ class Noise:
         return self._make(self.seeds[used], self.candidates[used])[inverse]
 
     def _make(self, seeds, candidates):
-        normals = philox_normals(seeds, candidates, math.prod(self.shape), self.device)
-        return normals.reshape(-1, *self.shape)
+        return _normals(seeds, candidates, self.shape, self.device)
 
     def _put(self, array):
         return torch.from_numpy(array).to(self.device)
+
+
+def _normals(seeds, candidates, shape, device):
+    return philox_normals(seeds, candidates, math.prod(shape), device).reshape(-1, *shape)
+
+
+def _shared_table(key, candidates, shape, device):
+    make = _kept_table if len(candidates) * math.prod(shape) <= _VALUES_KEPT else _make_table
+    return make(key, candidates.tobytes(), shape, device)
+
+
+def _make_table(key, candidates, shape, device):
+    candidates = torch.from_numpy(np.frombuffer(candidates, dtype=np.int64).copy()).to(device)
+    seeds = torch.from_numpy(_shared_seed(key)).to(device).expand(len(candidates), -1)
+    return _normals(seeds, candidates, shape, device)
+
+
+_kept_table = functools.lru_cache(_TABLES_KEPT)(_make_table)
 
 
 def _shared_seed(key):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from skdiffence.diffusion import _noise as _noise_module
 from skdiffence.diffusion._noise import Noise, derive_key
 
 CPU = torch.device("cpu")
@@ -78,3 +79,17 @@ def test_keys_differ(one, other):
     as_parts = [parts if isinstance(parts, tuple) else (parts,) for parts in (one, other)]
     keys = [derive_key(*parts) for parts in as_parts]
     assert keys[0] != keys[1] and len(keys[0]) == 32
+
+
+def test_kept_noise_is_what_would_be_made(monkeypatch):
+    """Shared noise that was made before is that of the same key, candidates and shape, and changing it harms nobody."""
+    made = {}
+    for _ in range(2):
+        for key in (KEY, derive_key("other")):
+            for candidate in (0, 1):
+                noise = _noise("shared", key=key, candidates=candidate)
+                assert torch.equal(noise, made.setdefault((key, candidate), noise.clone()))
+                noise.zero_()
+    monkeypatch.setattr(_noise_module, "_VALUES_KEPT", 0)
+    for (key, candidate), noise in made.items():
+        assert torch.equal(noise, _noise("shared", key=key, candidates=candidate))
