@@ -16,12 +16,13 @@ from skdiffence.utils._torch import resolve_device
 
 _BLOCK = 512
 _SECONDS_BETWEEN_NOTES = 20
+_STRANGERS_BYTES = 1 << 30
 
 
 class RegenerationStore(InferenceOnlyMixin, BaseEstimator):
     """A fitted regenerator whose regenerations of some rows are kept in a file, and found there again.
 
-    Regenerations of other rows, such as near-duplicates, are kept in memory.
+    The latest regenerations of other rows, such as near-duplicates, are kept in memory, up to a GiB.
 
     Parameters
     ----------
@@ -85,7 +86,10 @@ class RegenerationStore(InferenceOnlyMixin, BaseEstimator):
             made = self.regenerator.regenerate(X[rows], candidates[rows])
             self.strangers_.update(zip(new, made, strict=True))
             self.n_made_ += len(rows)
-        return np.stack([self.strangers_[name] for name in names])
+        answer = np.stack([self.strangers_[name] for name in names])
+        for name in list(self.strangers_)[: max(0, len(self.strangers_) - _STRANGERS_BYTES // answer[0].nbytes)]:
+            del self.strangers_[name]
+        return answer
 
     def _complete(self, X, candidates, places):
         missing = np.flatnonzero(~self.made_[candidates, places])

@@ -6,7 +6,7 @@ from pathlib import Path
 import joblib
 
 from skdiffence.utils._files import whole_file
-from skdiffence.utils._fingerprint import fingerprint
+from skdiffence.utils._fingerprint import fingerprint, library_versions
 
 
 class Store:
@@ -25,8 +25,9 @@ class Store:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def place(self, name, facts):
-        """Return where a result of these facts belongs, without suffix."""
-        return self.folder / f"{name.replace(' ', '_')}-{fingerprint(facts).hex()[:16]}"
+        """Return where a result of these facts, made with these versions of libraries, belongs, without suffix."""
+        digest = fingerprint((facts, library_versions())).hex()
+        return self.folder / f"{name.replace(' ', '_')}-{digest[:16]}"
 
     def take(self, name, facts, make):
         """Return a result, made now or by an earlier run.

@@ -101,6 +101,13 @@ def test_store_takes_what_was_made(tmp_path):
     assert Store(tmp_path).take("it", {"a": 2}, make) == 2
 
 
+def test_store_takes_nothing_made_by_other_versions(tmp_path, monkeypatch):
+    """What another version of a library made is made anew."""
+    assert Store(tmp_path).take("it", {}, lambda: 1) == 1
+    monkeypatch.setattr("paper.store.library_versions", lambda: ["another"])
+    assert Store(tmp_path).take("it", {}, lambda: 2) == 2
+
+
 def test_regenerations_are_made_once_and_found_again(tmp_path, images):
     """What is kept equals what would be made, in any order, mixed with other rows, and in the next process."""
     plain = regenerator(ConstantNoise(), images)
@@ -117,6 +124,19 @@ def test_regenerations_are_made_once_and_found_again(tmp_path, images):
     again = RegenerationStore(plain, tmp_path / "kept", 3).fit(images[:6])
     assert np.array_equal(again.regenerate(images[:6], 1)[[0, 5]], expected[1, [0, 5]])
     assert again.n_made_ == 1  # row 4 of candidate 1 alone was missing
+
+
+def test_only_the_latest_of_other_rows_are_kept(tmp_path, images, monkeypatch):
+    """Rows that the store was not fitted to take no more than so much memory, and are answered all the same."""
+    plain = regenerator(ConstantNoise(), images)
+    stored = RegenerationStore(plain, tmp_path / "kept", 3).fit(images[:1])
+    monkeypatch.setattr("paper.regenerators._STRANGERS_BYTES", 3 * np.float32(images[0]).nbytes)
+    assert np.array_equal(stored.regenerate(images[1:6], 0), plain.regenerate(images[1:6], 0))
+    assert np.array_equal(stored.regenerate(images[3:6], 0), plain.regenerate(images[3:6], 0))
+    assert stored.n_made_ == 5
+    assert np.array_equal(stored.regenerate(images[1:3], 0), plain.regenerate(images[1:3], 0))
+    assert stored.n_made_ == 7
+    assert len(stored.strangers_) == 3
 
 
 def test_regenerations_that_were_not_noted_are_made_again(tmp_path, images):
