@@ -28,6 +28,9 @@ class TuningSelection(SwapSelection):
     needs_members = True
     needs_non_members = True
 
+    def __repr__(self, N_CHAR_MAX=700):
+        return "<to be chosen>"  # in messages to users, who never gave it
+
 
 class TunedDefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Choose the selection rule and the timestep of a defended classifier, under a budget of calls.

@@ -234,6 +234,13 @@ def test_frozen_classifier_needs_is_member():
         tuned(FrozenEstimator(LogisticRegression().fit(X, y))).fit(X, y)
 
 
+def test_one_side_is_too_few():
+    """Without non-members there is nothing to compare; the message does not name what the user never gave."""
+    X, y = digits()
+    with pytest.raises(ValueError, match="selection=<to be chosen> needs non-members, but is_member marks every row"):
+        tuned(LogisticRegression()).fit(X, y, is_member=np.ones(len(y), dtype=bool))
+
+
 def test_clone_pickle_and_pipeline(fitted):
     """As every estimator."""
     model, X, y, _ = fitted
