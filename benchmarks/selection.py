@@ -92,7 +92,7 @@ def make_regenerators(options, X, seed):
     """Return the defence's fitted regenerator for each timestep, and the attacker's, who has another key."""
     made = {}
     for who, key in (("defence", 2 * seed), ("attacker", 2 * seed + 1)):
-        for timestep in set(options.timesteps + options.tuned) if who == "defence" else options.timesteps[:1]:
+        for timestep in set(options.timesteps + options.tuned):
             regenerator = pretrained(options.denoiser, timestep, X, key)
             if options.data is None:
                 made[who, timestep] = AheadCache(regenerator).fit(X)
@@ -112,16 +112,18 @@ def compare(split, regenerators, options):
         What each attack measured for each of them.
     """
     kept = Kept(options.folder / f"split-{split.seed}")
-    attacker = FrozenEstimator(regenerators["attacker", options.timesteps[0]])
 
     def measure(name, timestep, make, more=None):
         if kept.has(name, timestep):
             return
         start = time.process_time()
         classifier = make()
-        record, signals = attacks.measure(split, classifier, attacker, options)
+        facts = more(classifier) if more else {}
+        # The attacker knows the timestep that the answers are made with.
+        known = facts.get("chosen_timestep", timestep or options.timesteps[0])
+        record, signals = attacks.measure(split, classifier, FrozenEstimator(regenerators["attacker", known]), options)
         where = {} if timestep is None else {"timestep": timestep}
-        record |= {"name": name, **where, "seed": split.seed, **(more(classifier) if more else {})}
+        record |= {"name": name, **where, "seed": split.seed, **facts}
         kept.add({**record, "processor_seconds": time.process_time() - start}, signals)
         print(f"  {name}, {timestep}: {time.process_time() - start:.0f} s of processor", flush=True)
 
@@ -159,7 +161,7 @@ def chosen(tuned):
 
 def check_folder(options):
     """Refuse a folder whose figures are of other settings, which a run would take for its own."""
-    settings = {name: str(getattr(options, name)) for name in DECISIVE} | {"attacker": options.timesteps[0]}
+    settings = {name: str(getattr(options, name)) for name in DECISIVE}
     path = options.folder / "settings.json"
     if not path.exists():
         with whole_file(path) as new:
@@ -207,7 +209,7 @@ def parse():
     parser.add_argument("--splits", type=int, default=20)
     parser.add_argument("--first", type=int, default=0, help="number of the first split, for runs side by side")
     parser.add_argument("--n-candidates", type=int, default=30)
-    parser.add_argument("--timesteps", type=int, nargs="+", default=[240], help="the attacker knows the first")
+    parser.add_argument("--timesteps", type=int, nargs="+", default=[240], help="the first is the tuned choice's line")
     parser.add_argument("--tuned", type=int, nargs="*", default=[160, 200, 240], help="timesteps of the tuned choice")
     parser.add_argument("--seed", type=int, default=600)
     parser.add_argument("--n-repeated", type=int, default=70, help="rows a side that are asked about eight times")

@@ -51,6 +51,7 @@ class LowestSelection(SelectionRule):
     """
 
     swaps = True
+    ends_early = False
 
     _parameter_constraints: dict = {"max_candidates": [Interval(Integral, 1, None, closed="left")]}
 

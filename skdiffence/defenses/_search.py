@@ -41,9 +41,9 @@ def search(respond, labels, rule, n_candidates, *, lazy, fill=1, progress=None):
         neither ``fill`` nor the other rows change.
     """
     state = _Search(labels, rule)
-    rows, candidate = np.arange(len(labels)), 0
+    rows, candidate, may_end = np.arange(len(labels)), 0, lazy and rule.ends_early
     while candidate < n_candidates and len(rows):
-        ahead = min(_ahead(fill, len(rows), candidate), n_candidates - candidate)
+        ahead = min(_ahead(fill, len(rows), candidate, may_end=may_end), n_candidates - candidate)
         for answered, proba in _ask(respond, rows, candidate, ahead):
             state.look(rows, candidate, answered, proba, lazy=lazy)
             candidate += 1
@@ -55,13 +55,13 @@ def search(respond, labels, rule, n_candidates, *, lazy, fill=1, progress=None):
     return state.found
 
 
-def _ahead(fill, n_rows, candidate):
+def _ahead(fill, n_rows, candidate, *, may_end):
     """How many candidates of each row to make at once."""
     if fill == 1:
         return 1
     # A row that has missed so many candidates will probably miss about as many more.
     late = min(_LATE_FILL * fill // n_rows, candidate)
-    soon = fill if candidate else fill // _FIRST_FILL
+    soon = fill // _FIRST_FILL if may_end and not candidate else fill
     return max(soon // n_rows, late, 1)
 
 

@@ -29,6 +29,8 @@ class SelectionRule(BaseEstimator, metaclass=ABCMeta):
     #: Whether candidates that change the label count as well, by the confidence that they are answered with once their
     #: top entry and the label's have changed places.
     swaps = False
+    #: Whether a candidate can cost 0, which ends a search.
+    ends_early = True
 
     interval_ = (-np.inf, np.inf)
 

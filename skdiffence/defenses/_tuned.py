@@ -47,7 +47,7 @@ class TunedDefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
     defended : DefendedClassifier
         With everything but rule and timestep as it is to be. A denoiser that is trained is trained for the highest
         timestep.
-    timesteps : sequence of int or None, default=(80, 120, 160)
+    timesteps : sequence of int or None, default=(120, 160, 200)
         Timesteps to choose from; None keeps that of the regenerator.
     selections : sequence of str or SelectionRule, default=("swap", "lowest", "nearest", "within", "budgeted")
         Rules to choose from.
@@ -126,7 +126,7 @@ class TunedDefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
         self,
         defended,
         *,
-        timesteps=(80, 120, 160),
+        timesteps=(120, 160, 200),
         selections=("swap", "lowest", "nearest", "within", "budgeted"),
         max_calls=4.0,
         tolerance=1.0,

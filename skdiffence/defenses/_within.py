@@ -59,6 +59,7 @@ class WithinSelection(IntervalRule):
 
     needs_members = True
     needs_non_members = True
+    ends_early = False
 
     _parameter_constraints: dict = {
         "max_candidates": [Interval(Integral, 1, None, closed="left")],

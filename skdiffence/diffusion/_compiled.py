@@ -1,14 +1,21 @@
 """Denoisers compiled by ``torch.compile``, which are called with batches of few shapes."""
 
-from weakref import WeakSet
+from threading import Lock
+from weakref import WeakKeyDictionary
 
-# Batches of 2, 8, 32, 128, ... rows. Compiling for one shape takes most of a minute on a CPU, so that many shapes would
+import torch
+
+from skdiffence.diffusion._denoisers import call_network
+
+# Batches of 1, 8, 32, 128, ... rows. Compiling for one shape takes most of a minute on a CPU, so that many shapes would
 # cost more than they save.
-_SMALLEST, _GROWTH = 2, 4
-_N_BUCKETS = 10
+_SMALLEST, _GROWTH = 8, 4
+# Shapes, and what else makes torch compile anew, such as another number of threads; what is beyond runs uncompiled.
+_COMPILATIONS = 64
 _BACKEND = "inductor"
 
-_COMPILED = WeakSet()
+_LOCK = Lock()
+_COMPILED = WeakKeyDictionary()
 
 
 def bucket_above(n_rows):
@@ -27,11 +34,11 @@ def bucket_above(n_rows):
     size = _SMALLEST
     while size < n_rows:
         size *= _GROWTH
-    return size
+    return 1 if n_rows == 1 else size
 
 
 def bucket_below(n_rows):
-    """Return the largest size of a batch that has at most so many rows; 1 where there is none.
+    """Return the largest size of a batch that has at most so many rows.
 
     Parameters
     ----------
@@ -42,11 +49,11 @@ def bucket_below(n_rows):
     -------
     size : int
     """
-    return max(1, bucket_above(n_rows + 1) // _GROWTH)
+    return 1 if n_rows < _SMALLEST else bucket_above(n_rows + 1) // _GROWTH
 
 
 def next_batch(n_rows):
-    """Return how many rows to give a compiled network next, so that less than half of a batch is padding.
+    """Return how many rows to give a compiled network next, so that no more than half of a batch is padding.
 
     Parameters
     ----------
@@ -58,26 +65,68 @@ def next_batch(n_rows):
     n_taken : int
         All of them, or as many as fill a smaller batch.
     """
-    size = bucket_above(n_rows)
-    return n_rows if 2 * n_rows >= size else bucket_below(n_rows)
+    return n_rows if 2 * n_rows >= bucket_above(n_rows) else bucket_below(n_rows)
 
 
-def compile_once(network):
-    """Let a network be compiled when it is first called with a shape.
-
-    Copies, pickled ones too, are not compiled.
+class CompiledNetwork:
+    """A network whose calls are compiled, the network itself left as it is.
 
     Parameters
     ----------
     network : torch module
-        Changed in place: its calls answer the same, to rounding.
+        A denoiser, called with (x, timesteps).
+    """
+
+    def __init__(self, network):
+        self.network = network
+        self._lock, self._shapes = Lock(), set()
+        self._call = torch.compile(
+            lambda x, timesteps: call_network(network, x, timesteps, x.shape[1]),
+            dynamic=False,
+            backend=_BACKEND,
+            recompile_limit=_COMPILATIONS,
+            isolate_recompiles=True,
+        )
+
+    def __call__(self, x, timesteps):
+        """Return the predicted noise.
+
+        Parameters
+        ----------
+        x : tensor of shape (n, ...)
+            Noisy rows.
+        timesteps : int64 tensor of shape (n,)
+            Timestep of each row.
+
+        Returns
+        -------
+        noise : tensor of the shape of x
+        """
+        if len(x) in self._shapes:
+            return self._call(x, timesteps)
+        # Threads that compile for one shape at the same time would each do it.
+        with self._lock:
+            predicted = self._call(x, timesteps)
+            self._shapes.add(len(x))
+        return predicted
+
+
+def compiled(owner, network):
+    """Return a compiled network of an owner, the same one as long as the network is the same.
+
+    Parameters
+    ----------
+    owner : object
+        With it the compiled network is forgotten.
+    network : torch module
+        A denoiser.
 
     Returns
     -------
-    network : torch module
-        The same.
+    network : CompiledNetwork
     """
-    if network not in _COMPILED:
-        network.compile(dynamic=False, backend=_BACKEND, recompile_limit=_N_BUCKETS, isolate_recompiles=True)
-        _COMPILED.add(network)
-    return network
+    with _LOCK:
+        known = _COMPILED.get(owner)
+        if known is None or known.network is not network:
+            known = _COMPILED[owner] = CompiledNetwork(network)
+        return known

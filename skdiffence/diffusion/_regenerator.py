@@ -6,7 +6,9 @@ import math
 import numbers
 import os
 import secrets
+import threading
 import warnings
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ from tqdm.auto import tqdm
 
 from skdiffence.base import InferenceOnlyMixin
 from skdiffence.diffusion._batches import in_batches, rows_per_batch, rows_to_fill
-from skdiffence.diffusion._compiled import bucket_above, bucket_below, compile_once, next_batch
+from skdiffence.diffusion._compiled import bucket_above, bucket_below, compiled, next_batch
 from skdiffence.diffusion._denoisers import (
     call_network,
     check_channels,
@@ -40,6 +42,8 @@ _ROWS_PER_EXACT_BATCH = 32
 _ROWS_CHECKED_AT_ONCE = 256
 # Images of so many pixels are answered faster with their channels last, smaller ones on a CPU are not.
 _PIXELS_FOR_CHANNELS_LAST = 16 * 16
+
+_CUDNN_LOCK = threading.RLock()
 
 # What max_epochs="auto" trains for: enough updates where rows are few, enough passes where they are many.
 _AUTO_UPDATES = {"rows": 1000, "images": 400}
@@ -345,7 +349,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         device = resolve_device(self.device)
         denoiser = _moved(self.denoiser_, device)
         regenerated = np.empty(X.shape, dtype=np.float32)
-        with torch.inference_mode(), self._steady_kernels():
+        with torch.inference_mode(), self._steady_kernels(device):
             network = self._network(denoiser, device)
             noise = Noise(
                 self.noise, self.key_, lambda rows: self.space_.quantise(X[rows]), candidates, self.space_.shape, device
@@ -457,7 +461,8 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         self._check_steps(schedule, n_levels - 1)
         make_space = self._row_space if X.ndim == 2 else self._image_space
         network, space, value_range = make_space(X, pretrained, seed)
-        network = _cast(network, space.dtype).eval().requires_grad_(False)
+        # Wherever a module of the user's is, it is tried here on the CPU; answers move it to the device.
+        network = _moved(_cast(network, space.dtype).eval().requires_grad_(False), torch.device("cpu"))
         _try_network(network, space)
         return {
             "denoiser_": network,
@@ -566,7 +571,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         return bucket_above(n_rows) if self.compile else n_rows
 
     def _network(self, denoiser, device):
-        denoiser = compile_once(denoiser) if self.compile else denoiser
+        call = compiled(self, denoiser) if self.compile else partial(_call, denoiser)
         is_image = self.image_shape_ is not None
         autocast = is_image and self._uses_bfloat16(device)
         last = is_image and math.prod(self.space_.shape[1:]) >= _PIXELS_FOR_CHANNELS_LAST
@@ -581,15 +586,20 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
             x = x.contiguous(memory_format=layout)
             timesteps = torch.full((len(x),), timestep, device=device)
             with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
-                predicted = call_network(denoiser, x, timesteps, x.shape[1])
+                predicted = call(x, timesteps)
             return predicted[:n_rows].to(x.dtype)
 
         return network
 
     @contextlib.contextmanager
-    def _steady_kernels(self):
-        # cuDNN would otherwise choose its algorithm by timing, and round products to 10 bits.
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=self.exact, allow_tf32=False):
+    def _steady_kernels(self, device):
+        # cuDNN would otherwise choose its algorithm by timing, and round products to 10 bits. Its flags are the whole
+        # process's: threads that put them back in another order than they set them would leave them changed.
+        if device.type != "cuda":
+            yield
+            return
+        flags = {"enabled": True, "benchmark": False, "deterministic": self.exact, "allow_tf32": False}
+        with _CUDNN_LOCK, torch.backends.cudnn.flags(**flags):
             yield
 
     def __sklearn_is_fitted__(self):
@@ -634,6 +644,10 @@ def _check_candidates(candidate, n_rows):
     if candidates.min() < 0 or candidates.max() >= N_CANDIDATES_MAX:
         raise ValueError(f"candidate must be in [0, 2**32). Got {candidate!r}.")
     return np.broadcast_to(candidates.astype(np.int64), n_rows)
+
+
+def _call(network, x, timesteps):
+    return call_network(network, x, timesteps, x.shape[1])
 
 
 def _moved(network, device):

@@ -51,9 +51,7 @@ class AuditRows:
         rows : AuditRows
         """
         rows = np.arange(len(self.y))[rows]
-        return AuditRows(
-            safe_indexing(self.X, rows), self.y[rows], self.is_member[rows], self.keys[rows], self.counts
-        )
+        return AuditRows(safe_indexing(self.X, rows), self.y[rows], self.is_member[rows], self.keys[rows], self.counts)
 
 
 def audit_rows(estimators, members, non_members, seed):

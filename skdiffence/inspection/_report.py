@@ -166,11 +166,7 @@ class AuditReport:
         """
         pandas = import_optional("pandas", extra="audit")
         return pandas.DataFrame(
-            [
-                {"target": name, **_flat(record)}
-                for name, facts in self.targets.items()
-                for record in facts["attacks"]
-            ]
+            [{"target": name, **_flat(record)} for name, facts in self.targets.items() for record in facts["attacks"]]
         )
 
     def plot(self, ax=None):

@@ -167,9 +167,7 @@ def phi_svg(is_member, phis):
     """
     low, high = np.quantile(np.concatenate(list(phis.values())), (0.005, 0.995))
     edges = np.linspace(low, max(high, low + 1e-6), _N_BINS + 1)
-    counts = {
-        title: [_shares(phi[side], edges) for side in (is_member, ~is_member)] for title, phi in phis.items()
-    }
+    counts = {title: [_shares(phi[side], edges) for side in (is_member, ~is_member)] for title, phi in phis.items()}
     top = max(share.max() for sides in counts.values() for share in sides)
     gap, height = 24, 190
     width = (_WIDTH - _RIGHT - 20 - gap * (len(phis) - 1)) / len(phis)

@@ -47,9 +47,7 @@ def summarise(records, keys):
     """
     names = list(dict.fromkeys(record["name"] for record in records))
     return {
-        name: {
-            key: mean_and_margin([r.get(key, np.nan) for r in records if r["name"] == name]) for key in keys
-        }
+        name: {key: mean_and_margin([r.get(key, np.nan) for r in records if r["name"] == name]) for key in keys}
         for name in names
     }
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.special import softmax
 
-from skdiffence.defenses import FirstSelection, MembersSelection, SwapSelection
+from skdiffence.defenses import FirstSelection, LowestSelection, MembersSelection, SwapSelection
 from skdiffence.defenses._search import search, settle
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.metrics import logit_signal
@@ -152,6 +152,19 @@ def test_last_rows_do_not_run_alone():
     np.testing.assert_array_equal(found.candidate, [0, 0, 2, 8])
     np.testing.assert_array_equal(found.n_regenerations, [1, 1, 3, 9])
     assert asked == [4, 4, 4, 2]
+
+
+@pytest.mark.parametrize("lazy, rule", [(False, FirstSelection()), (True, LowestSelection())])
+def test_searches_that_can_not_end_early_fill_their_first_batch(lazy, rule):
+    """What all rows need is made at once."""
+    asked = []
+
+    def respond(rows, candidate):
+        asked.append(len(rows))
+        return np.zeros(len(rows), dtype=int), np.tile([0.9, 0.1], (len(rows), 1))
+
+    search(respond, np.zeros(1, dtype=int), rule, 4, lazy=lazy, fill=4)
+    assert asked == [4]
 
 
 def test_rows_that_missed_often_get_more_candidates_at_once():

@@ -1,7 +1,9 @@
 """Compiled denoisers: few batch shapes, the same answers."""
 
 import copy
+import gc
 import shutil
+import weakref
 
 import joblib
 import numpy as np
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from skdiffence.diffusion import DiffusionRegenerator, _compiled
 from skdiffence.diffusion._compiled import bucket_above, bucket_below, next_batch
 
+UNET = {"block_out_channels": (4, 4), "add_attention": False}
 ROWS = np.random.default_rng(0).normal(size=(40, 5))
 
 
@@ -37,26 +40,37 @@ def fitted(**parameters):
 
 @given(st.integers(1, 100_000))
 def test_buckets(n_rows):
-    """Batches of 2, 8, 32, ... rows hold all rows, and less than half of each is padding but for a single row."""
+    """Batches of 1, 8, 32, ... rows hold all rows, and no more than half of any is padding."""
+    known = [1, *(8 * 4**k for k in range(10))]
     left, sizes = n_rows, []
     while left:
         taken = next_batch(left)
         sizes.append(bucket_above(taken))
         assert sizes[-1] <= 2 * taken
         left -= taken
-    assert set(sizes) <= {2 * 4**k for k in range(10)}
     assert left == 0
+    assert set(sizes) <= set(known)
     assert sizes == sorted(sizes, reverse=True)
-    assert bucket_below(n_rows) == max([1, *(2 * 4**k for k in range(10) if 2 * 4**k <= n_rows)])
+    assert bucket_above(n_rows) == min(size for size in known if size >= n_rows)
+    assert bucket_below(n_rows) == max(size for size in known if size <= n_rows)
 
 
 def test_few_shapes(shapes):
-    """Batches of all sizes up to 32 are compiled for three shapes, and answered as without compilation."""
+    """Batches of all sizes up to 40 are compiled for three shapes, and answered as without compilation."""
     plain, compiled = fitted(), fitted(compile=True)
-    for n_rows in range(1, 33):
+    for n_rows in range(1, 41):
         np.testing.assert_allclose(compiled.transform(ROWS[:n_rows]), plain.transform(ROWS[:n_rows]), atol=1e-6)
-    assert sorted(set(shapes)) == [2, 8, 32]
-    assert len(shapes) == 3
+    assert sorted(shapes) == [1, 8, 32]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_unet(shapes, precision):
+    """A UNet, with channels last."""
+    X = np.random.default_rng(0).random((9, 3, 16, 16), dtype=np.float32)
+    plain = DiffusionRegenerator(UNET, max_epochs=1, precision=precision, random_state=0).fit(X)
+    compiled = copy.deepcopy(plain).set_params(compile=True)
+    np.testing.assert_allclose(compiled.transform(X), plain.transform(X), atol=1e-6 if precision == "float32" else 0.05)
+    assert shapes == [8, 1]
 
 
 def test_exact_batches_have_one_shape(shapes):
@@ -67,7 +81,7 @@ def test_exact_batches_have_one_shape(shapes):
     assert shapes == [32]
 
 
-def test_copies_are_not_compiled(shapes, tmp_path):
+def test_copies_are_compiled_anew(shapes, tmp_path):
     """A compiled regenerator can be copied and written, and what is read answers the same."""
     compiled = fitted(compile=True)
     answer = compiled.transform(ROWS)
@@ -76,23 +90,56 @@ def test_copies_are_not_compiled(shapes, tmp_path):
     for copied in (copy.deepcopy(compiled), joblib.load(tmp_path / "regenerator.joblib")):
         np.testing.assert_allclose(copied.transform(ROWS), answer, atol=1e-6)
     assert len(shapes) == 3 * n_compiled
-    np.testing.assert_allclose(copied.set_params(compile=False).transform(ROWS), answer, atol=1e-6)
 
 
-def test_out_of_memory_ends(monkeypatch):
+def test_compilation_can_be_switched_off(shapes):
+    """The denoiser itself is not touched: without compile=True nothing is compiled any more."""
+    compiled = fitted(compile=True)
+    answer = compiled.transform(ROWS)
+    n_compiled = len(shapes)
+    compiled.set_params(compile=False)
+    for n_rows in (3, 5, 40):
+        np.testing.assert_allclose(compiled.transform(ROWS[:n_rows]), answer[:n_rows], atol=1e-6)
+    assert len(shapes) == n_compiled
+    compiled.set_params(compile=True).fit(ROWS + 1).transform(ROWS)
+    assert len(shapes) == 2 * n_compiled
+
+
+def test_threads_compile_a_shape_once(shapes):
+    """Threads that want the same shape wait for the first one."""
+    compiled = fitted(compile=True)
+    sizes = [1, 8, 32] * 4
+    answers = joblib.Parallel(n_jobs=6, backend="threading")(
+        joblib.delayed(compiled.transform)(ROWS[:n_rows]) for n_rows in sizes
+    )
+    for n_rows, answer in zip(sizes, answers, strict=True):
+        np.testing.assert_allclose(answer, fitted().transform(ROWS[:n_rows]), atol=1e-6)
+    assert sorted(shapes) == [1, 8, 32]
+
+
+def test_forgotten_with_its_owner(shapes):
+    """No compiled network outlives its regenerator."""
+    compiled = fitted(compile=True)
+    compiled.transform(ROWS)
+    network = weakref.ref(compiled.denoiser_)
+    del compiled
+    gc.collect()
+    assert network() is None
+
+
+def test_out_of_memory_ends(shapes):
     """Batches that are halved and padded again end at what fits."""
     compiled, sizes = fitted(compile=True), []
-
-    def refuse(module, inputs):
-        sizes.append(len(inputs[0]))
-        if len(inputs[0]) > 8:
-            raise torch.OutOfMemoryError("cramped")
-
-    monkeypatch.setattr("skdiffence.diffusion._regenerator.compile_once", lambda network: network)
     answer = compiled.transform(ROWS)
-    compiled.denoiser_.register_forward_pre_hook(refuse)
+
+    def refuse(x, timesteps):
+        sizes.append(len(x))
+        if len(x) > 8:
+            raise torch.OutOfMemoryError("cramped")
+        return compiled.denoiser_(x, timesteps)
+
+    _compiled.compiled(compiled, compiled.denoiser_)._call = refuse
     np.testing.assert_allclose(compiled.transform(ROWS), answer, atol=1e-6)
-    assert sizes[0] == 32
     assert set(sizes) == {32, 8}
 
 

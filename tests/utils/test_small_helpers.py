@@ -23,6 +23,14 @@ def test_devices():
     assert resolve_device("cpu") == resolve_device(torch.device("cpu")) == torch.device("cpu")
 
 
+def test_cuda_has_its_index(monkeypatch):
+    """So that what is kept for one GPU is not taken on another."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    assert resolve_device() == resolve_device("cuda") == torch.device("cuda", 1)
+    assert resolve_device("cuda:0") == torch.device("cuda", 0)
+
+
 @pytest.mark.parametrize("device", ["abacus", 1.5, None])
 def test_unknown_devices(device):
     """The message names the parameter."""
