@@ -8,6 +8,7 @@ from torch import nn
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.diffusion import _batches as batches
 from skdiffence.diffusion._batches import in_batches, row_bytes, rows_per_batch, rows_to_fill
+from skdiffence.diffusion._denoisers import make_unet
 from tests.diffusion.networks import Cramped
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -119,3 +120,15 @@ def test_size_follows_free_memory(monkeypatch, free, n_rows):
 def test_free_memory_of_a_gpu():
     """A GPU's free memory is more than nothing and no more than it has."""
     assert 0 < batches._free_bytes(CUDA) <= torch.cuda.mem_get_info(CUDA)[1]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="asks a GPU")
+def test_module_on_a_gpu():
+    """A pretrained module may be on a GPU; it stays there, and answers as its copy on the CPU does."""
+    module = make_unet(IMAGES.shape[1:], {"block_out_channels": (4, 4), "add_attention": False}).to(CUDA)
+    answers = [
+        DiffusionRegenerator(module, device=device, precision="float32", random_state=0).fit(IMAGES).transform(IMAGES)
+        for device in ("cpu", "cuda")
+    ]
+    np.testing.assert_allclose(*answers, atol=1e-4)
+    assert next(module.parameters()).device.type == "cuda"

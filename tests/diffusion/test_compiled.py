@@ -151,3 +151,13 @@ def test_inductor_answers_the_same():
     compiled = fitted(compile=True)
     np.testing.assert_allclose(compiled.transform(ROWS[:2]), fitted().transform(ROWS[:2]), atol=1e-5)
     torch.compiler.reset()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="asks a GPU")
+def test_compiled_on_a_gpu_answers_the_same():
+    """In float32, to its rounding."""
+    X = np.random.default_rng(0).random((9, 3, 16, 16), dtype=np.float32)
+    plain = DiffusionRegenerator(UNET, max_epochs=1, precision="float32", device="cuda", random_state=0).fit(X)
+    compiled = copy.deepcopy(plain).set_params(compile=True)
+    np.testing.assert_allclose(compiled.transform(X), plain.transform(X), atol=1e-4)
+    torch.compiler.reset()
