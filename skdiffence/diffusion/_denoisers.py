@@ -48,8 +48,8 @@ def _default_widths(side):
     n_levels = 1
     while side / 2 ** (n_levels - 1) >= _MIN_SIDE and n_levels < (3 if side <= 48 else 4):
         n_levels += 1
-    # At equal training time on 32x32 photographs 16 channels at full size kept more labels than 32, at a third of the
-    # price of a call; a fourth level, or none at full size, kept fewer (docs: performance).
+    # At equal training time on 32x32 photographs 16 channels at full size kept as many labels as 32, at a third of the
+    # price of a call, and a fourth level no more (docs: performance).
     base = 16 if side <= 48 else 32
     return tuple(base * min(2**level, 4) for level in range(n_levels))
 
