@@ -1,12 +1,12 @@
 """Every selection rule on the same regenerations: what attacks get, what confidence is worth, what an answer costs.
 
     python benchmarks/selection.py --splits 20
-    python benchmarks/selection.py --data cifar10.npz --denoiser denoiser-folder --timesteps 160 120
+    python benchmarks/selection.py --data cifar10.npz --denoiser denoiser-folder --timesteps 160 200 --splits 3
 
-Digits without ``--data``: each split has a net, a choice of calibration rows and a key of its own. With ``--data``, a
-file of arrays X (n, channels, height, width) and y: one net, trained on the first of the rows that ``--private``
-reserves; the denoiser must not have been trained on these. What was measured, and with ``--data`` every regeneration,
-is kept in the output folder, where a run that was interrupted finds it.
+Digits without ``--data``, a file of arrays X (n, channels, height, width) and y. Each split has a net, a choice of
+calibration rows and a key of its own. With ``--data`` these are of the first rows that ``--private`` reserves, on which
+the denoiser must not have been trained. What was measured, and with ``--data`` every regeneration, is kept in the
+output folder, where a run that was interrupted finds it.
 
 Rules are calibrated on rows that are not scored, and all of them score the same rows. AUC as a mean over splits with
 half of its 95 % interval, or of one split with half of that over its rows; differences from "matched" are paired. The
@@ -97,7 +97,7 @@ def make_regenerators(options, X, seed):
             if options.data is None:
                 made[who, timestep] = AheadCache(regenerator).fit(X)
             else:
-                made[who, timestep] = DiskCache(regenerator, options.folder / f"{who}-{timestep}").fit(X)
+                made[who, timestep] = DiskCache(regenerator, options.folder / f"{who}-{seed}-{timestep}").fit(X)
     return made
 
 
@@ -206,7 +206,7 @@ def time_last(split, options):
 def parse():
     """Read the options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--splits", type=int, default=20)
+    parser.add_argument("--splits", type=int, help="20 of digits, 1 with --data")
     parser.add_argument("--first", type=int, default=0, help="number of the first split, for runs side by side")
     parser.add_argument("--n-candidates", type=int, default=30)
     parser.add_argument("--timesteps", type=int, nargs="+", default=[240], help="the first is the tuned choice's line")
@@ -231,6 +231,7 @@ def main():
     options = parse()
     options.folder = options.output / f"selection-{options.data.stem if options.data else 'digits'}-{options.seed}"
     options.folder.mkdir(parents=True, exist_ok=True)
+    options.splits = options.splits or (20 if options.data is None else 1)
     options.scored = options.scored or (500 if options.data is None else 5_000)
     check_folder(options)
     records, signals, start = [], {}, time.perf_counter()
@@ -240,12 +241,13 @@ def main():
         print(f"split {split.seed}: {time.perf_counter() - start:.0f} s", flush=True)
     timed = time_last(split, options) if options.seconds else {}
     facts = {**vars(options), "machine": machine(), "rows": data.describe(split), "timed": timed, "records": records}
-    tables = report(records, signals if options.data else None) + report_timed(timed)
+    signals = signals if options.splits == 1 else None
+    tables = report(records, signals) + report_timed(timed)
     print(tables)
     for name, text in (("records.json", json.dumps(facts, indent=1, default=str)), ("tables.txt", tables + "\n")):
         with whole_file(options.folder / name) as path:
             path.write_text(text, encoding="utf-8")
-    draw_frontier(records, options.folder / "frontier.png", signals if options.data else None)
+    draw_frontier(records, options.folder / "frontier.png", signals)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The splits of ``selection.py``: digits, or one split of a file of images."""
 
+from functools import partial
+
 import joblib
 import numpy as np
 import torch
@@ -40,20 +42,26 @@ def digit_splits(options):
 
 
 def image_splits(options):
-    """Yield one split of the private rows of a file, drawn as its denoiser's public rows were."""
+    """Yield splits of the private rows of a file, drawn as its denoiser's public rows were; each has its own net."""
     with np.load(options.data) as file:
         rows = np.random.default_rng(0).permutation(len(file["y"]))[: options.private]
         X, y = file["X"][rows], file["y"][rows].astype(np.int64)
     n = 2 * (options.scored + options.calibration)
-    X = X[:n].astype(np.float32) / 255
+    X, y = X[:n].astype(np.float32) / 255, y[:n]
     sizes = {"members": options.scored + options.calibration, "known": options.calibration}
-    net = options.folder / "net.joblib"
-    make = (lambda: FrozenEstimator(joblib.load(net))) if net.exists() else make_image_net
-    split = Split(X, y[:n], make, sizes, options.n_candidates, options.seed)
-    if not net.exists():
-        with whole_file(net) as path:
-            joblib.dump(split.net, path)
-    yield split
+    for seed in range(options.seed + options.first, options.seed + options.first + options.splits):
+        net = options.folder / f"net-{seed}.joblib"
+        make = partial(load_frozen, net) if net.exists() else make_image_net
+        split = Split(X, y, make, sizes, options.n_candidates, seed)
+        if not net.exists():
+            with whole_file(net) as path:
+                joblib.dump(split.net, path)
+        yield split
+
+
+def load_frozen(path):
+    """Return a net that an earlier run has trained."""
+    return FrozenEstimator(joblib.load(path))
 
 
 def describe(split):
