@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import selection_attacks as attacks
 import selection_data as data
-from selection_report import draw_frontier, report, report_timed, signal_name
+from selection_report import draw_frontier, report, report_pairs, report_timed, signal_name
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
@@ -214,6 +214,8 @@ def parse():
     parser.add_argument("--seed", type=int, default=600)
     parser.add_argument("--n-repeated", type=int, default=70, help="rows a side that are asked about eight times")
     parser.add_argument("--seconds", type=int, default=0, help="rows a side whose answers are timed, on the last split")
+    names = ("NAME", "TIMESTEP", "OTHER", "TIMESTEP")
+    parser.add_argument("--pair", nargs=4, action="append", default=[], metavar=names, help="two to compare, paired")
     parser.add_argument("--data", type=Path, default=None, help="file of arrays X and y; digits without")
     parser.add_argument("--private", type=int, default=20_000, help="rows that the denoiser did not see")
     parser.add_argument("--scored", type=int, default=None, help="scored rows a side; 500 non-members of digits")
@@ -234,15 +236,16 @@ def main():
     options.splits = options.splits or (20 if options.data is None else 1)
     options.scored = options.scored or (500 if options.data is None else 5_000)
     check_folder(options)
-    records, signals, start = [], {}, time.perf_counter()
+    records, measured, start = [], [], time.perf_counter()
     for split in data.splits(options):
         new, signals = compare(split, make_regenerators(options, split.X_fit, split.seed), options)
         records += new
+        measured.append((new, signals))
         print(f"split {split.seed}: {time.perf_counter() - start:.0f} s", flush=True)
     timed = time_last(split, options) if options.seconds else {}
     facts = {**vars(options), "machine": machine(), "rows": data.describe(split), "timed": timed, "records": records}
     signals = signals if options.splits == 1 else None
-    tables = report(records, signals) + report_timed(timed)
+    tables = report(records, signals) + report_pairs(measured, options.pair) + report_timed(timed)
     print(tables)
     for name, text in (("records.json", json.dumps(facts, indent=1, default=str)), ("tables.txt", tables + "\n")):
         with whole_file(options.folder / name) as path:

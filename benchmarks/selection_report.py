@@ -42,6 +42,15 @@ COMPARED = [
 ]
 
 
+PAIRED = [
+    ("phi", "phi, mean", 3),
+    ("phi_right", "phi, right", 3),
+    ("non_monotone", "non-mono.", 3),
+    ("near_duplicates", "8 near-dup.", 3),
+    ("precompensated", "8 precomp.", 3),
+]
+
+
 def report(records, signals=None):
     """Return all tables as text.
 
@@ -118,6 +127,30 @@ def placements_of(members, non_members):
         return np.mean(sides, axis=0) / len(sample)
 
     return below(members, non_members), 1 - below(non_members, members)
+
+
+def report_pairs(splits, pairs):
+    """Return paired differences of rules at any two timesteps: of phi split by split over its rows, and means of all.
+
+    Parameters
+    ----------
+    splits : list of tuple (records, signals)
+        Of each split, as :func:`report` takes them.
+    pairs : list of tuple (name, timestep, other name, other timestep)
+        What to compare beside all rules with the baseline at every timestep.
+    """
+    measured = [(record["name"], record["timestep"]) for record in splits[0][0] if "timestep" in record]
+    bases = [which for which in measured if which[0] == BASELINE]
+    rows = {}
+    for name, timestep, other, its in [(*one, *base) for base in bases for one in measured if one != base] + pairs:
+        row = rows[f"{name}, {timestep} - {other}, {its}"] = {}
+        for key, _, _ in PAIRED:
+            names = f"{name}, {timestep}, {key}", f"{other}, {its}, {key}"
+            found = [paired_auc(*(signals[name] for name in names)) for _, signals in splits]
+            row |= {f"{key}, {number}": pair for number, pair in enumerate(found, start=1)}
+            row[key] = mean_and_margin([mean for mean, _ in found])
+    columns = [(f"phi, {number}", f"phi, split {number}", 3) for number in range(1, len(splits) + 1)]
+    return "\n\n" + format_table(rows, columns + PAIRED, "paired differences")
 
 
 def expectations(records):

@@ -7,7 +7,7 @@ import torch
 
 from skdiffence.diffusion._denoisers import call_network
 
-# Batches of 1, 8, 32, 128, ... rows. Compiling for one shape takes most of a minute on a CPU, so that many shapes would
+# Batches of 1, 8, 32, 128, ... rows. Compiling for one shape takes tens of seconds on a CPU, so that many shapes would
 # cost more than they save.
 _SMALLEST, _GROWTH = 8, 4
 # Shapes, and what else makes torch compile anew, such as another number of threads; what is beyond runs uncompiled.

@@ -66,10 +66,11 @@ class Noise:
         self.table, self.is_shared = None, kind == "shared"
         if kind == "shared":
             candidates, inverse = np.unique(candidates, return_inverse=True)
+            self.inverse = self._put(inverse.reshape(-1))
             if len(candidates) <= _CANDIDATES_AT_ONCE:
                 self.table = _shared_table(key, candidates, shape, device)
+                return
             seeds = np.repeat(_shared_seed(key), len(candidates), axis=0)
-            self.inverse = self._put(inverse.reshape(-1))
         elif kind == "row":
             seeds = _row_seeds(key, codes, len(candidates))
         else:

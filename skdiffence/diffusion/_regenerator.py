@@ -113,7 +113,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         whatever other rows are asked for with it. Otherwise it is the same to float32 rounding.
     compile : bool, default=False
         Compile the denoiser with ``torch.compile`` when it first answers, which needs a C++ compiler on a CPU and takes
-        most of a minute for each of a few batch shapes. The answers are the same to float32 rounding.
+        tens of seconds for each of a few batch shapes. The answers are the same to float32 rounding.
     random_state : int, RandomState instance or None, default=None
         Seeds initial weights, order and noise of the training, together with a digest of the training rows.
     verbose : int, default=0
