@@ -1,13 +1,13 @@
-"""What attackers who know of the defence gain over one query, on digits.
+"""What attackers who know of the defense gain over one query, on digits.
 
     python benchmarks/adaptive.py --splits 6 --n-candidates 5
 
-All of them ask through the defence. Attacks that measure one number are told that members are the surer and the sooner
+All of them ask through the defense. Attacks that measure one number are told that members are the surer and the sooner
 answered ones; those that learn more ("non-mono.", "surrogate", "fallback") know half of the rows and score the other
 half, and the other way round. AUC as a mean over splits with half of its 95 % interval, and below it the paired
 difference from one query.
 
-The attacker has the defence's denoiser, which is public and was trained on other rows, a key of its own, and for
+The attacker has the defense's denoiser, which is public and was trained on other rows, a key of its own, and for
 "fallback" the bare classifier. Members that "matched" was calibrated on are not scored in its row.
 """
 
@@ -20,6 +20,11 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
 
+from skdiffence._demo._cache import RegenerationCache
+from skdiffence._demo._demo import DemoSettings, make_net, pretrained, train_denoiser
+from skdiffence._demo._experiment import Split
+from skdiffence._demo._table import format_table, summarize
+from skdiffence._evaluation._cross_fit import cross_fit
 from skdiffence.attacks import (
     AnswerCostAttack,
     FallbackAttack,
@@ -32,11 +37,6 @@ from skdiffence.attacks import (
 from skdiffence.datasets import load_digit_images, membership_partition
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.diffusion import DiffusionRegenerator
-from skdiffence.inspection._cache import RegenerationCache
-from skdiffence.inspection._demo import DemoSettings, make_net, pretrained, train_denoiser
-from skdiffence.inspection._experiment import Split
-from skdiffence.inspection._table import format_table, summarise
-from skdiffence.model_selection._cross_fit import cross_fit
 from skdiffence.utils._files import whole_file
 from skdiffence.utils._rows import row_digests
 
@@ -51,7 +51,7 @@ HEADINGS = {
     "repeated_exact": "exact x8",
     "repeated_ulp": "ulp x8",
     "repeated_quantum": "quantum x8",
-    "repeated_grey": "grey x8",
+    "repeated_gray": "gray x8",
     "precompensated_1": "precomp. x1",
     "precompensated_8": "precomp. x8",
     "surrogate": "surrogate",
@@ -65,7 +65,7 @@ def cached(denoiser, timestep, X, seed):
     return FrozenEstimator(RegenerationCache(pretrained(denoiser, timestep, X, seed)).fit(X))
 
 
-def make_defences(split, denoiser, timestep, n_candidates):
+def make_defenses(split, denoiser, timestep, n_candidates):
     """Return what is attacked, by the name of its row, with the names of the attacks to run (None: all)."""
     shared = cached(denoiser, timestep, split.X_fit, 2 * split.seed)
     fresh = DiffusionRegenerator(denoiser, timestep=timestep, value_range=(0, 1), noise="fresh").fit(split.X_fit)
@@ -96,13 +96,13 @@ def auc_of(attack, target, X, y, is_member, seed):
     return roc_auc_score(is_member, scores)
 
 
-def attack_all(split, defences, attacker):
-    """Return a record for each defence: the AUC of every attack."""
+def attack_all(split, defenses, attacker):
+    """Return a record for each defense: the AUC of every attack."""
     X = np.concatenate((split.X_fit[split.is_member], split.X_rest[:N_NON_MEMBERS]))
     y = np.concatenate((split.y_fit[split.is_member], split.y_rest[:N_NON_MEMBERS]))
     is_member = np.arange(len(y)) < split.is_member.sum()
     records = []
-    for name, (target, wanted) in defences.items():
+    for name, (target, wanted) in defenses.items():
         attacks = {ONE: ThresholdAttack("logit"), "fallback": FallbackAttack(FrozenEstimator(split.net))}
         attacks |= attacks_on_regeneration(attacker, target=target, random_state=split.seed)
         scored = ~target.calibrated_on_.contains(X) if name == "matched" else slice(None)
@@ -138,8 +138,8 @@ def main():
             options.seed + number,
         )
         attacker = cached(denoiser, settings.timestep, split.X_fit, 2 * split.seed + 1)
-        defences = make_defences(split, denoiser, settings.timestep, options.n_candidates)
-        records += attack_all(split, defences, attacker)
+        defenses = make_defenses(split, denoiser, settings.timestep, options.n_candidates)
+        records += attack_all(split, defenses, attacker)
         print(f"split {number + 1} of {options.splits}: {time.perf_counter() - start:.0f} s", flush=True)
         # After each split, so that a run that is cut off leaves what it has measured.
         facts = {"seed": options.seed, "n_candidates": options.n_candidates, "records": records}
@@ -151,13 +151,13 @@ def main():
 def report(records):
     """Print the table of areas, and that of paired differences from one query."""
     columns = [(key, heading, 3) for key, heading in HEADINGS.items()]
-    print(format_table(summarise(records, list(HEADINGS)), columns, "AUC"))
+    print(format_table(summarize(records, list(HEADINGS)), columns, "AUC"))
     gains = [
         {key: value if key == "name" else value - record[ONE] for key, value in record.items()} for record in records
     ]
     rest = [key for key in HEADINGS if key != ONE]
     print()
-    print(format_table(summarise(gains, rest), columns[1:], "gain over one query"))
+    print(format_table(summarize(gains, rest), columns[1:], "gain over one query"))
 
 
 if __name__ == "__main__":

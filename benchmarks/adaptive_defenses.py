@@ -4,8 +4,8 @@
 
 Each line is of 10 models trained on 300 of scikit-learn's digits, among them canaries that train half of the models
 each: 60 rows with a wrong label, or 30 copies with a wrong label of rows that train all models. A "near" copy differs
-by one of 16 grey levels in three pixels, so that SELENA, which keeps equal rows from the same clones, takes it for
-another row. Every model in turn is the target, with the others as shadows behind the same defence. The attacker asks
+by one of 16 gray levels in three pixels, so that SELENA, which keeps equal rows from the same clones, takes it for
+another row. Every model in turn is the target, with the others as shadows behind the same defense. The attacker asks
 about the canary itself, or about a row next to it by as much.
 
 - "threshold": the confidence in the canary's label;
@@ -30,19 +30,19 @@ from sklearn.metrics import roc_auc_score
 from skorch import NeuralNetClassifier
 from torch import nn
 
+from skdiffence._demo._demo import DigitNet
 from skdiffence.attacks import LabelOnlyAttack, lira_leave_one_out, query, train_shadows
-from skdiffence.attacks._augmentations import augmentations
+from skdiffence.attacks.label_only._augmentations import augmentations
 from skdiffence.datasets import load_digit_images, make_canaries
 from skdiffence.defenses import HAMPClassifier, SELENAClassifier
-from skdiffence.defenses._distillation import distil
-from skdiffence.inspection._demo import DigitNet
+from skdiffence.defenses.training._distillation import distill
 from skdiffence.metrics import cluster_bootstrap_interval, logit_signal
 from skdiffence.utils._files import whole_file
 
 N_TRAIN, N_CANARIES, N_MODELS = 300, 60, 10
 SETTINGS = {"optimizer": torch.optim.Adam, "lr": 0.005, "max_epochs": 40, "batch_size": 32, "verbose": 0}
 TARGETS = {
-    "mislabelled": ("undefended", "HAMP", "Split-AI"),
+    "mislabeled": ("undefended", "HAMP", "Split-AI"),
     "duplicated": ("undefended", "Split-AI"),
     "near-duplicated": ("undefended", "Split-AI"),
 }
@@ -55,7 +55,7 @@ def net():
 
 
 def near(X, seed):
-    """Return rows that differ by one of 16 grey levels in three pixels."""
+    """Return rows that differ by one of 16 gray levels in three pixels."""
     rng, changed = np.random.default_rng(seed), X.copy()
     for row in changed.reshape(len(X), -1):
         pixels = rng.choice(len(row), 3, replace=False)
@@ -72,7 +72,7 @@ def canaries(kind, seed):
     made = make_canaries(
         X[rows],
         y[rows],
-        kind="mislabelled" if kind == "mislabelled" else "duplicated",
+        kind="mislabeled" if kind == "mislabeled" else "duplicated",
         n_canaries=N_CANARIES,
         random_state=seed,
     )
@@ -86,7 +86,7 @@ def students(shadows, X, seed):
     trained = []
     for index, (split_ai, rows) in enumerate(zip(shadows["estimator"], shadows["indices"]["train"], strict=True)):
         soft = split_ai.predict_proba(X[rows])
-        trained.append(distil(net(), X[rows], soft, split_ai.classes_, 1000 * seed + index, seeded=True))
+        trained.append(distill(net(), X[rows], soft, split_ai.classes_, 1000 * seed + index, seeded=True))
     return trained
 
 
@@ -154,8 +154,8 @@ def run_kind(kind, which, seed):
     X, y, records = made.X[made.canaries], made.y[made.canaries], []
     for name, models, membership in targets(made, which, seed):
         accuracy = float(np.mean([np.mean(model.predict(X_test) == y_test) for model in models]))
-        for asked, rows in (("itself", X), ("a neighbour", near(X, seed + 1))):
-            numbers = measure(models, rows, y, membership, kind == "mislabelled" and rows is X, seed)
+        for asked, rows in (("itself", X), ("a neighbor", near(X, seed + 1))):
+            numbers = measure(models, rows, y, membership, kind == "mislabeled" and rows is X, seed)
             cells = ("{:6.3f} ({:.3f}-{:.3f})".format(*numbers[each]) if each in numbers else "-" for each in ATTACKS)
             cells = "".join(cell.rjust(22) for cell in cells)
             print(f"{kind:16}{name:20}{asked:12}{cells}{accuracy:10.3f}", flush=True)

@@ -27,6 +27,8 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
 
 from skdiffence import DefendedClassifier, DiffusionRegenerator
+from skdiffence._evaluation._answer_memory import AnswerMemory, remember_answers
+from skdiffence._evaluation._cross_fit import cross_fit, split_halves
 from skdiffence.attacks import (
     AnswerCostAttack,
     LabelOnlyAttack,
@@ -41,8 +43,6 @@ from skdiffence.attacks import (
 )
 from skdiffence.datasets import load_digit_images
 from skdiffence.metrics import confidence_signal, logit_signal
-from skdiffence.model_selection._answer_memory import AnswerMemory, remember_answers
-from skdiffence.model_selection._cross_fit import cross_fit, split_halves
 from skdiffence.utils._rows import row_digests
 
 SIGNALS = ("confidence", "correctness", "entropy", "logit", "modified_entropy")
@@ -51,7 +51,7 @@ ATTACKS = {
     "non_monotone": NonMonotoneAttack(random_state=0),
     "cost": AnswerCostAttack(),
     "exact x8": RepeatedQueryAttack(8),
-    "grey x8": RepeatedQueryAttack(8, neighbour="grey", value_range=(0, 1), random_state=0),
+    "gray x8": RepeatedQueryAttack(8, neighbor="gray", value_range=(0, 1), random_state=0),
     "18 views": LabelOnlyAttack(),
 }
 

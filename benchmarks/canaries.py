@@ -1,4 +1,4 @@
-"""The canary protocol on digits, end to end: logistic regression and a small net, bare, and the net behind the defence.
+"""The canary protocol on digits, end to end: logistic regression and a small net, bare, and the net behind the defense.
 
     python benchmarks/canaries.py --jobs 2
     python benchmarks/canaries.py --jobs 2 --defended --cache benchmarks/results/models
@@ -22,9 +22,9 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from skdiffence import DefendedClassifier, DiffusionRegenerator
-from skdiffence.exceptions import DefenceWarning
+from skdiffence._demo._demo import DigitNet
+from skdiffence.exceptions import DefenseWarning
 from skdiffence.inspection import canary_audit
-from skdiffence.inspection._demo import DigitNet
 from skdiffence.utils._files import whole_file
 
 N_TRAIN, N_PUBLIC = 1200, 400
@@ -41,8 +41,8 @@ def images():
     return [(X[rows], digits.target[order][rows]) for rows in parts]
 
 
-def neighbours(X):
-    """Return near-duplicates: one of 16 grey levels up or down in a fifth of the pixels."""
+def neighbors(X):
+    """Return near-duplicates: one of 16 gray levels up or down in a fifth of the pixels."""
     rng = np.random.default_rng(1)
     steps = rng.choice([-1, 1], (N_QUERIES, *X.shape[1:])) * (rng.random((N_QUERIES, *X.shape[1:])) < 0.2) / 16
     return [np.clip(X + step, 0, 1).astype("float32") for step in steps]
@@ -81,7 +81,7 @@ def train_denoiser(X, folder, seed):
 
 
 def bare_runs(options):
-    """Yield what is audited without a defence."""
+    """Yield what is audited without a defense."""
     forms = {"logistic regression": LogisticRegression(C=10.0, max_iter=200), "net": make_net()}
     for name, target in forms.items():
         for kind in options.kinds:
@@ -89,13 +89,13 @@ def bare_runs(options):
 
 
 def defended_runs(options, public):
-    """Yield the net behind the defence, for each rule and denoiser, under each kind of queries."""
+    """Yield the net behind the defense, for each rule and denoiser, under each kind of queries."""
     folder = Path(options.output) / "denoiser"
     train_denoiser(public, folder, seed=0)
     attackers = train_denoiser(public, Path(options.output) / "attackers-denoiser", seed=1)
     attacks = {
         "the row itself": "identity",
-        f"and {N_QUERIES} near-duplicates": neighbours,
+        f"and {N_QUERIES} near-duplicates": neighbors,
         f"and {N_QUERIES} pre-compensated": precompensated(attackers),
     }
     shared = {"timestep": TIMESTEP, "value_range": (0, 1)}
@@ -106,11 +106,11 @@ def defended_runs(options, public):
         "swap, denoiser of the members": ("swap", of_members),
     }
     for asked, queries in attacks.items():
-        yield "net", make_net(), "mislabelled", asked, queries
+        yield "net", make_net(), "mislabeled", asked, queries
     for name, (rule, regenerator) in targets.items():
         for asked, queries in attacks.items():
             target = DefendedClassifier(make_net(), regenerator, selection=rule, n_candidates=10)
-            yield name, target, "mislabelled", asked, queries
+            yield name, target, "mislabeled", asked, queries
 
 
 def cell(numbers, key):
@@ -122,16 +122,16 @@ def main():
     """Run the audits and print one line for each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", type=int, default=64, help="number of shadow models of each audit")
-    parser.add_argument("--kinds", nargs="+", default=["clean", "mislabelled"], help="kinds of canaries")
+    parser.add_argument("--kinds", nargs="+", default=["clean", "mislabeled"], help="kinds of canaries")
     parser.add_argument("--cache", default=None, help="folder to keep the models in")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--defended", action="store_true", help="the net behind the defence, under adaptive queries")
+    parser.add_argument("--defended", action="store_true", help="the net behind the defense, under adaptive queries")
     parser.add_argument("--only", default="", help="audit only targets whose name contains this")
     parser.add_argument("--output", default="benchmarks/results", help="folder for canaries.json and denoisers")
     options = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
-    warnings.simplefilter("ignore", DefenceWarning)
+    warnings.simplefilter("ignore", DefenseWarning)
     torch.set_num_threads(1)
     Path(options.output).mkdir(parents=True, exist_ok=True)
     (X, y), (X_public, _), (X_test, y_test) = images()

@@ -137,7 +137,7 @@ def epsilon_settings():
             is_member = np.repeat([True, False], n)
             return is_member, is_member == (rng.random(2 * n) < 0.75)
 
-        yield f"n={n} randomised response, log 3", "epsilon", bound, respond, np.log(3)
+        yield f"n={n} randomized response, log 3", "epsilon", bound, respond, np.log(3)
 
 
 def measure(interval, draw, truth, repeats, seed):

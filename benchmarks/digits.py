@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from skdiffence.inspection._demo import (
+from skdiffence._demo._demo import (
     DemoSettings,
     explain,
     paired_difference,
@@ -19,8 +19,8 @@ from skdiffence.inspection._demo import (
     run_demo,
     write_table,
 )
-from skdiffence.inspection._experiment import CHOSEN, RULES, UNDEFENDED
-from skdiffence.inspection._table import mean_and_margin
+from skdiffence._demo._experiment import CHOSEN, RULES, UNDEFENDED
+from skdiffence._demo._table import mean_and_margin
 
 
 def main():
@@ -45,7 +45,7 @@ def main():
 
 
 def report(records, name):
-    """Print what a defence removes and what it costs against no defence."""
+    """Print what a defense removes and what it costs against no defense."""
     entropy = removed_share(records, name, "entropy_roc_auc")
     confidence = removed_share(records, name, "confidence_roc_auc", "correctness_roc_auc")
     nll, nll_margin = paired_difference(records, name, UNDEFENDED, "nll")

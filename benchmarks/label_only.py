@@ -15,10 +15,10 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from skdiffence._evaluation._cross_fit import cross_fit
 from skdiffence.attacks import BoundaryAttack, LabelOnlyAttack, ThresholdAttack, query
 from skdiffence.datasets import load_digit_images
 from skdiffence.metrics import auc_interval
-from skdiffence.model_selection._cross_fit import cross_fit
 from skdiffence.utils._rows import row_digests
 
 ATTACKS = {
@@ -33,7 +33,7 @@ ATTACKS = {
 TARGETS = {
     "forest": lambda: RandomForestClassifier(20, random_state=0),
     "network": lambda: MLPClassifier((64,), alpha=0, max_iter=400, random_state=0),
-    "3 neighbours": lambda: KNeighborsClassifier(3),
+    "3 neighbors": lambda: KNeighborsClassifier(3),
 }
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/noise.py --splits 10
 
-The attacker asks about each row eight times and averages phi: the row itself, rows that differ by one grey level of 16
+The attacker asks about each row eight times and averages phi: the row itself, rows that differ by one gray level of 16
 in a fifth of the pixels, or rows shifted by one pixel. AUC of the average, as a mean over splits with half of its 95 %
 interval; one network call a query ("swap").
 """
@@ -15,11 +15,11 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
 
+from skdiffence._demo._demo import DemoSettings, make_net, train_denoiser
+from skdiffence._demo._experiment import Split
+from skdiffence._demo._table import format_table, summarize
 from skdiffence.datasets import load_digit_images, membership_partition
 from skdiffence.diffusion import DiffusionRegenerator
-from skdiffence.inspection._demo import DemoSettings, make_net, train_denoiser
-from skdiffence.inspection._experiment import Split
-from skdiffence.inspection._table import format_table, summarise
 from skdiffence.metrics import logit_signal
 
 N_QUERIES = 8
@@ -86,7 +86,7 @@ def main():
                     record[kind] = roc_auc_score(is_member, mean_phi(classifier, X, kind, number))
                 records.append(record)
     keys = ["one query", *QUERIES]
-    print(format_table(summarise(records, keys), [(key, key, 3) for key in keys], "phi's AUC"))
+    print(format_table(summarize(records, keys), [(key, key, 3) for key in keys], "phi's AUC"))
 
 
 def mean_phi_once(classifier, X):

@@ -3,14 +3,14 @@
     python benchmarks/output_defenses.py --repeats 6
 
 Digits: 300 members, a tenth with a wrong label, and a network wide enough to learn them by heart. 150 of them, and 150
-of 300 further non-members, are what defences calibrate on; the other 150 members and 600 non-members are scored, the
-same for every defence. Each repeat has other rows and weights; the repeats share 1,797 images, so that intervals are
-somewhat too narrow. Defences of answers stand before the undefended network itself, so that labels are equal.
+of 300 further non-members, are what defenses calibrate on; the other 150 members and 600 non-members are scored, the
+same for every defense. Each repeat has other rows and weights; the repeats share 1,797 images, so that intervals are
+somewhat too narrow. Defenses of answers stand before the undefended network itself, so that labels are equal.
 
 Printed are means over repeats and paired differences from the undefended network with 95 % intervals of Student's
 distribution. Areas under the ROC curve are of attackers who know half of the scored rows and score the other half:
 
-- "labels": right or wrong, below which no defence that keeps labels can come;
+- "labels": right or wrong, below which no defense that keeps labels can come;
 - "confidence", "entropy": thresholds;
 - "neural": a network that reads the answer and the true label;
 - "sorted": a network that reads the probabilities by size and no label, the attack that MemGuard is made against. It
@@ -31,6 +31,8 @@ from sklearn.metrics import log_loss, roc_auc_score
 from skorch import NeuralNetClassifier
 from torch import nn
 
+from skdiffence._demo._table import mean_and_margin
+from skdiffence._evaluation._cross_fit import cross_fit, split_halves
 from skdiffence.attacks import NeuralAttack, ThresholdAttack, query
 from skdiffence.datasets import load_digit_images, membership_partition
 from skdiffence.defenses import (
@@ -40,9 +42,7 @@ from skdiffence.defenses import (
     OutputClassifier,
     SELENAClassifier,
 )
-from skdiffence.defenses._memguard import train_attack
-from skdiffence.inspection._table import mean_and_margin
-from skdiffence.model_selection._cross_fit import cross_fit, split_halves
+from skdiffence.defenses.output._memguard import train_attack
 from skdiffence.utils._files import whole_file
 from skdiffence.utils._random import torch_seed
 from skdiffence.utils._rows import row_digests
@@ -89,7 +89,7 @@ def private_net(epsilon):
     return DPSGDClassifier(Net, target_epsilon=epsilon, lr=2.0, max_epochs=60, batch_size=64, verbose=0)
 
 
-def trained_defences(seed, epochs):
+def trained_defenses(seed, epochs):
     """Return by name what is trained on the members."""
     split_ai = {"n_estimators": 10, "n_excluded": 4, "random_state": seed}
     return {
@@ -101,7 +101,7 @@ def trained_defences(seed, epochs):
     }
 
 
-def answering_defences(trained, seed):
+def answering_defenses(trained, seed):
     """Return by name what changes the answers of a trained network."""
     frozen = FrozenEstimator(trained)
     return {
@@ -121,12 +121,12 @@ def draw(wrong, seed):
 
 
 def fit_all(X, y, parts, seed, epochs):
-    """Return every defence, fitted."""
-    trained = trained_defences(seed, epochs)
+    """Return every defense, fitted."""
+    trained = trained_defenses(seed, epochs)
     fitted = {name: each.fit(X[parts.members], y[parts.members]) for name, each in trained.items()}
     rows = np.r_[parts.members, parts.known]
     is_member = np.arange(len(rows)) < len(parts.members)
-    for name, each in answering_defences(fitted[UNDEFENDED].estimator_, seed).items():
+    for name, each in answering_defenses(fitted[UNDEFENDED].estimator_, seed).items():
         fitted[name] = each.fit(X[rows], y[rows], is_member=is_member)
     return fitted
 
@@ -145,7 +145,7 @@ def sorted_auc(learned_from, answers, is_member, keys, seed):
 
 
 def measure(defended, undefended, X, y, is_member, seed):
-    """Return the figures of a fitted defence on scored rows."""
+    """Return the figures of a fitted defense on scored rows."""
     keys = row_digests(X)
     answers, before = query(defended, X, y), query(undefended, X, y)
     figures = {}
@@ -162,7 +162,7 @@ def measure(defended, undefended, X, y, is_member, seed):
 
 
 def run_repeat(wrong, epochs, seed):
-    """Return the figures of every defence on one split."""
+    """Return the figures of every defense on one split."""
     X, y, parts = draw(wrong, seed)
     fitted = fit_all(X, y, parts, seed, epochs)
     members = parts.members[~fitted["MemGuard"].calibrated_on_.contains(X[parts.members])]

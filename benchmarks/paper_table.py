@@ -1,4 +1,4 @@
-"""The main table of the paper, on images: every prior defence, with and without Diffence, under every attack.
+"""The main table of the paper, on images: every prior defense, with and without Diffence, under every attack.
 
     python benchmarks/paper_table.py --data PATH --preset smoke --output DIR
     python benchmarks/paper_table.py --data PATH --preset cpu --output DIR

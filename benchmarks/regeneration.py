@@ -7,7 +7,7 @@
     python benchmarks/regeneration.py --memory 50000
 
 All in one process, on the same weights and rows, in turns. The paper's procedure is written plainly, with what costs
-nothing in its favour: our batch size, the classifier called as a bare module, noise from torch's generator. "Limit" is
+nothing in its favor: our batch size, the classifier called as a bare module, noise from torch's generator. "Limit" is
 the time of as many bare forward passes of both networks in full batches, without noise, validation and search.
 """
 
@@ -22,9 +22,9 @@ from selection_data import make_image_net
 from sklearn.frozen import FrozenEstimator
 
 from skdiffence import DefendedClassifier, DiffusionRegenerator
+from skdiffence._demo._demo import DemoSettings, make_net
 from skdiffence.datasets import load_digit_images, load_images, membership_partition
 from skdiffence.diffusion._batches import rows_per_batch
-from skdiffence.inspection._demo import DemoSettings, make_net
 
 N_CANDIDATES = 30
 # Pixels that the net is given at a time when it answers. Small images go faster many at a time, large ones a few.

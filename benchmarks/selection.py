@@ -27,11 +27,11 @@ from selection_report import draw_frontier, report, report_pairs, report_timed, 
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
+from skdiffence._demo._cache import RegenerationCache
+from skdiffence._demo._demo import machine, pretrained
+from skdiffence._demo._disk_cache import DiskCache
 from skdiffence.base import InferenceOnlyMixin
 from skdiffence.defenses import BudgetedSelection, DefendedClassifier, LowestSelection, TunedDefendedClassifier
-from skdiffence.inspection._cache import RegenerationCache
-from skdiffence.inspection._demo import machine, pretrained
-from skdiffence.inspection._disk_cache import DiskCache
 from skdiffence.utils._files import whole_file
 from skdiffence.utils._rows import row_digests
 
@@ -89,9 +89,9 @@ class ByTimestep(InferenceOnlyMixin, BaseEstimator):
 
 
 def make_regenerators(options, X, seed):
-    """Return the defence's fitted regenerator for each timestep, and the attacker's, who has another key."""
+    """Return the defense's fitted regenerator for each timestep, and the attacker's, who has another key."""
     made = {}
-    for who, key in (("defence", 2 * seed), ("attacker", 2 * seed + 1)):
+    for who, key in (("defense", 2 * seed), ("attacker", 2 * seed + 1)):
         for timestep in set(options.timesteps + options.tuned):
             regenerator = pretrained(options.denoiser, timestep, X, key)
             if options.data is None:
@@ -128,7 +128,7 @@ def compare(split, regenerators, options):
         print(f"  {name}, {timestep}: {time.process_time() - start:.0f} s of processor", flush=True)
 
     for timestep in options.timesteps:
-        regenerator = FrozenEstimator(regenerators["defence", timestep])
+        regenerator = FrozenEstimator(regenerators["defense", timestep])
         if split.scored is None:
             split.draw_scored_rows(split.defend(regenerator, "matched"))
             measure("undefended", None, lambda: split.net)
@@ -142,7 +142,7 @@ def compare(split, regenerators, options):
 
 def tune(split, regenerators, options):
     """Return the choice among our rules and the timesteps to tune over, made on the calibration rows."""
-    regenerator = ByTimestep({t: regenerators["defence", t] for t in options.tuned}, options.tuned[0])
+    regenerator = ByTimestep({t: regenerators["defense", t] for t in options.tuned}, options.tuned[0])
     defended = DefendedClassifier(
         FrozenEstimator(split.net),
         FrozenEstimator(regenerator),

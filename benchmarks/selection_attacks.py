@@ -4,6 +4,8 @@ import numpy as np
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
+from skdiffence._evaluation._attack_metrics import honest_level, utility
+from skdiffence._evaluation._cross_fit import cross_fit
 from skdiffence.attacks import (
     AnswerCostAttack,
     Answers,
@@ -12,8 +14,6 @@ from skdiffence.attacks import (
     RepeatedQueryAttack,
 )
 from skdiffence.metrics import auc_interval, entropy_signal, logit_signal, tpr_at_fpr_score
-from skdiffence.model_selection._attack_metrics import honest_level, utility
-from skdiffence.model_selection._cross_fit import cross_fit
 from skdiffence.utils._rows import row_digests
 
 N_QUERIES = 8
@@ -82,7 +82,7 @@ def joined(sides):
 
 
 def single_query(scored, proba, seed):
-    """Return what attacks of one query measure, on all rows and on those labelled right."""
+    """Return what attacks of one query measure, on all rows and on those labeled right."""
     X, y, labels, is_member = scored.X, scored.y, scored.labels, scored.is_member
     answers = Answers(np.asarray(proba, dtype=np.float64), labels, y, np.arange(proba.shape[1]))
     keys = row_digests(X, seed.to_bytes(8, "little"))
@@ -108,7 +108,7 @@ def repeated_queries(scored, classifier, attacker, options, seed):
     X, y, is_member = scored.X[rows], scored.y[rows], scored.is_member[rows]
     known = np.concatenate((np.arange(N_KNOWN), len(rows) - 1 - np.arange(N_KNOWN)))
     attacks = {
-        "near_duplicates": RepeatedQueryAttack(N_QUERIES, neighbour="grey", random_state=seed),
+        "near_duplicates": RepeatedQueryAttack(N_QUERIES, neighbor="gray", random_state=seed),
         "precompensated": PrecompensatedQueryAttack(
             attacker, n_queries=N_QUERIES, n_regenerations=N_QUERIES, random_state=seed
         ),

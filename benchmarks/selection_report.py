@@ -3,9 +3,9 @@
 import numpy as np
 from scipy.stats import norm
 
-from skdiffence.inspection._display import new_axes
-from skdiffence.inspection._label_placement import place_labels
-from skdiffence.inspection._table import format_table, mean_and_margin, summarise
+from skdiffence._demo._table import format_table, mean_and_margin, summarize
+from skdiffence.inspection.displays._label_placement import place_labels
+from skdiffence.inspection.displays._mixin import new_axes
 from skdiffence.utils._files import whole_file
 
 PAPER_CALLS = 60
@@ -76,7 +76,7 @@ def report(records, signals=None):
 
 def summary(rows, columns, signals):
     """Return means and margins; the margin of one split is half of its rows' interval."""
-    table = summarise(rows, [key for key, _, _ in columns])
+    table = summarize(rows, [key for key, _, _ in columns])
     if signals is not None:
         for record in rows:
             for key, _, _ in columns:
@@ -181,7 +181,7 @@ def report_timed(timed):
 def draw_frontier(records, path, signals=None):
     """Draw AUC and failure-detection AUC against calls, and one against the other; the undefended net lies far off."""
     records = [record for record in records if "calls" in record]
-    # Of several timesteps the colour tells which one it is.
+    # Of several timesteps the color tells which one it is.
     named = [dict(record, name=(record["name"], int(record["timestep"]))) for record in records]
     rows = summary(named, [(key, None, None) for key in ("phi", "failure_detection_auc", "calls")], signals)
     axes = new_axes((15, 5.2), 3)
@@ -202,14 +202,14 @@ def draw_frontier(records, path, signals=None):
 
 
 def draw_panel(ax, rows, x, y):
-    """Draw the points of a panel with their intervals, one colour for each timestep."""
+    """Draw the points of a panel with their intervals, one color for each timestep."""
     timesteps = sorted({timestep for _, timestep in rows})
-    colours = {timestep: f"C{i}" for i, timestep in enumerate(timesteps)}
+    colors = {timestep: f"C{i}" for i, timestep in enumerate(timesteps)}
     if len(timesteps) > 1:
         for timestep in timesteps:
-            ax.plot([], [], "o", color=colours[timestep], ms=4, label=f"timestep {int(timestep)}")
+            ax.plot([], [], "o", color=colors[timestep], ms=4, label=f"timestep {int(timestep)}")
         ax.legend(fontsize=7, loc="best")
     for (_, timestep), row in rows.items():
         (x_mean, x_half), (y_mean, y_half) = row[x], row[y]
         bars = {"xerr": np.nan_to_num(x_half), "yerr": np.nan_to_num(y_half)}
-        ax.errorbar(x_mean, y_mean, **bars, fmt="o", color=colours[timestep], ms=4, lw=0.8, alpha=0.8)
+        ax.errorbar(x_mean, y_mean, **bars, fmt="o", color=colors[timestep], ms=4, lw=0.8, alpha=0.8)

@@ -4,7 +4,7 @@
     python benchmarks/training.py --data images.npz --rows 2048 --only speed
     python benchmarks/training.py --only range --seeds 5
 
-Speed: the same network, rows, batches and optimiser; the bare loop has no moving average, no clipping, no schedule of
+Speed: the same network, rows, batches and optimizer; the bare loop has no moving average, no clipping, no schedule of
 rates, and draws timesteps evenly. Range: denoisers of digits that saw the same rows for the same number of updates, of
 which one learned the noise levels up to the timestep and the other all of them; means over seeds with half of a 95 %
 interval, and paired differences.
@@ -18,14 +18,14 @@ import torch
 from _timing import interleaved, middle, print_table, save
 from sklearn.frozen import FrozenEstimator
 
+from skdiffence._demo._demo import DemoSettings, make_net
+from skdiffence._demo._experiment import Split
+from skdiffence._demo._table import format_table, mean_and_margin, summarize
 from skdiffence.datasets import load_digit_images, load_images, membership_partition
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.diffusion._denoisers import make_unet
 from skdiffence.diffusion._schedule import Schedule, make_scheduler
 from skdiffence.diffusion._training import Trainer
-from skdiffence.inspection._demo import DemoSettings, make_net
-from skdiffence.inspection._experiment import Split
-from skdiffence.inspection._table import format_table, mean_and_margin, summarise
 
 N_LEVELS = 161
 RANGES = {"up to the timestep": "auto", "all 1000": 1000}
@@ -108,13 +108,13 @@ def measure_range(options):
             seed,
         )
         records += compare_ranges(options, digits.data[parts.public], split)
-    print(format_table(summarise(records, [key for key, _, _ in COLUMNS]), COLUMNS, "trained on"))
+    print(format_table(summarize(records, [key for key, _, _ in COLUMNS]), COLUMNS, "trained on"))
     print_differences(records)
     return records
 
 
 def compare_ranges(options, X_public, split):
-    """Return one record for each range, and one without defence, on one split."""
+    """Return one record for each range, and one without defense, on one split."""
     records = []
     for name, levels in RANGES.items():
         regenerator = DiffusionRegenerator(

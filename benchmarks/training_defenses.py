@@ -1,10 +1,10 @@
-"""What three training-time defences take from the attacks they are made against, and what they cost, on real digits.
+"""What three training-time defenses take from the attacks they are made against, and what they cost, on real digits.
 
-    python benchmarks/training_defenses.py --splits 6 --mislabelled 0.1
-    python benchmarks/training_defenses.py --splits 6 --mislabelled 0.1 --recipes
+    python benchmarks/training_defenses.py --splits 6 --mislabeled 0.1
+    python benchmarks/training_defenses.py --splits 6 --mislabeled 0.1 --recipes
 
 An overfitted network is trained on a few digits, some with a wrong label if asked for, undefended and with each
-defence, on the same rows from the same seed. Attack scores are areas under the ROC curve of members against
+defense, on the same rows from the same seed. Attack scores are areas under the ROC curve of members against
 non-members, none of which any model saw; the differences are paired, with Student's 95 % interval over splits. Splits
 share rows, so that the intervals are somewhat too narrow. ``AdvRegClassifier`` gets reference rows of its own, and
 trains on the same members as the others. ``--recipes`` compares what torch and skorch have instead; early stopping
@@ -25,9 +25,9 @@ from skorch.helper import predefined_split
 from torch import nn
 from torch.utils.data import default_collate
 
+from skdiffence._demo._table import mean_and_margin
 from skdiffence.datasets import membership_partition
 from skdiffence.defenses import AdvRegClassifier, HAMPClassifier, RelaxLossClassifier
-from skdiffence.inspection._table import mean_and_margin
 from skdiffence.metrics import confidence_signal, correctness_signal, entropy_signal
 from skdiffence.utils._random import torch_seed
 
@@ -87,12 +87,12 @@ def makers(seed, with_control):
     } | (control if with_control else {})
 
 
-def draw(seed, mislabelled):
+def draw(seed, mislabeled):
     """Return X, the labels given, the true labels and the parts of a split."""
     X, truth = load_digits(return_X_y=True)
     parts = membership_partition(len(truth), SIZES, random_state=seed)
     rng = np.random.default_rng(seed)
-    wrong = rng.random(len(truth)) < mislabelled
+    wrong = rng.random(len(truth)) < mislabeled
     given = np.where(wrong, (truth + rng.integers(1, 10, len(truth))) % 10, truth)
     return (X / 16).astype("float32"), given, truth, parts
 
@@ -134,14 +134,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--splits", type=int, default=6)
     parser.add_argument("--seed", type=int, default=100, help="seed of the first split")
-    parser.add_argument("--mislabelled", type=float, default=0.0, help="share of rows that have a wrong label")
-    parser.add_argument("--recipes", action="store_true", help="what torch and skorch have, in place of the defences")
+    parser.add_argument("--mislabeled", type=float, default=0.0, help="share of rows that have a wrong label")
+    parser.add_argument("--recipes", action="store_true", help="what torch and skorch have, in place of the defenses")
     parser.add_argument("--control", action="store_true", help="train AdvReg at weight zero, too")
     options = parser.parse_args()
     torch.set_num_threads(1)
     records = {}
     for seed in range(options.seed, options.seed + options.splits):
-        data = draw(seed, options.mislabelled)
+        data = draw(seed, options.mislabeled)
         X, given, _, parts = data
         for name, make in (recipes() if options.recipes else makers(seed, options.control)).items():
             started = time.process_time()
@@ -156,7 +156,7 @@ def main():
 
 def report(records, options):
     """Print means, and the paired differences from the undefended network."""
-    print(f"{options.splits} splits, {options.mislabelled:.0%} of the rows mislabelled\n")
+    print(f"{options.splits} splits, {options.mislabeled:.0%} of the rows mislabeled\n")
     print(f"{'':22}" + "".join(f"{key:>16}" for key in (*KEYS, "seconds")))
     for name, runs in records.items():
         means = (mean_and_margin([run[key] for run in runs]) for key in (*KEYS, "seconds"))

@@ -6,7 +6,7 @@ Each section is (module, title, one sentence, names).
 SECTIONS = [
     (
         "skdiffence.defenses",
-        "Defences",
+        "Defenses",
         "Who answers: the defended classifier and the rules that select its answers.",
         [
             "AdvRegClassifier",
@@ -137,6 +137,6 @@ SECTIONS = [
         "skdiffence.exceptions",
         "Warnings",
         "Each is about something that would make a figure or an answer untrustworthy.",
-        ["DefenceWarning", "MembershipWarning", "RangeWarning"],
+        ["DefenseWarning", "MembershipWarning", "RangeWarning"],
     ),
 ]

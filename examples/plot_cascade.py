@@ -1,10 +1,10 @@
 """
-Which defences gain from Diffence on top?
+Which defenses gain from Diffence on top?
 =========================================
 
-A defence that acts in training, or on finished answers, leaves something for an attacker to find. Diffence can stand
+A defense that acts in training, or on finished answers, leaves something for an attacker to find. Diffence can stand
 before any of them, because it needs no more than a classifier that answers. This example trains a small network on a
-few of scikit-learn's digits, undefended and with six defences, puts :class:`~skdiffence.defenses.DefendedClassifier`
+few of scikit-learn's digits, undefended and with six defenses, puts :class:`~skdiffence.defenses.DefendedClassifier`
 around each, and compares what attacks find with what the answers are worth.
 
 It takes about two minutes of an idle processor core. Three pools of rows with two trainings each are few, and LiRA,
@@ -20,7 +20,7 @@ which needs other trained models, is left out. The figures of the documentation 
 #
 # 600 public images train the denoiser. A *pool* of 300 private images is halved again and again: one half trains a
 # model, the other half and further rows are its non-members. With ``--models 8`` each row is in four models, and the
-# other seven are shadow models of each. 150 reference rows, which no attack is scored on, serve the defences that
+# other seven are shadow models of each. 150 reference rows, which no attack is scored on, serve the defenses that
 # need known non-members.
 
 import argparse
@@ -80,7 +80,7 @@ LABEL_ONLY = LabelOnlyAttack("noise", estimator="mean", n_queries=16, random_sta
 
 
 # %%
-# Defences
+# Defenses
 # --------
 #
 # All train the same network on the same rows. AdvReg and MemGuard get the reference rows as known non-members;
@@ -99,11 +99,11 @@ class Net(nn.Module):
         return self.layers(X)
 
 
-def make_defences(seed, epochs):
+def make_defenses(seed, epochs):
     """Return unfitted classifiers by name."""
     own = {"optimizer": torch.optim.Adam, "lr": 0.005, "max_epochs": epochs, "batch_size": 32, "verbose": 0}
     net = NeuralNetClassifier(Net, criterion=nn.CrossEntropyLoss, train_split=None, **own)
-    defences = {
+    defenses = {
         UNDEFENDED: DefendedClassifier(net, "passthrough", random_state=seed),
         "AdvReg": AdvRegClassifier(Net, random_state=seed, **own),
         "MemGuard": None,  # made around the undefended one when that is trained
@@ -113,24 +113,24 @@ def make_defences(seed, epochs):
     }
     if importlib.util.find_spec("opacus"):
         settings = own | {"optimizer": torch.optim.SGD, "lr": 2.0, "batch_size": 50, "max_epochs": 30}
-        defences["DP-SGD"] = DPSGDClassifier(Net, target_epsilon=100.0, random_state=seed, **settings)
-    return defences
+        defenses["DP-SGD"] = DPSGDClassifier(Net, target_epsilon=100.0, random_state=seed, **settings)
+    return defenses
 
 
-def fit_defences(members, reference, seed, epochs, only):
+def fit_defenses(members, reference, seed, epochs, only):
     """Return classifiers by name, trained on the members; all, or the undefended one and those named."""
     X, y = (np.concatenate(pair) for pair in zip(members, reference, strict=True))
     is_member = np.arange(len(y)) < len(members[1])
     fitted = {}
-    for name, defence in make_defences(seed, epochs).items():
+    for name, defense in make_defenses(seed, epochs).items():
         if only and name not in (UNDEFENDED, *only):
             continue
         if name == "MemGuard":
-            defence = MemGuardClassifier(
+            defense = MemGuardClassifier(
                 FrozenEstimator(fitted[UNDEFENDED].estimator_), max_steps=MEMGUARD_STEPS, random_state=seed
             )
         needs_reference = name in ("AdvReg", "MemGuard")
-        fitted[name] = defence.fit(X, y, is_member=is_member) if needs_reference else defence.fit(*members)
+        fitted[name] = defense.fit(X, y, is_member=is_member) if needs_reference else defense.fit(*members)
     return fitted
 
 
@@ -138,8 +138,8 @@ def fit_defences(members, reference, seed, epochs, only):
 # Diffence on top
 # ---------------
 #
-# The denoiser was trained on public rows and saved. Nothing is trained again: the fitted defence is frozen, and its
-# answers to regenerated inputs take the place of its answers to the inputs. Labels stay those of the defence on every
+# The denoiser was trained on public rows and saved. Nothing is trained again: the fitted defense is frozen, and its
+# answers to regenerated inputs take the place of its answers to the inputs. Labels stay those of the defense on every
 # row, which is checked.
 
 
@@ -158,7 +158,7 @@ def put_on_top(fitted, regenerator, X, y, seed):
 
 
 def count_kept_labels(defended, below):
-    """Return on how many rows the label, and the top of the answer, is that of the defence below; it must be all."""
+    """Return on how many rows the label, and the top of the answer, is that of the defense below; it must be all."""
     agree = (defended.label == below.label) & (defended.proba.argmax(axis=1) == below.label)
     assert agree.all(), f"{(~agree).sum()} labels were changed"
     return int(agree.sum())
@@ -168,7 +168,7 @@ def count_kept_labels(defended, below):
 # One model
 # ---------
 #
-# Attackers know half of the pool's rows and score the other half, then the other way round. All defences are attacked
+# Attackers know half of the pool's rows and score the other half, then the other way round. All defenses are attacked
 # on the same rows, those that MemGuard was not calibrated on. What answers are worth is measured on non-members of the
 # pool and on further rows.
 
@@ -203,7 +203,7 @@ def worth(answers):
 
 
 def run_model(data, parts, members, folder, seed, options):
-    """Train every defence on some rows of a pool, and attack it with and without Diffence on top.
+    """Train every defense on some rows of a pool, and attack it with and without Diffence on top.
 
     Returns
     -------
@@ -216,7 +216,7 @@ def run_model(data, parts, members, folder, seed, options):
     """
     X, y = data
     reference = X[parts.reference], y[parts.reference]
-    fitted = fit_defences((X[members], y[members]), reference, seed, options.epochs, options.only)
+    fitted = fit_defenses((X[members], y[members]), reference, seed, options.epochs, options.only)
     regenerator = DiffusionRegenerator(folder, timestep=TIMESTEP, value_range=(0, 1), random_state=seed).fit(X)
     rows = np.concatenate((parts.pool, parts.others))
     is_member, in_pool = np.isin(rows, members), np.arange(len(rows)) < len(parts.pool)
@@ -263,7 +263,7 @@ def run_pool(data, private, folder, number, options):
 
 
 def add_lira(models, membership):
-    """Add to each model's figures the area of LiRA, with the others as its shadows, behind the same defence."""
+    """Add to each model's figures the area of LiRA, with the others as its shadows, behind the same defense."""
     for name in models[0][0]:
         scores = lira_leave_one_out(np.column_stack([signals[name] for _, signals, _ in models]), membership)
         for index, (records, _, attacked) in enumerate(models):
@@ -306,7 +306,7 @@ def write_table(pools):
         write_block("what attacks find", found, pools),
         write_block("what answers are worth", WORTH, pools),
         write_block("what Diffence changes", changed, pools, with_differences=True),
-        f"labels equal to those of the defence below: {kept} of {kept}",
+        f"labels equal to those of the defense below: {kept} of {kept}",
     ]
     return "\n\n".join(blocks)
 
@@ -320,7 +320,7 @@ WORTH = ["accuracy", "NLL", "ECE", "failure det."]
 # The figure
 # ----------
 #
-# An arrow leads from each defence to the same one with Diffence on top, a plus. Down is what Diffence is for; to the
+# An arrow leads from each defense to the same one with Diffence on top, a plus. Down is what Diffence is for; to the
 # left is what it costs.
 
 
@@ -359,13 +359,13 @@ def run(options):
 
 def parse(arguments=None):
     """Read the command line."""
-    parser = argparse.ArgumentParser(description="Which defences gain from Diffence on top?")
+    parser = argparse.ArgumentParser(description="Which defenses gain from Diffence on top?")
     parser.add_argument("--pools", type=int, default=3, help="sets of rows, at least 2")
     parser.add_argument("--models", type=int, default=2, help="models of each pool, even; LiRA needs 4 or more")
     parser.add_argument("--epochs", type=int, default=60, help="of every network but DP-SGD's")
     parser.add_argument("--denoiser-epochs", type=int, default=45)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", nargs="+", default=None, help="defences to compare with the undefended network")
+    parser.add_argument("--only", nargs="+", default=None, help="defenses to compare with the undefended network")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--output", type=Path, default=None, help="folder for table, figure and figures as JSON")
     return parser.parse_args(arguments)

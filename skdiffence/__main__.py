@@ -3,8 +3,8 @@
 import argparse
 import sys
 
+from skdiffence._demo._demo import DemoSettings, run_demo
 from skdiffence.inspection._cli_audit import TRUST, CommandError, add_audit_parser, run_audit
-from skdiffence.inspection._demo import DemoSettings, run_demo
 
 
 def _at_least(lowest):
@@ -30,7 +30,7 @@ def make_parser():
 def _add_demo_parser(commands):
     demo = commands.add_parser(
         "demo",
-        help="show on scikit-learn's digits how much a classifier leaks and how much less behind the defence",
+        help="show on scikit-learn's digits how much a classifier leaks and how much less behind the defense",
         description="Train nets on digits until they overfit, defend them with every rule, attack all of it.",
     )
     demo.add_argument("--output", default="skdiffence-demo", help="folder for table, figures and model")

@@ -1,10 +1,10 @@
 """Warnings of skdiffence, each about something that would make a privacy figure or a defended answer untrustworthy."""
 
-__all__ = ["DefenceWarning", "MembershipWarning", "RangeWarning"]
+__all__ = ["DefenseWarning", "MembershipWarning", "RangeWarning"]
 
 
-class DefenceWarning(UserWarning):
-    """The defence was fitted, but its measured behaviour says that it will defend poorly."""
+class DefenseWarning(UserWarning):
+    """The defense was fitted, but its measured behavior says that it will defend poorly."""
 
 
 class MembershipWarning(UserWarning):

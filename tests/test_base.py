@@ -126,7 +126,7 @@ def test_fit_transform_returns_the_very_object(purifier):
 
 
 def test_frozen_step_is_not_inference_only():
-    """FrozenEstimator hides fit_transform: it does transform while the Pipeline is fitted, and is recognised."""
+    """FrozenEstimator hides fit_transform: it does transform while the Pipeline is fitted, and is recognized."""
     X, y = rows()
     frozen = FrozenEstimator(Spy().fit(X))
     _, n_at_fit = counted(Pipeline([("purifier", frozen), ("clf", LogisticRegression())]).fit, X, y)

@@ -88,14 +88,14 @@ def directive_blocks(text):
 PAGES = {
     "README.md": fenced_blocks,
     "docs/auditing.rst": directive_blocks,
-    "docs/defences.rst": directive_blocks,
+    "docs/defenses.rst": directive_blocks,
     "docs/pitfalls.rst": directive_blocks,
     "docs/quickstart.rst": directive_blocks,
 }
 
 
 @pytest.mark.parametrize("page", PAGES)
-@pytest.mark.filterwarnings("ignore::skdiffence.exceptions.DefenceWarning")
+@pytest.mark.filterwarnings("ignore::skdiffence.exceptions.DefenseWarning")
 def test_code_blocks_run(page, tmp_path, monkeypatch):
     """A reader who pastes a page's blocks one after the other sees no error; training is cut short here."""
     monkeypatch.chdir(tmp_path)

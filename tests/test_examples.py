@@ -13,7 +13,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 SMALL = ["--pools", "2", "--models", "4", "--epochs", "2", "--denoiser-epochs", "1"]
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore::skdiffence.exceptions.DefenceWarning"),
+    pytest.mark.filterwarnings("ignore::skdiffence.exceptions.DefenseWarning"),
     pytest.mark.filterwarnings("ignore:Optimal order is the:UserWarning"),
 ]
 
@@ -40,8 +40,8 @@ def cascade(monkeypatch):
     return module
 
 
-def test_cascade_measures_every_defence_with_and_without_diffence(cascade, tmp_path):
-    """On one split, all rows keep the label of the defence below, and what labels tell is the same."""
+def test_cascade_measures_every_defense_with_and_without_diffence(cascade, tmp_path):
+    """On one split, all rows keep the label of the defense below, and what labels tell is the same."""
     digits, options = cascade.load_digit_images(), cascade.parse(SMALL)
     cascade.train_denoiser(digits.data[:64], tmp_path, 1, 0)
     parts = cascade.Bunch(pool=np.arange(64, 264), reference=np.arange(264, 304), others=np.arange(304, 324))
@@ -62,13 +62,13 @@ def test_cascade_measures_every_defence_with_and_without_diffence(cascade, tmp_p
 
 
 def test_cascade_table_and_figure(cascade):
-    """Means over pools, LiRA among them, and an arrow from each defence to Diffence on top."""
+    """Means over pools, LiRA among them, and an arrow from each defense to Diffence on top."""
     pools = cascade.run(cascade.parse([*SMALL, "--only", "RelaxLoss"]))
     values = [np.mean([model["RelaxLoss"]["LiRA"] for model in models]) for models in pools]
     table = cascade.write_table(pools)
     assert f"{np.mean(values):.3f}±" in table
     # 2 pools, 4 models, 2 classifiers, 220 rows.
-    assert "labels equal to those of the defence below: 3520 of 3520" in table
+    assert "labels equal to those of the defense below: 3520 of 3520" in table
     assert len(cascade.draw(pools).arrows_) == 2
 
 

@@ -1,9 +1,11 @@
-"""The stages of the comparison: denoisers, timestep, targets, answers behind every defence, and attacks."""
+"""The stages of the comparison: denoisers, timestep, targets, answers behind every defense, and attacks."""
 
 import warnings
 from dataclasses import asdict
 
 import numpy as np
+from sklearn.frozen import FrozenEstimator
+
 from paper.measure import (
     answers_of,
     asked_again,
@@ -16,14 +18,12 @@ from paper.measure import (
 from paper.regenerators import RegenerationStore, ShippedRegenerator
 from paper.rows import attacked, calibration, joined, members
 from paper.targets import UNDEFENDED, AnswerCache, fit_target, make_net, make_target
-from sklearn.frozen import FrozenEstimator
-
+from skdiffence._demo._controls import LabelOnly, NoDenoiser, OutputNoise
+from skdiffence._demo._experiment import milliseconds_per_row
 from skdiffence.attacks import LiRAAttack, train_shadows
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.diffusion import DiffusionRegenerator
-from skdiffence.exceptions import DefenceWarning
-from skdiffence.inspection._controls import LabelOnly, NoDenoiser, OutputNoise
-from skdiffence.inspection._experiment import milliseconds_per_row
+from skdiffence.exceptions import DefenseWarning
 from skdiffence.utils._random import mix_seed
 from skdiffence.utils._rows import data_digest
 
@@ -83,7 +83,7 @@ class Experiment:
     def _highest(self):
         return max(PAPER_TIMESTEP, *self.preset.timesteps)
 
-    def regenerator(self, kind, timestep, key="defence"):
+    def regenerator(self, kind, timestep, key="defense"):
         """Return a fitted regenerator: "public", "members", "plain noise", "untrained" or "shipped"."""
         if kind == "shipped":
             return ShippedRegenerator(self.regenerator("public", timestep, key))
@@ -96,7 +96,7 @@ class Experiment:
         denoiser = NoDenoiser() if kind == "plain noise" else str(self.denoiser(kind))
         return DiffusionRegenerator(denoiser, **settings).fit(self.rows.public.X[:64])
 
-    def regenerations(self, kind, timestep, key="defence", n_candidates=None):
+    def regenerations(self, kind, timestep, key="defense", n_candidates=None):
         """Return a regenerator that keeps what it makes of the rows of this run."""
         n_candidates = n_candidates or self.preset.n_candidates
         facts = self.facts | {"kind": kind, "timestep": timestep, "key": key, "n": n_candidates}
@@ -136,7 +136,7 @@ class Experiment:
         )
 
     def defend(self, target, stored, selection, n_candidates=None, part=None):
-        """Return a target behind a defence that was calibrated on calibration rows."""
+        """Return a target behind a defense that was calibrated on calibration rows."""
         part = part or self.calibration
         defended = DefendedClassifier(
             FrozenEstimator(target),
@@ -147,7 +147,7 @@ class Experiment:
         )
         with warnings.catch_warnings():
             # How many labels are kept is a column of the table.
-            warnings.simplefilter("ignore", DefenceWarning)
+            warnings.simplefilter("ignore", DefenseWarning)
             return defended.fit(part.X, part.y, is_member=part.is_member)
 
     # Choices, on calibration rows alone
@@ -190,7 +190,7 @@ class Experiment:
         Parameters
         ----------
         name : str
-            Of the defence.
+            Of the defense.
         target : str
             Name of the target.
         how : dict
@@ -259,7 +259,7 @@ class Experiment:
     def shadows(self, target):
         """Return the pool, and shadows trained on halves of it as the target was.
 
-        The reference rows of adversarial regularisation are held out of each half, for there are no others.
+        The reference rows of adversarial regularization are held out of each half, for there are no others.
         """
         pool = joined(self.known, self.scored, self.rows.member_calibration)
         own = target in (UNDEFENDED, "MemGuard")
@@ -276,7 +276,7 @@ class Experiment:
         return pool, shadows
 
     def lira(self, target, how):
-        """Return what LiRA finds behind a defence, with shadows behind the same defence under another key."""
+        """Return what LiRA finds behind a defense, with shadows behind the same defense under another key."""
 
         def make():
             pool, shadows = self.shadows(target)
@@ -309,6 +309,6 @@ class Experiment:
     # For the figures
 
     def answers(self, how):
-        """Return the undefended target's answers to the scored rows behind a defence."""
+        """Return the undefended target's answers to the scored rows behind a defense."""
         make = lambda: answers_of(self._classifier(self.target(UNDEFENDED), how), self.scored)[0].proba  # noqa: E731
         return self.store.take(f"answers {how.get('rule', UNDEFENDED)}", self._facts("answers", how=how), make)

@@ -3,10 +3,10 @@
 import warnings
 
 import numpy as np
-from paper.rows import some
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import log_loss, roc_auc_score
 
+from paper.rows import some
 from skdiffence.attacks import (
     Answers,
     CorrectnessAttack,
@@ -30,7 +30,7 @@ from skdiffence.metrics import (
 )
 
 RATES = (0.001, 0.01)
-# The paper's, less LiRA, which needs shadows; and one for defences that over-correct.
+# The paper's, less LiRA, which needs shadows; and one for defenses that over-correct.
 PAPER_ATTACKS = ("neural", "loss", "confidence", "entropy", "modified_entropy")
 LABEL_FREE = ("entropy", "phi")
 LABEL_AWARE = ("neural", "loss", "confidence", "modified_entropy", "non_monotone")
@@ -127,7 +127,7 @@ def measure(classifier, bare, known, scored, attacks):
     classifier : classifier
         Fitted; its ``select``, if it has one, tells the cost.
     bare : classifier
-        The same without the defence, whose labels must be kept.
+        The same without the defense, whose labels must be kept.
     known, scored : Bunch
         Rows of both sides, ``X``, ``y`` and ``is_member``.
     attacks : dict of str to MembershipAttack
@@ -172,7 +172,7 @@ def fitted_attack(attack, target, known, scored):
 
 
 def label_floor(target, known, scored, n_rows, seed):
-    """Return what attacks find that ask for labels alone: the floor of every defence that keeps labels.
+    """Return what attacks find that ask for labels alone: the floor of every defense that keeps labels.
 
     Returns
     -------
@@ -211,7 +211,7 @@ def asked_again(defended, attacker, known, scored, n_rows, seed):
     known, scored = some(known, n_rows // 2), some(scored, n_rows)
     attacks = {
         "one query": ThresholdAttack("logit"),
-        "near-duplicates x8": RepeatedQueryAttack(8, neighbour="grey", random_state=seed),
+        "near-duplicates x8": RepeatedQueryAttack(8, neighbor="gray", random_state=seed),
         "pre-compensated x8": PrecompensatedQueryAttack(FrozenEstimator(attacker), n_queries=8, random_state=seed),
     }
     return {name: fitted_attack(attack, defended, known, scored) for name, attack in attacks.items()}

@@ -13,11 +13,11 @@ class Preset:
         Whether conclusions may be drawn from it.
     calibration : int
         Rows of each side that rules and timesteps are chosen on. As many members again are kept beside these, because
-        no defence calibrates on more than half of the members that it is given.
+        no defense calibrates on more than half of the members that it is given.
     known, scored : int
         Rows of each side that the attacker knows, and that are scored.
     reference : int
-        Further non-members, for adversarial regularisation alone.
+        Further non-members, for adversarial regularization alone.
     public : int
         Rows for the denoiser.
     network : {"small", "resnet18"}

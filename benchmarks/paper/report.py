@@ -8,11 +8,11 @@ import numpy as np
 import sklearn
 import skorch
 import torch
+
+import skdiffence
 from paper.measure import LABEL_AWARE, LABEL_FREE, PAPER_ATTACKS, RATES
 from paper.rows import some
 from paper.targets import UNDEFENDED
-
-import skdiffence
 from skdiffence.inspection import CandidateDisplay, PrivacyUtilityDisplay, SignalDisplay
 from skdiffence.utils._files import whole_file
 
@@ -229,7 +229,7 @@ def write_others(results):
     floors = [["labels alone", "attack", "AUC"]]
     for target, attacks in results["floors"].items():
         floors += [[target, name, _with_ends(numbers)] for name, numbers in attacks.items()]
-    asked = [["phi at the true label", "defence", "one query", "near-duplicates x8", "pre-compensated x8"]]
+    asked = [["phi at the true label", "defense", "one query", "near-duplicates x8", "pre-compensated x8"]]
     for each in results["asked"]:
         asked.append([each["target"], each["name"], *(_with_ends(numbers) for numbers in each["attacks"].values())])
     return "\n\n".join(map(_aligned, (lira, floors, asked)))
@@ -317,7 +317,7 @@ def _curve(results):
                 axis.annotate(point["timestep"], place, xytext=(3, 3), textcoords="offset points", fontsize=7)
         before = results["curve"][0]
         axis.plot(before[key], 0.5 + before["leak"], "k*", label="undefended")
-        axis.axhline(0.5, color="grey", lw=0.8)
+        axis.axhline(0.5, color="gray", lw=0.8)
         axis.set(xlabel=f"{name}, calibration non-members", ylabel="AUC of entropy or phi, the larger")
     axes[0].legend(fontsize=8)
     return figure

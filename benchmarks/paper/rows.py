@@ -61,7 +61,7 @@ def members(rows):
 
 
 def calibration(rows):
-    """Return the rows that a defence may calibrate on, with ``is_member``."""
+    """Return the rows that a defense may calibrate on, with ``is_member``."""
     both = joined(rows.member_calibration, rows.other_calibration)
     return Bunch(is_member=np.arange(len(both.y)) < len(rows.member_calibration.y), **both)
 

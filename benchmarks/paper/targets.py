@@ -1,14 +1,14 @@
-"""What is attacked: a network without a defence, and the six prior defences around the same network."""
+"""What is attacked: a network without a defense, and the six prior defenses around the same network."""
 
 import numpy as np
 import torch
-from paper.networks import SHAPES, ResNet
-from paper.rows import calibration, joined, members
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.frozen import FrozenEstimator
 from skorch import NeuralNetClassifier
 from torch import nn
 
+from paper.networks import SHAPES, ResNet
+from paper.rows import calibration, joined, members
 from skdiffence.defenses import (
     AdvRegClassifier,
     DefendedClassifier,
@@ -26,7 +26,7 @@ TARGETS = (UNDEFENDED, "AdvReg", "MemGuard", "SELENA", "RelaxLoss", "HAMP", "DP-
 
 
 def _settings(preset, rows):
-    """Return what all networks are made and trained with: the paper's optimiser."""
+    """Return what all networks are made and trained with: the paper's optimizer."""
     shape = {f"module__{name}": value for name, value in SHAPES[preset.network].items()}
     return shape | {
         "module__n_channels": rows.member_scored.X.shape[1],
@@ -47,7 +47,7 @@ def _settings(preset, rows):
 
 
 def make_net(preset, rows):
-    """Return the unfitted network without a defence."""
+    """Return the unfitted network without a defense."""
     return NeuralNetClassifier(ResNet, criterion=nn.CrossEntropyLoss, **_settings(preset, rows))
 
 
@@ -90,7 +90,7 @@ def make_target(name, preset, rows, seed):
 
 
 def fit_target(name, preset, rows, seed, undefended):
-    """Train a target on the members, and give it the further rows that its defence is entitled to.
+    """Train a target on the members, and give it the further rows that its defense is entitled to.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def fit_target(name, preset, rows, seed, undefended):
     seed : int
         Seeds weights, order and noise.
     undefended : callable ()
-        Returns the fitted undefended target, for defences that only change its answers.
+        Returns the fitted undefended target, for defenses that only change its answers.
 
     Returns
     -------

@@ -48,7 +48,7 @@ class Answers:
 
     @property
     def correct(self):
-        """Whether each row was labelled correctly, of shape (n_samples,)."""
+        """Whether each row was labeled correctly, of shape (n_samples,)."""
         return self.label == self.y
 
     def take(self, rows):

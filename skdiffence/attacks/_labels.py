@@ -45,7 +45,7 @@ def check_labels(target, X, y):
     return y
 
 
-def labelled_correctly(target, X, y):
+def labeled_correctly(target, X, y):
     """Ask a target for labels, once, and say which of them are right.
 
     Parameters

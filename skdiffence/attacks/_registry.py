@@ -2,14 +2,14 @@
 
 from functools import partial
 
-from skdiffence.attacks._classifier import ClassifierAttack
-from skdiffence.attacks._correctness import CorrectnessAttack
-from skdiffence.attacks._histogram import HistogramAttack
-from skdiffence.attacks._label_only import LabelOnlyAttack
-from skdiffence.attacks._neural import NeuralAttack
-from skdiffence.attacks._non_monotone import NonMonotoneAttack
-from skdiffence.attacks._quantile import QuantileAttack
-from skdiffence.attacks._threshold import ThresholdAttack
+from skdiffence.attacks.answer._classifier import ClassifierAttack
+from skdiffence.attacks.answer._correctness import CorrectnessAttack
+from skdiffence.attacks.answer._histogram import HistogramAttack
+from skdiffence.attacks.answer._neural import NeuralAttack
+from skdiffence.attacks.answer._non_monotone import NonMonotoneAttack
+from skdiffence.attacks.answer._quantile import QuantileAttack
+from skdiffence.attacks.answer._threshold import ThresholdAttack
+from skdiffence.attacks.label_only._label_only import LabelOnlyAttack
 
 # Those that need nothing but a target and known rows.
 _ATTACKS = {

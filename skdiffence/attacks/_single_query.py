@@ -171,5 +171,5 @@ def best_threshold(is_member, scores):
     if best == len(levels) - 1:
         return float(levels[-1])
     middle = levels[best] / 2 + levels[best + 1] / 2
-    # Neighbouring floats have no middle.
+    # Neighboring floats have no middle.
     return float(middle if middle > levels[best + 1] else levels[best])

@@ -13,18 +13,18 @@ from skdiffence.utils._sklearn import Interval, StrOptions, validate_params
     {
         "X": ["array-like"],
         "y": ["array-like"],
-        "kind": [StrOptions({"blank", "clean", "duplicated", "mislabelled", "out_of_distribution"})],
+        "kind": [StrOptions({"blank", "clean", "duplicated", "mislabeled", "out_of_distribution"})],
         "n_canaries": [Interval(Integral, 2, None, closed="left")],
         "source": ["array-like", None],
         "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=True,
 )
-def make_canaries(X, y, *, kind="mislabelled", n_canaries=500, source=None, random_state=None):
+def make_canaries(X, y, *, kind="mislabeled", n_canaries=500, source=None, random_state=None):
     """Put canaries in the place of some rows of a data set.
 
     A model that remembers single rows remembers canaries best, so an audit of canaries is close to that of the row
-    whose membership leaks most. Which kind a model remembers best depends on its defence.
+    whose membership leaks most. Which kind a model remembers best depends on its defense.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ def make_canaries(X, y, *, kind="mislabelled", n_canaries=500, source=None, rand
         Numeric rows. They are copied, never changed.
     y : array-like of shape (n_samples,)
         Their labels, of at least two classes. They are copied, never changed.
-    kind : {"mislabelled", "duplicated", "out_of_distribution", "blank", "clean"}, default="mislabelled"
-        "mislabelled" gives each canary a wrong label, all wrong ones being equally likely. "duplicated" makes pairs: a
+    kind : {"mislabeled", "duplicated", "out_of_distribution", "blank", "clean"}, default="mislabeled"
+        "mislabeled" gives each canary a wrong label, all wrong ones being equally likely. "duplicated" makes pairs: a
         row as it is, and in the place of another row its copy with a wrong label; only the copies are audited, so half
         of ``n_canaries``. "out_of_distribution" replaces the inputs and keeps the labels. "blank" replaces inputs by
         one random value per channel, or per feature of rows, within the range that it has in X, and draws the label.
@@ -81,7 +81,7 @@ def make_canaries(X, y, *, kind="mislabelled", n_canaries=500, source=None, rand
     seed = draw_seed(random_state)
     # Drawn for all rows and cut, so that the number of canaries never changes which rows they are.
     rows = _rng(seed, "rows").permutation(len(y))[:n_canaries]
-    make = {"blank": _blank, "duplicated": _duplicated, "mislabelled": _mislabelled}.get(kind)
+    make = {"blank": _blank, "duplicated": _duplicated, "mislabeled": _mislabeled}.get(kind)
     if kind == "out_of_distribution":
         audited = _out_of_distribution(X, rows, source, seed)
     elif source is not None:
@@ -118,7 +118,7 @@ def _wrong_labels(labels, y, seed):
     return classes[(np.searchsorted(classes, labels) + steps) % len(classes)]
 
 
-def _mislabelled(X, y, rows, seed):
+def _mislabeled(X, y, rows, seed):
     del X
     y[rows] = _wrong_labels(y[rows], y, seed)
     return rows
@@ -127,7 +127,7 @@ def _mislabelled(X, y, rows, seed):
 def _duplicated(X, y, rows, seed):
     if len(rows) % 2:
         raise ValueError(f"n_canaries must be even for kind='duplicated', which makes pairs. Got {len(rows)}.")
-    # Neighbours of the list are pairs, so that more canaries never change the pairs before them.
+    # Neighbors of the list are pairs, so that more canaries never change the pairs before them.
     originals, copies = rows[::2], rows[1::2]
     labels = _wrong_labels(y[originals], y, seed)
     X[copies], y[copies] = X[originals], labels

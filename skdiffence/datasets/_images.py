@@ -104,7 +104,7 @@ def _decode(name, content):
 
     try:
         with Image.open(io.BytesIO(content)) as image:
-            # Palettes and transparency become plain colours; grey stays one channel.
+            # Palettes and transparency become plain colors; gray stays one channel.
             return np.asarray(image.convert("L" if image.mode in ("1", "L", "I;16") else "RGB"))
     except (UnidentifiedImageError, OSError) as error:
         raise ValueError(f"{name} can't be read as an image: {error}") from None

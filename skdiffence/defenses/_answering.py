@@ -4,11 +4,11 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skdiffence.defenses._diagnosis import by_class, warn_if_unchanged
-from skdiffence.defenses._first import FirstSelection
-from skdiffence.defenses._inputs import as_numbers, like
 from skdiffence.defenses._responses import put_label_on_top
 from skdiffence.defenses._search import search, settle
+from skdiffence.defenses.rules._first import FirstSelection
 from skdiffence.metrics import logit_signal
+from skdiffence.utils._frames import as_numbers, like
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 
 _MEASURED_CANDIDATES = 4

@@ -1,11 +1,11 @@
-"""Which rows train the estimator, and which the defence is calibrated on."""
+"""Which rows train the estimator, and which the defense is calibrated on."""
 
 import warnings
 
 import numpy as np
 from sklearn.utils import Bunch
 
-from skdiffence.exceptions import DefenceWarning
+from skdiffence.exceptions import DefenseWarning
 from skdiffence.utils._rows import row_digests
 
 
@@ -24,7 +24,7 @@ def _held_out(digests, y, share):
         warnings.warn(
             f"calibration_size={share} can't hold out a row of every class and train on another: the smallest class "
             f"has {counts.min()} rows. The calibration rows are not stratified.",
-            DefenceWarning,
+            DefenseWarning,
             stacklevel=2,
         )
         index, wanted = np.zeros(len(y), dtype=int), np.array([max(round(share * len(y)), 1)])

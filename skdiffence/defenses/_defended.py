@@ -13,22 +13,22 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from tqdm.auto import tqdm
 
 from skdiffence.defenses._answering import Answering
-from skdiffence.defenses._budgeted import BudgetedSelection
 from skdiffence.defenses._calibration import split_rows
 from skdiffence.defenses._diagnosis import warn_if_argmax_differs, warn_if_poor
-from skdiffence.defenses._first import FirstSelection
-from skdiffence.defenses._inputs import as_numbers, check_numeric_frame, is_frame
-from skdiffence.defenses._lowest import LowestSelection
-from skdiffence.defenses._matched import MatchedSelection
-from skdiffence.defenses._members import MembersSelection
-from skdiffence.defenses._nearest import NearestSelection
+from skdiffence.defenses._fit_classifier import frozen_classes, rows_outside, train
 from skdiffence.defenses._responses import Responses
-from skdiffence.defenses._selection import SelectionRule
-from skdiffence.defenses._swap import SwapSelection
-from skdiffence.defenses._training import frozen_classes, rows_outside, train
-from skdiffence.defenses._within import WithinSelection
+from skdiffence.defenses.rules._base import SelectionRule
+from skdiffence.defenses.rules._budgeted import BudgetedSelection
+from skdiffence.defenses.rules._first import FirstSelection
+from skdiffence.defenses.rules._lowest import LowestSelection
+from skdiffence.defenses.rules._matched import MatchedSelection
+from skdiffence.defenses.rules._members import MembersSelection
+from skdiffence.defenses.rules._nearest import NearestSelection
+from skdiffence.defenses.rules._swap import SwapSelection
+from skdiffence.defenses.rules._within import WithinSelection
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.utils import _skorch as nets
+from skdiffence.utils._frames import as_numbers, check_numeric_frame, is_frame
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
 from skdiffence.utils._rows import RowSet, data_digest
 from skdiffence.utils._sklearn import (
@@ -458,7 +458,7 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             )
             split_off, rows.train = rows.train[split_off], np.delete(rows.train, split_off)
             rows.members = rows.members[~np.isin(rows.members, split_off)]
-            # A defence inside may have kept rows to itself, which its own record names.
+            # A defense inside may have kept rows to itself, which its own record names.
             n_trained = getattr(self.estimator_, "n_samples_fit_", len(rows.train))
             self.n_samples_fit_ = None if self._is_frozen() else n_trained
             held_out = np.concatenate((rows.held_out, split_off))

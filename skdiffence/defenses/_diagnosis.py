@@ -1,11 +1,11 @@
-"""How well the defence works on rows that it was not fitted to, and a warning where it plainly does not."""
+"""How well the defense works on rows that it was not fitted to, and a warning where it plainly does not."""
 
 import warnings
 
 import numpy as np
 from sklearn.utils import Bunch
 
-from skdiffence.exceptions import DefenceWarning
+from skdiffence.exceptions import DefenseWarning
 from skdiffence.utils._rows import canonical_rows
 
 _POOR_RETENTION = 0.5
@@ -64,7 +64,7 @@ def warn_if_poor(retention, fallback_rate, regenerator, n_candidates, *, swaps):
                 f"label, and {lost:.0%} of these rows have no candidate that does (n_candidates={n_candidates}). The "
                 f"regenerator ({describe(regenerator)}) destroys its inputs: lower timestep, train it on more rows or "
                 "for more epochs, or raise n_candidates.",
-                DefenceWarning,
+                DefenseWarning,
                 stacklevel=2,
             )
 
@@ -82,7 +82,7 @@ def warn_if_unchanged(candidates, X):
         warnings.warn(
             f"The regenerator returned {unchanged.sum()} of {len(unchanged)} inputs unchanged, so that their answers "
             "are undefended. Raise timestep; inputs of integers can be too coarse to show what was regenerated.",
-            DefenceWarning,
+            DefenseWarning,
             stacklevel=2,
         )
 
@@ -94,6 +94,6 @@ def warn_if_argmax_differs(labels, proba, estimator):
         warnings.warn(
             f"predict of {type(estimator).__name__} differs from the argmax of its predict_proba on {n} of "
             f"{len(labels)} rows. The label is that of predict: in the answers of predict_proba it is put on top.",
-            DefenceWarning,
+            DefenseWarning,
             stacklevel=2,
         )

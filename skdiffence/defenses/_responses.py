@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from skdiffence.defenses._inputs import is_frame, like
+from skdiffence.utils._frames import is_frame, like
 from skdiffence.utils._skorch import answers_by_argmax, answers_columns, loadable, nets_inside
 
 _TOLERANCE = 1e-3

@@ -12,14 +12,14 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skdiffence.defenses._defended import DefendedClassifier
-from skdiffence.defenses._divergence import standard_error
-from skdiffence.defenses._swap import SwapSelection
 from skdiffence.defenses._tuning import CandidateTable
+from skdiffence.defenses.rules._divergence import standard_error
+from skdiffence.defenses.rules._swap import SwapSelection
 from skdiffence.diffusion import DiffusionRegenerator
-from skdiffence.exceptions import DefenceWarning
+from skdiffence.exceptions import DefenseWarning
 from skdiffence.metrics import label_columns
-from skdiffence.utils._skorch import holds_frozen_classifier
 from skdiffence.utils._sklearn import Interval, fit_context, routing_enabled, safe_indexing
+from skdiffence.utils._skorch import holds_frozen_classifier
 
 
 class TuningSelection(SwapSelection):
@@ -210,7 +210,7 @@ class TunedDefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
             defended.set_params(regenerator__timestep=max(timesteps))
         with warnings.catch_warnings():
             # At the highest timestep, which may not be chosen; the choice is measured again.
-            warnings.filterwarnings("ignore", "Only .* of the candidates", DefenceWarning)
+            warnings.filterwarnings("ignore", "Only .* of the candidates", DefenseWarning)
             return defended.fit(X, y, is_member=is_member, **fit_params)
 
     def _calibration(self, defended, X, y):

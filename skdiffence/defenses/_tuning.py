@@ -4,8 +4,8 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import Bunch
 
-from skdiffence.defenses._divergence import cramer_von_mises
 from skdiffence.defenses._search import search, settle
+from skdiffence.defenses.rules._divergence import cramer_von_mises
 from skdiffence.metrics import confidence_signal, logit_signal
 
 
@@ -87,7 +87,7 @@ class CandidateTable:
         Returns
         -------
         measured : Bunch
-            ``compared``, see :func:`~skdiffence.defenses._divergence.cramer_von_mises`; ``calls`` a row, both sides
+            ``compared``, see ``cramer_von_mises`` in ``rules/_divergence.py``; ``calls`` a row, both sides
             counting alike; ``nll`` of non-members. Where the rule finds nothing to learn from, ``compared`` is None and
             ``error`` says why.
         """

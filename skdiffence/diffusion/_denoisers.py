@@ -103,7 +103,7 @@ def side_multiple(network):
 
 
 class RowDenoiser(nn.Module):
-    """Multilayer perceptron that predicts the noise in standardised rows, in float64.
+    """Multilayer perceptron that predicts the noise in standardized rows, in float64.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class RowDenoiser(nn.Module):
         Parameters
         ----------
         x : float64 tensor of shape (n, n_features)
-            Noisy standardised rows.
+            Noisy standardized rows.
         timesteps : int64 tensor of shape (n,)
             Timestep of each row.
 

@@ -32,7 +32,7 @@ from skdiffence.diffusion._pretrained import Pretrained, load_pretrained, save_p
 from skdiffence.diffusion._schedule import Schedule, ddim_timesteps, make_scheduler
 from skdiffence.diffusion._space import ImageSpace, RowSpace, check_range, detect_range
 from skdiffence.diffusion._training import Trainer
-from skdiffence.exceptions import DefenceWarning, RangeWarning
+from skdiffence.exceptions import DefenseWarning, RangeWarning
 from skdiffence.utils._random import draw_seed, mix_seed, torch_seed
 from skdiffence.utils._rows import data_digest
 from skdiffence.utils._sklearn import Interval, StrOptions, fit_context
@@ -95,7 +95,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
     value_range : "auto" or pair, default="auto"
         Lowest and highest value of an image, as numbers or as one number per channel. "auto" is (0, 255) for
         uint8, else the first of (0, 1), (-1, 1), (0, 255) that the data fill, else their minimum and maximum.
-        Not used for rows, which are standardised feature by feature.
+        Not used for rows, which are standardized feature by feature.
     noise : {"shared", "row", "fresh"}, default="shared"
         "shared" noise is a function of the secret key and the candidate number, the same for all rows. "row"
         noise is also of the row, at 8 bits of its value range. "fresh" noise is drawn anew from the operating
@@ -150,7 +150,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
     See Also
     --------
     skdiffence.defenses.DefendedClassifier : Regenerates behind a classifier and keeps every label.
-    skdiffence.base.InferenceOnly : Gives any other transformer this behaviour inside a Pipeline.
+    skdiffence.base.InferenceOnly : Gives any other transformer this behavior inside a Pipeline.
 
     Notes
     -----
@@ -352,7 +352,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         with torch.inference_mode(), self._steady_kernels(device):
             network = self._network(denoiser, device)
             noise = Noise(
-                self.noise, self.key_, lambda rows: self.space_.quantise(X[rows]), candidates, self.space_.shape, device
+                self.noise, self.key_, lambda rows: self.space_.quantize(X[rows]), candidates, self.space_.shape, device
             )
 
             def work(rows):
@@ -610,7 +610,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
             warnings.warn(
                 "A fitted DiffusionRegenerator is being cloned, and the clone's denoiser will be trained again. To use "
                 "this one, call save_pretrained(folder) and make the regenerator with denoiser=folder.",
-                DefenceWarning,
+                DefenseWarning,
                 stacklevel=3,
             )
         return super().__sklearn_clone__()

@@ -1,10 +1,10 @@
-"""The spaces in which denoisers work: padded images in [-1, 1], and rows standardised feature by feature."""
+"""The spaces in which denoisers work: padded images in [-1, 1], and rows standardized feature by feature."""
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-# Rows are quantised over this many standard deviations on either side of the mean.
+# Rows are quantized over this many standard deviations on either side of the mean.
 _ROW_SPAN = 4.0
 _LEVELS = 255
 # Images of these types are copied to a GPU as they are.
@@ -85,7 +85,7 @@ class ImageSpace:
         x = x.add_(1.0).mul_((high - low) / 2).add_(low).clamp_(low, high)
         return x.cpu().numpy()
 
-    def quantise(self, X):
+    def quantize(self, X):
         """Return X at 8 bits over its value range, as uint8 of shape (n, d)."""
         unit = np.array(X, dtype=np.float64)
         unit -= self.low
@@ -108,7 +108,7 @@ class ImageSpace:
 
 
 class RowSpace:
-    """Rows, standardised per feature in float64; features that never varied are left out and pass unchanged.
+    """Rows, standardized per feature in float64; features that never varied are left out and pass unchanged.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ class RowSpace:
 
     @property
     def value_range(self):
-        """Range over which each feature is quantised, of shape (2, d)."""
+        """Range over which each feature is quantized, of shape (2, d)."""
         return np.stack([self.mean - _ROW_SPAN * self.scale, self.mean + _ROW_SPAN * self.scale])
 
     def outside(self, X):
@@ -143,7 +143,7 @@ class RowSpace:
         return 0
 
     def encode(self, X, device):
-        """Return the standardised varying features as a float64 tensor of shape (n, d_varying)."""
+        """Return the standardized varying features as a float64 tensor of shape (n, d_varying)."""
         return torch.from_numpy(self._standard(X)).to(device)
 
     def decode(self, x, X):
@@ -152,7 +152,7 @@ class RowSpace:
         regenerated[:, self.varies] = x.cpu().numpy() * self.scale[self.varies] + self.mean[self.varies]
         return regenerated
 
-    def quantise(self, X):
+    def quantize(self, X):
         """Return the varying features at 8 bits over four standard deviations either side of the mean."""
         unit = np.clip(self._standard(X) / (2 * _ROW_SPAN) + 0.5, 0.0, 1.0)
         return np.rint(unit * _LEVELS).astype(np.uint8)

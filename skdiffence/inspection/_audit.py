@@ -14,19 +14,19 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
+from skdiffence._evaluation._attack_metrics import honest_level, utility, warn_if_reversed
+from skdiffence._evaluation._audit_attacks import ask, measure, run_attack, strongest
+from skdiffence._evaluation._named_attacks import named_attacks
+from skdiffence._evaluation._significance import compare_with_chance
+from skdiffence._evaluation._training_rows import n_training_rows, unrecorded_hold_out
 from skdiffence.attacks import attacks_on_regeneration, get_attack, get_attack_names
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.exceptions import MembershipWarning
-from skdiffence.inspection._audit_attacks import ask, measure, run_attack, strongest
 from skdiffence.inspection._audit_controls import blind_control, null_control, positive_control
-from skdiffence.inspection._audit_defence import changed_labels, defence_facts
+from skdiffence.inspection._audit_defense import changed_labels, defense_facts
 from skdiffence.inspection._audit_rows import audit_rows
-from skdiffence.inspection._audit_significance import compare_with_chance
-from skdiffence.inspection._report import AuditReport
+from skdiffence.inspection.report._report import AuditReport
 from skdiffence.metrics import logit_signal
-from skdiffence.model_selection._attack_metrics import honest_level, utility, warn_if_reversed
-from skdiffence.model_selection._named_attacks import named_attacks
-from skdiffence.model_selection._training_rows import n_training_rows, unrecorded_hold_out
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, safe_indexing, validate_params
 
@@ -100,10 +100,10 @@ def audit(
     attacks : str, list or dict, default="standard"
         What attacks: a list of names, attacks or pairs of both, a dict of attacks by name, or the name of a suite.
         "standard" stands for all attacks that need nothing but known rows, those on the labels of a row and its
-        neighbours among them; "adaptive" adds :func:`~skdiffence.attacks.attacks_on_regeneration`, which repeat and
+        neighbors among them; "adaptive" adds :func:`~skdiffence.attacks.attacks_on_regeneration`, which repeat and
         change queries. Attacks that need more, such as shadow models or a denoiser, are passed as they are.
     undefended : classifier, default=None
-        The same classifier without its defence, to be measured beside it. It is found by itself where the estimator
+        The same classifier without its defense, to be measured beside it. It is found by itself where the estimator
         is a :class:`~skdiffence.defenses.DefendedClassifier`.
     confidence : float, default=0.95
         Coverage of the intervals.
@@ -197,7 +197,7 @@ def audit(
         targets={name: found["facts"] for name, found in audited.items()},
         controls=controls,
         rows=rows.counts,
-        defence=defence_facts(estimator) | changed_labels(answers),
+        defense=defense_facts(estimator) | changed_labels(answers),
         settings=settings,
         notes=_notes(estimator, rows, asked.answers),
         is_member=rows.is_member,

@@ -9,11 +9,11 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
-from skdiffence.inspection._audit_attacks import Asked, ask, run_attack
+from skdiffence._evaluation._audit_attacks import Asked, ask, run_attack
+from skdiffence._evaluation._cross_fit import split_halves
+from skdiffence._evaluation._cross_fit_intervals import cross_fit_interval
 from skdiffence.inspection._audit_rows import AuditRows
 from skdiffence.metrics import auc_interval, label_columns
-from skdiffence.model_selection._cross_fit import split_halves
-from skdiffence.model_selection._cross_fit_intervals import cross_fit_interval
 from skdiffence.utils._random import mix_seed
 from skdiffence.utils._rows import canonical_rows, row_digests
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from skdiffence.model_selection._membership import _stored_sets
+from skdiffence._evaluation._membership import _stored_sets
 from skdiffence.utils._optional import import_optional
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples, safe_indexing

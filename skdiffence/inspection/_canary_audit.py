@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from skdiffence._evaluation._training_rows import unrecorded_hold_out
 from skdiffence.attacks import lira_leave_one_out, train_shadows
-from skdiffence.attacks._augmentations import all_views
-from skdiffence.attacks._shadows import check_trainable
-from skdiffence.attacks._signal_matrix import content_key, saturation, signal_matrix
+from skdiffence.attacks.label_only._augmentations import all_views
+from skdiffence.attacks.shadow._shadows import check_trainable
+from skdiffence.attacks.shadow._signal_matrix import content_key, saturation, signal_matrix
 from skdiffence.datasets import make_canaries
 from skdiffence.exceptions import MembershipWarning
-from skdiffence.inspection._canary_report import CanaryAudit
+from skdiffence.inspection.report._canary_report import CanaryAudit
 from skdiffence.metrics import cluster_bootstrap_interval, per_row_auc, tpr_at_fpr_score
-from skdiffence.model_selection._training_rows import unrecorded_hold_out
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, num_samples, safe_indexing, validate_params
 
@@ -30,7 +30,7 @@ _MOST, _FEWEST = 500, 10
         "estimator": [HasMethods(["fit", "predict", "predict_proba"])],
         "X": ["array-like"],
         "y": ["array-like"],
-        "kind": [StrOptions({"blank", "clean", "duplicated", "mislabelled", "out_of_distribution"})],
+        "kind": [StrOptions({"blank", "clean", "duplicated", "mislabeled", "out_of_distribution"})],
         "n_canaries": [Interval(Integral, 4, None, closed="left"), StrOptions({"auto"})],
         "source": ["array-like", None],
         "X_test": ["array-like", None],
@@ -54,7 +54,7 @@ def canary_audit(
     X,
     y,
     *,
-    kind="mislabelled",
+    kind="mislabeled",
     n_canaries="auto",
     source=None,
     X_test=None,
@@ -77,7 +77,7 @@ def canary_audit(
     for every canary, the other models tell how one that saw it answers and how one that did not, and the target's
     answer is compared with both (LiRA). All canaries and all targets make one ROC curve.
 
-    What is audited is the way of training, defence included, not one trained model. The other models see the same data
+    What is audited is the way of training, defense included, not one trained model. The other models see the same data
     as the target but for half of the canaries, which is the strongest attacker: what leaks here bounds what leaks of
     the rows at most risk, not of the average row.
 
@@ -86,14 +86,14 @@ def canary_audit(
     Parameters
     ----------
     estimator : classifier
-        The classifier before training, with its defence if it has one.
+        The classifier before training, with its defense if it has one.
     X : array-like of shape (n_samples, n_features) or (n_samples, channels, height, width)
         Training rows. Some of them are replaced by canaries, in a copy.
     y : array-like of shape (n_samples,)
         Their labels.
-    kind : {"mislabelled", "duplicated", "out_of_distribution", "blank", "clean"}, default="mislabelled"
+    kind : {"mislabeled", "duplicated", "out_of_distribution", "blank", "clean"}, default="mislabeled"
         What canaries are, see :func:`~skdiffence.datasets.make_canaries`. The kind that leaks most depends on the
-        defence: run several and count the worst.
+        defense: run several and count the worst.
     n_canaries : int or "auto", default="auto"
         Number of canaries. "auto" is 500, or a tenth of the rows where that is less, but at least 10. A canary is a
         row that the models can't learn anything sound from: many of them cost accuracy.
@@ -133,7 +133,7 @@ def canary_audit(
     -------
     result : CanaryAudit
         Prints as a table. The attacks are LiRA on two signals, logit and hinge; a global threshold on either, which is
-        what an attacker without shadows has; and correctness of the label, which no defence that keeps labels can
+        what an attacker without shadows has; and correctness of the label, which no defense that keeps labels can
         lower.
 
     Raises

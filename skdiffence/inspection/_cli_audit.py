@@ -38,7 +38,7 @@ def add_audit_parser(commands, at_least):
     for flag, what in sides:
         parser.add_argument(flag, required=True, metavar="FILE.npz", help=f"{what}: arrays X and y")
     parser.add_argument("--output", default="skdiffence-audit", help="folder for the report (default: %(default)s)")
-    parser.add_argument("--undefended", metavar="MODEL", help="the same classifier without its defence")
+    parser.add_argument("--undefended", metavar="MODEL", help="the same classifier without its defense")
     what = f"{' or '.join(SUITES)} (default: standard), or some of {', '.join(get_attack_names())}"
     parser.add_argument("--attacks", nargs="+", metavar="NAME", help=what)
     parser.add_argument("--seed", type=at_least(0), default=0, help="seeds splits and attacks (default: 0)")

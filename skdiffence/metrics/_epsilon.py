@@ -16,7 +16,7 @@ def _split(members, others, share, random_state):
     """Divide the scores of either side at random: this share of them and the rest, neither empty."""
     sides = [np.sort(side) + 0.0 for side in (members, others)]
     # Of sorted scores, so that the order of rows does not matter; and of the scores, because one permutation of
-    # sorted scores would favour the same ranks in all audits that share a seed.
+    # sorted scores would favor the same ranks in all audits that share a seed.
     rng = np.random.default_rng(mix_seed(draw_seed(random_state), *(side.tobytes() for side in sides)))
     for side in sides:
         n = min(max(round(share * len(side)), 1), len(side) - 1)
@@ -111,7 +111,7 @@ def epsilon_lower_bound(y_true, y_score, *, delta=0.0, confidence=0.95, calibrat
     Notes
     -----
     Two exact binomial tests, of the rate found and of the rate accused, are combined: the pairs of rates for which
-    their normal deviates, those in favour counted as 0, have squares that add up to ``r**2`` at most are credible
+    their normal deviates, those in favor counted as 0, have squares that add up to ``r**2`` at most are credible
     together with a probability of at least ``confidence``, and the bound is the smallest epsilon among them. It
     is higher than that of two separate intervals, each of half the error, and as exact. It cannot exceed about
     ``log(n / 3.9)`` with n rows of a side left, at a confidence of 0.95.
@@ -133,7 +133,7 @@ def epsilon_lower_bound(y_true, y_score, *, delta=0.0, confidence=0.95, calibrat
     >>> from skdiffence.metrics import epsilon_lower_bound
     >>> rng = np.random.default_rng(0)
     >>> is_member = np.repeat([True, False], 2000)
-    >>> told_truth = rng.random(4000) < 0.75  # randomised response: epsilon is log 3
+    >>> told_truth = rng.random(4000) < 0.75  # randomized response: epsilon is log 3
     >>> bound = epsilon_lower_bound(is_member, is_member == told_truth, random_state=0)
     >>> bool(0.9 < bound.epsilon < np.log(3))
     True

@@ -144,9 +144,9 @@ def wilson_interval(successes, n, *, confidence=0.95):
     if successes > n:
         raise ValueError(f"successes must be at most n. Got {successes} of {n}.")
     z, rate = norm.ppf((1 + confidence) / 2), successes / n
-    centre = rate + z**2 / (2 * n)
+    center = rate + z**2 / (2 * n)
     half = z * np.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2))
-    low, high = (centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)
+    low, high = (center - half) / (1 + z**2 / n), (center + half) / (1 + z**2 / n)
     # Rounding must not push the interval of 0 or n successes off the rate itself.
     return float(min(max(low, 0.0), rate)), float(max(min(high, 1.0), rate))
 

@@ -75,7 +75,7 @@ def tpr_at_fpr_interval(y_true, y_score, *, max_fpr, confidence=0.95):
     -----
     For each place between two levels of the non-members' scores, one exact binomial test asks whether the
     population's threshold can be there, another what its true positive rate can be. The two are independent;
-    their normal deviates z, those in favour counted as 0, are combined as ``z_1**2 + z_2**2 <= r**2``, where r
+    their normal deviates z, those in favor counted as 0, are combined as ``z_1**2 + z_2**2 <= r**2``, where r
     is such that either end alone misses with a probability of at most ``1 - confidence``, whatever the
     distributions, ties and sizes. Where a curve makes one end miss that often, flat on one side of the rate and
     vertical on the other, it keeps the other end from missing: in simulations (``benchmarks/coverage.py``) 95 % of

@@ -224,7 +224,7 @@ def expected_calibration_error(y_true, proba, *, n_bins=15):
 def failure_detection_auc(y_true, proba):
     """Return how well confidence tells right answers from wrong ones.
 
-    This is what a defence that flattens confidence takes away from honest users. It is to be measured on
+    This is what a defense that flattens confidence takes away from honest users. It is to be measured on
     rows that were not trained on.
 
     Parameters

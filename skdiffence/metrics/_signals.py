@@ -287,7 +287,7 @@ def logit_signal(proba, y):
     proba : array-like of shape (n_samples, n_classes)
         Class probabilities.
     y : array-like of shape (n_samples,), dtype int
-        Columns of the classes to take phi at: the true ones for an attack, the answered ones for a defence;
+        Columns of the classes to take phi at: the true ones for an attack, the answered ones for a defense;
         -1 for a class without a column.
 
     Returns

@@ -6,9 +6,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNCHANGED, MetadataRequest
 
-from skdiffence.attacks import query
-from skdiffence.model_selection._answer_memory import remember_answers
-from skdiffence.model_selection._attack_metrics import (
+from skdiffence._evaluation._answer_memory import remember_answers
+from skdiffence._evaluation._attack_metrics import (
     ATTACK_METRICS,
     AUTO_METRICS,
     attack_metrics,
@@ -16,11 +15,12 @@ from skdiffence.model_selection._attack_metrics import (
     utility,
     warn_if_reversed,
 )
-from skdiffence.model_selection._cross_fit import balanced_rows, cross_fit
-from skdiffence.model_selection._membership import find_membership
-from skdiffence.model_selection._named_attacks import named_attacks
-from skdiffence.model_selection._parts import denoiser_saw_members
-from skdiffence.model_selection._pool import Pool
+from skdiffence._evaluation._cross_fit import balanced_rows, cross_fit
+from skdiffence._evaluation._membership import find_membership
+from skdiffence._evaluation._named_attacks import named_attacks
+from skdiffence._evaluation._parts import denoiser_saw_members
+from skdiffence._evaluation._pool import Pool
+from skdiffence.attacks import query
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import Interval, StrOptions, num_samples, routing_enabled, safe_indexing
@@ -41,7 +41,7 @@ class AttackScorer(BaseEstimator):
     attacks : "standard" or list of str, MembershipAttack or (name, MembershipAttack), default="standard"
         What attacks. "standard" stands for "confidence", "correctness", "entropy", "logit",
         "modified_entropy" and "non_monotone". A list is used as it is: one of threshold attacks only calls a
-        defence safe that over-corrects.
+        defense safe that over-corrects.
     pool : tuple of (X, y) or (X, y, is_member), default=None
         All rows that membership is about, as they are given to cross-validation.
 
@@ -76,7 +76,7 @@ class AttackScorer(BaseEstimator):
     - "entropy_accuracy", balanced accuracy at the threshold learned on known rows;
     - "entropy_tpr_at_fpr_0.05", share of members found, at the smallest false positive rate of 0.001, 0.01, 0.05
       and 0.1 that ten non-members reach in every fold of this size; left out below 100 non-members;
-    - "entropy_correct_roc_auc", the same area among correctly labelled rows: what leaks beyond the label;
+    - "entropy_correct_roc_auc", the same area among correctly labeled rows: what leaks beyond the label;
 
     each with "_low" and "_high", the ends of a 95 % interval for these rows (which allows for the two attackers having
     learned from one another's rows). Then "privacy", 1 less the worst

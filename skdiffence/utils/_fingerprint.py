@@ -226,7 +226,7 @@ class _Digester:
             reduced = value.__reduce_ex__(4)
         except Exception as error:
             raise TypeError(
-                f"{type(value).__qualname__} has a state that can't be read, so it can't be recognised again: {error}"
+                f"{type(value).__qualname__} has a state that can't be read, so it can't be recognized again: {error}"
             ) from None
         if isinstance(reduced, str):
             return _join("global", _name(type(value)), reduced)

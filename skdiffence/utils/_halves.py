@@ -103,6 +103,6 @@ def _half(n, rng):
 
 
 def _half_of_pairs(n, rng):
-    """Choose one row of each two neighbours, so that every beginning of the list is halved, too."""
+    """Choose one row of each two neighbors, so that every beginning of the list is halved, too."""
     coins = rng.random((n + 1) // 2) < 0.5
     return np.repeat(coins, 2)[:n] ^ (np.arange(n) % 2 == 1)

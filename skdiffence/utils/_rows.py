@@ -1,4 +1,4 @@
-"""Rows recognised by content: canonical bytes, keyed digests, and sets of rows that hold no row."""
+"""Rows recognized by content: canonical bytes, keyed digests, and sets of rows that hold no row."""
 
 import hashlib
 import math

@@ -38,7 +38,7 @@ LEARNED = "learned from examples: what it makes of a signal is not monotone by d
 
 
 class Searching(RandomForestClassifier):
-    """A forest that says how long it looked for each answer, as a lazy defence would betray."""
+    """A forest that says how long it looked for each answer, as a lazy defense would betray."""
 
     def select(self, X):
         """Look longer the less sure the answer is."""
@@ -60,15 +60,15 @@ class Case:
     """An attack and how the properties are to be read for it.
 
     ``make`` takes a world and gives an unfitted attack. ``exempt`` maps properties to the reason why they do not apply.
-    ``n_rows`` is how many rows of each of the known and the scored an attack of many queries gets; ``of_neighbours`` is
-    whether it attacks a 1-nearest-neighbour target, whose labels change less often than a forest's.
+    ``n_rows`` is how many rows of each of the known and the scored an attack of many queries gets; ``of_neighbors`` is
+    whether it attacks a 1-nearest-neighbor target, whose labels change less often than a forest's.
     """
 
     name: str
     make: object
     exempt: dict = field(default_factory=dict)
     n_rows: int = N_ROWS // 2
-    of_neighbours: bool = False
+    of_neighbors: bool = False
 
 
 def _lira(world, **params):
@@ -99,10 +99,10 @@ CASES = [
     Case("label_only_noise", lambda world: LabelOnlyAttack("noise", random_state=0), {"monotone": OF_LABELS}),
     Case("boundary", lambda world: BoundaryAttack(max_iter=1, max_eval=20, init_eval=10, random_state=0),
          {"monotone": OF_LABELS, "constant": "without another label, gives the distance to the end of the range"},
-         n_rows=60, of_neighbours=True),
-    *(Case(f"repeated_{neighbour}_{statistic}",
-           lambda world, n=neighbour, s=statistic: RepeatedQueryAttack(4, neighbour=n, statistic=s, random_state=0))
-      for neighbour, statistic in (("exact", "mean"), ("ulp", "max"), ("quantum", "mean"), ("grey", "max"))),
+         n_rows=60, of_neighbors=True),
+    *(Case(f"repeated_{neighbor}_{statistic}",
+           lambda world, n=neighbor, s=statistic: RepeatedQueryAttack(4, neighbor=n, statistic=s, random_state=0))
+      for neighbor, statistic in (("exact", "mean"), ("ulp", "max"), ("quantum", "mean"), ("gray", "max"))),
     Case("precompensated", lambda world: PrecompensatedQueryAttack(Blur(), n_queries=2, n_regenerations=2,
                                                                     random_state=0), {"monotone": OF_ROWS}),
     Case("contrast", lambda world: PrecompensatedQueryAttack(mode="contrast", strength=0.1, random_state=0),
@@ -121,15 +121,15 @@ OFFERED = {
 
 
 @cache
-def world(kind, of_neighbours=False):
+def world(kind, of_neighbors=False):
     """Return rows, of which half are said to be members, and a target.
 
-    "memoriser" was trained on the members; "null" on other rows of the same kind.
+    "memorizer" was trained on the members; "null" on other rows of the same kind.
     """
     X, y = _all_rows()
     is_member = np.random.default_rng(1).permutation(np.arange(N_ROWS) % 2 == 0)
-    train = np.flatnonzero(is_member) if kind == "memoriser" else np.arange(N_ROWS, 2 * N_ROWS)
-    target = KNeighborsClassifier(1) if of_neighbours else Searching(30, random_state=0)
+    train = np.flatnonzero(is_member) if kind == "memorizer" else np.arange(N_ROWS, 2 * N_ROWS)
+    target = KNeighborsClassifier(1) if of_neighbors else Searching(30, random_state=0)
     target.fit(X[train], y[train])
     X, y = X[:N_ROWS], y[:N_ROWS]
     return Bunch(X=X, y=y, is_member=is_member, target=target, shadows=shadows())
@@ -162,7 +162,7 @@ def parts(case, kind, *, many=False):
     """
     n_rows = case.n_rows if many or case.n_rows == N_ROWS // 2 else 16
     order = np.arange(N_ROWS)
-    return world(kind, case.of_neighbours), order[order % 2 == 0][:n_rows], order[order % 2 == 1][:n_rows]
+    return world(kind, case.of_neighbors), order[order % 2 == 0][:n_rows], order[order % 2 == 1][:n_rows]
 
 
 def fit(case, kind, target=None, y=None, *, many=False):

@@ -17,9 +17,9 @@ from tests.attacks.targets import Counting, Dictated, normal, planted
 from tests.nets import MLP, make_binary_net, make_logit_net, make_net
 
 RNG = np.random.default_rng(0)
-CENTRES = np.array([[0, 0, 4, 0], [4, 0, 0, 0], [0, 4, 0, 0]])
+CENTERS = np.array([[0, 0, 4, 0], [4, 0, 0, 0], [0, 4, 0, 0]])
 COLUMNS = RNG.integers(3, size=150)
-X = (RNG.normal(size=(150, 4)) + CENTRES[COLUMNS]).astype(np.float32)
+X = (RNG.normal(size=(150, 4)) + CENTERS[COLUMNS]).astype(np.float32)
 
 
 class EncodedNet(NeuralNetClassifier):
@@ -46,7 +46,7 @@ def _net(kind, **params):
 TARGETS = {
     "forest": RandomForestClassifier(10, random_state=0),
     "extra trees": ExtraTreesClassifier(10, random_state=0),
-    "neighbours": KNeighborsClassifier(3),
+    "neighbors": KNeighborsClassifier(3),
     "pipeline": make_pipeline(StandardScaler(), LogisticRegression()),
     "search": GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=2),
 }

@@ -1,9 +1,9 @@
 """Nine properties that every attack has, each of which some auditing tool was once found without.
 
-(a) A target that saw neither side gives nothing away. (b) A memoriser is found, the right way round. (c) The order of
+(a) A target that saw neither side gives nothing away. (b) A memorizer is found, the right way round. (c) The order of
 rows does not matter. (d) Ties are ties. (e) Shadows are trained anew when anything changed. (f) A score is monotone in
 its own signal. (g) Intervals cover: ``tests/metrics``. (h) Every row is in half of the shadows. (i) It works on what
-people have: pipelines, neighbours, two classes, a class never seen, an odd number of rows, labels of text.
+people have: pipelines, neighbors, two classes, a class never seen, an odd number of rows, labels of text.
 """
 
 import pickle
@@ -46,7 +46,7 @@ EVERY = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
 def without(exemption):
-    """Parametrise over the cases that a property applies to."""
+    """Parametrize over the cases that a property applies to."""
     return pytest.mark.parametrize("case", [c for c in CASES if exemption not in c.exempt], ids=lambda case: case.name)
 
 
@@ -73,9 +73,9 @@ def test_null(case):
 
 # (b)
 @EVERY
-def test_memoriser(case):
+def test_memorizer(case):
     """A forest that knows its members by heart is found, with members scored higher."""
-    scores, is_member = scores_of(case, "memoriser", many=True)
+    scores, is_member = scores_of(case, "memorizer", many=True)
     low, _ = auc_interval(is_member, scores, confidence=0.9)
     assert low > 0.5
 
@@ -84,8 +84,8 @@ def test_memoriser(case):
 @EVERY
 def test_order_of_rows(case):
     """A row's score is its own: in another order, and in other company."""
-    of_kind, _, scored = parts(case, "memoriser")
-    attack = fit(case, "memoriser")
+    of_kind, _, scored = parts(case, "memorizer")
+    attack = fit(case, "memorizer")
     X, y = of_kind.X[scored], of_kind.y[scored]
     scores = attack.score_samples(X, y)
     order = np.random.default_rng(1).permutation(len(scored))
@@ -97,9 +97,9 @@ def test_order_of_rows(case):
 @EVERY
 def test_equal_rows_have_equal_scores(case):
     """The same row with the same label ties with itself."""
-    of_kind, _, scored = parts(case, "memoriser")
+    of_kind, _, scored = parts(case, "memorizer")
     X, y = (np.repeat(values[scored[:5]], 3, axis=0) for values in (of_kind.X, of_kind.y))
-    scores = fit(case, "memoriser").score_samples(X, y).reshape(5, 3)
+    scores = fit(case, "memorizer").score_samples(X, y).reshape(5, 3)
     np.testing.assert_array_equal(scores, scores[:, :1].repeat(3, axis=1))
 
 
@@ -226,30 +226,30 @@ def test_names_of_labels(case):
     if OF_SHADOWS in case.exempt.values():
         pytest.skip("shadows are trained on the labels of their pool; tested with the shadow attacks")
     names = np.array(["ant", "bee", "cat"])
-    of_kind = world("memoriser", case.of_neighbours)
+    of_kind = world("memorizer", case.of_neighbors)
     target = clone(of_kind.target)
     members = np.flatnonzero(of_kind.is_member)
     target.fit(of_kind.X[members], names[of_kind.y[members]])
     if case.name == "fallback":
         pytest.skip("holds the bare model itself, of the other labels")
-    expected, _ = scores_of(case, "memoriser")
-    scores, _ = scores_of(case, "memoriser", target=target, y=names[of_kind.y])
+    expected, _ = scores_of(case, "memorizer")
+    scores, _ = scores_of(case, "memorizer", target=target, y=names[of_kind.y])
     np.testing.assert_allclose(scores, expected, rtol=1e-6, atol=1e-9)
 
 
 def _targets():
-    of_kind = world("memoriser")
+    of_kind = world("memorizer")
     X, y, members = of_kind.X, of_kind.y, of_kind.is_member
     seen = members & (y != 2)
     return {
         "pipeline": (make_pipeline(StandardScaler(), RandomForestClassifier(10, random_state=0)), members, y),
-        "neighbours": (KNeighborsClassifier(1), members, y),
+        "neighbors": (KNeighborsClassifier(1), members, y),
         "two classes": (RandomForestClassifier(10, random_state=0), members, y % 2),
         "a class never seen": (RandomForestClassifier(10, random_state=0), seen, y),
     }, X
 
 
-@pytest.mark.parametrize("which", ["pipeline", "neighbours", "two classes", "a class never seen"])
+@pytest.mark.parametrize("which", ["pipeline", "neighbors", "two classes", "a class never seen"])
 @EVERY
 def test_targets_that_people_have(case, which):
     """Scores are finite, one a row, for an odd number of rows."""
@@ -258,10 +258,10 @@ def test_targets_that_people_have(case, which):
     targets, X = _targets()
     estimator, members, y = targets[which]
     target = clone(estimator).fit(X[members], y[members])
-    of_kind = Bunch(**{**world("memoriser"), "target": target, "y": y})
+    of_kind = Bunch(**{**world("memorizer"), "target": target, "y": y})
     if which == "two classes":
         of_kind["shadows"] = _binary_shadows()
-    _, known, scored = parts(case, "memoriser")
+    _, known, scored = parts(case, "memorizer")
     attack = case.make(of_kind).fit(target, X[known], y[known], of_kind.is_member[known])
     odd = scored[: len(scored) - 1 + len(scored) % 2]
     scores = attack.score_samples(X[odd], y[odd])
@@ -300,8 +300,8 @@ def test_scikit_learns_checks(case, check):
 @EVERY
 def test_clone_and_pickle(case):
     """A clone is unfitted and has the parameters; a pickled attack scores as before."""
-    of_kind, _, scored = parts(case, "memoriser")
-    attack = fit(case, "memoriser")
+    of_kind, _, scored = parts(case, "memorizer")
+    attack = fit(case, "memorizer")
     X, y = of_kind.X[scored[:9]], of_kind.y[scored[:9]]
     copied = clone(attack)
     assert set(copied.get_params()) == set(attack.get_params())
@@ -330,9 +330,9 @@ def test_known_rows_must_have_both_sides(case):
 
 
 def test_worlds_are_what_they_say():
-    """The memoriser answers its members all but surely; the other target answers both sides alike."""
+    """The memorizer answers its members all but surely; the other target answers both sides alike."""
     assert len(shadows()["estimator"]) == 16
-    for kind, lowest in (("memoriser", 0.2), ("null", -0.05)):
+    for kind, lowest in (("memorizer", 0.2), ("null", -0.05)):
         of_kind = world(kind)
         attack = ThresholdAttack("confidence").fit(of_kind.target, of_kind.X, of_kind.y, of_kind.is_member)
         scores = attack.score_samples(of_kind.X, of_kind.y)

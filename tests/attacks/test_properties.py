@@ -42,11 +42,11 @@ def _auc(name, target, X, y, is_member):
 
 
 @cache
-def _memorising_forest(share_mislabelled):
+def _memorizing_forest(share_mislabeled):
     """Return a deep forest with its members and as many non-members, some with a wrong label."""
     X, y = make_blobs(1200, n_features=8, centers=3, cluster_std=6.0, random_state=0)
     rng = np.random.default_rng(0)
-    y = np.where(rng.random(1200) < share_mislabelled, (y + 1) % 3, y)
+    y = np.where(rng.random(1200) < share_mislabeled, (y + 1) % 3, y)
     is_member = rng.permutation(_halves(1200))
     return RandomForestClassifier(30, random_state=0).fit(X[is_member], y[is_member]), X, y, is_member
 
@@ -65,29 +65,29 @@ def test_null(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_memoriser_is_found(name):
+def test_memorizer_is_found(name):
     """A deep forest knows its members by heart; with wrong labels among them, even its labels tell."""
-    target, X, y, is_member = _memorising_forest(0.3 if name == "correctness" else 0.0)
+    target, X, y, is_member = _memorizing_forest(0.3 if name == "correctness" else 0.0)
     assert _auc(name, target, X, y, is_member) > 0.6
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_memoriser_is_called(name):
+def test_memorizer_is_called(name):
     """Calls beat chance on rows that the attacker did not know, and are the scores at the threshold."""
-    target, X, y, is_member = _memorising_forest(0.3)
+    target, X, y, is_member = _memorizing_forest(0.3)
     known = _halves(len(X))
     attack = _attack(name).fit(target, X[known], y[known], is_member[known])
     called = attack.predict(X[~known], y[~known])
     assert called.dtype == bool
     np.testing.assert_array_equal(called, attack.score_samples(X[~known], y[~known]) >= attack.threshold_)
-    # Mislabelled rows blur what the entropy tells: it knows nothing of labels.
+    # Mislabeled rows blur what the entropy tells: it knows nothing of labels.
     assert balanced_accuracy_score(is_member[~known], called) > (0.5 if name == "entropy" else 0.58)
 
 
 @pytest.mark.parametrize("name", ["confidence", "correctness", "logit", "loss", "modified_entropy", "non_monotone"])
-def test_nearest_neighbour_is_found(name):
-    """A 1-nearest-neighbour target answers 0 and 1 only: all ties, and a wrong label tells a non-member."""
-    _, X, y, is_member = _memorising_forest(0.3)
+def test_nearest_neighbor_is_found(name):
+    """A 1-nearest-neighbor target answers 0 and 1 only: all ties, and a wrong label tells a non-member."""
+    _, X, y, is_member = _memorizing_forest(0.3)
     target = KNeighborsClassifier(1).fit(X[is_member], y[is_member])
     assert _auc(name, target, X, y, is_member) > 0.6
 
@@ -122,7 +122,7 @@ def test_members_in_the_middle():
 @pytest.mark.parametrize("name", NAMES)
 def test_scores_do_not_depend_on_other_rows(name):
     """A row's score is its own, bit by bit: whatever the order, and whatever is asked with it."""
-    target, X, y, is_member = _memorising_forest(0.3)
+    target, X, y, is_member = _memorizing_forest(0.3)
     attack = _attack(name).fit(target, X[:600], y[:600], is_member[:600])
     scores = attack.score_samples(X[600:], y[600:])
     order = np.random.default_rng(1).permutation(600)
@@ -334,7 +334,7 @@ def test_best_threshold_is_the_best(ties):
         ([1.0, 4.0], [0.0, 2.0], 3.0),  # as good as 0.5, and accuses fewer
         ([1.0, 1.0], [1.0, 1.0], np.nextafter(1.0, 2)),  # nobody
         ([1.0], [2.0], np.nextafter(2.0, 3)),
-        ([np.nextafter(1.0, 2)], [1.0], np.nextafter(1.0, 2)),  # neighbours have no middle
+        ([np.nextafter(1.0, 2)], [1.0], np.nextafter(1.0, 2)),  # neighbors have no middle
         ([8e307], [-8e307], 0.0),  # neither do they overflow
     ],
 )

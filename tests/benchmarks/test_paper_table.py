@@ -166,11 +166,11 @@ def test_shipped_noising_is_the_loop_of_the_official_code(images):
 
 
 def _noise_of(ours, images):
-    """Read candidate 2's noise off mid-grey, in which a denoiser that predicts zeros leaves it; it is little enough."""
+    """Read candidate 2's noise off mid-gray, in which a denoiser that predicts zeros leaves it; it is little enough."""
     zeros = regenerator(ConstantNoise(0.0), images, timestep=10)
-    grey = np.full_like(images, 0.5)
+    gray = np.full_like(images, 0.5)
     level = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)[10]
-    left = torch.from_numpy(zeros.regenerate(grey, 2)).double() * 2 - 1
+    left = torch.from_numpy(zeros.regenerate(gray, 2)).double() * 2 - 1
     return left * level.sqrt() / (1 - level).sqrt()
 
 

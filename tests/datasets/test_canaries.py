@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from skdiffence.datasets import make_canaries
 
-KINDS = ["blank", "clean", "duplicated", "mislabelled", "out_of_distribution"]
+KINDS = ["blank", "clean", "duplicated", "mislabeled", "out_of_distribution"]
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(60, 5)) * [1, 10, 100, 0.1, 1]
 IMAGES = RNG.integers(0, 256, size=(60, 3, 4, 5), dtype=np.uint8)
@@ -88,11 +88,11 @@ def test_rows_out_of_distribution_are_permuted():
 
 
 def test_images_out_of_distribution_keep_their_pixels():
-    """Channels move together, so that every colour stays a colour of the image."""
+    """Channels move together, so that every color stays a color of the image."""
     made = make_canaries(IMAGES, LABELS, kind="out_of_distribution", n_canaries=20, random_state=0)
     for row in made.canaries:
-        colours, before = (sorted(map(tuple, X[row].reshape(3, -1).T.tolist())) for X in (made.X, IMAGES))
-        assert colours == before
+        colors, before = (sorted(map(tuple, X[row].reshape(3, -1).T.tolist())) for X in (made.X, IMAGES))
+        assert colors == before
 
 
 def test_source_rows_are_used_once():
@@ -143,7 +143,7 @@ def test_small_data(kind, n_rows, n_classes, seed):
         ({"X": ROWS[:, 0]}, "X must hold finite numbers in the shape .* Got shape \\(60,\\)"),
         ({"X": np.where(ROWS > 2, np.nan, ROWS)}, "X must hold finite numbers"),
         ({"X": ROWS.astype(str)}, "X must hold finite numbers"),
-        ({"source": ROWS}, "source is for kind='out_of_distribution'. Got kind='mislabelled'"),
+        ({"source": ROWS}, "source is for kind='out_of_distribution'. Got kind='mislabeled'"),
         ({"kind": "out_of_distribution", "source": ROWS[:5]}, "source must hold at least 20 numeric rows"),
         ({"kind": "out_of_distribution", "source": ROWS[:, :4]}, "rows of shape \\(5,\\), as those of X"),
         ({"kind": "out_of_distribution", "source": ROWS * np.inf}, "source must be finite"),

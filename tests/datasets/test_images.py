@@ -10,23 +10,23 @@ from skdiffence.datasets import load_images
 
 
 def write_images(folder, mode="RGB", size=(5, 4)):
-    """Write two classes in two groups, one flat colour each; return colours by path."""
-    colours = {}
+    """Write two classes in two groups, one flat color each; return colors by path."""
+    colors = {}
     for number, name in enumerate(["train/cat/1.png", "train/dog/0.png", "test/cat/2.png", "test/dog/3.png"]):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        colours[name] = (10 * number, 20, 30) if mode == "RGB" else 10 * number
-        Image.new(mode, size, colours[name]).save(path)
+        colors[name] = (10 * number, 20, 30) if mode == "RGB" else 10 * number
+        Image.new(mode, size, colors[name]).save(path)
     (folder / "readme.txt").write_text("no image")
-    return colours
+    return colors
 
 
-def check(images, colours, n_channels):
+def check(images, colors, n_channels):
     """Rows are in the order of the names, with their pixels, classes and groups."""
-    names = sorted(colours)
+    names = sorted(colors)
     assert images.data.shape == (4, n_channels, 4, 5)
     assert images.data.dtype == np.uint8
-    np.testing.assert_array_equal(images.data[:, :, 0, 0].squeeze(), [colours[name] for name in names])
+    np.testing.assert_array_equal(images.data[:, :, 0, 0].squeeze(), [colors[name] for name in names])
     assert images.target_names.tolist() == ["cat", "dog"]
     assert images.target_names[images.target].tolist() == [name.split("/")[1] for name in names]
     assert images.group.tolist() == [name.split("/")[0] for name in names]
@@ -35,18 +35,18 @@ def check(images, colours, n_channels):
 @pytest.mark.parametrize(("mode", "n_channels"), [("RGB", 3), ("L", 1)])
 def test_folder(tmp_path, mode, n_channels):
     """The folder of a file is its class, the folder above its group; other files are left alone."""
-    colours = write_images(tmp_path, mode)
-    check(load_images(tmp_path), colours, n_channels)
+    colors = write_images(tmp_path, mode)
+    check(load_images(tmp_path), colors, n_channels)
 
 
 @pytest.mark.parametrize("kind", ["", ":gz", ":xz"])
 def test_archive(tmp_path, kind):
     """An archive is the folder that it was made of."""
     (tmp_path / "images").mkdir()
-    colours = write_images(tmp_path / "images")
+    colors = write_images(tmp_path / "images")
     with tarfile.open(tmp_path / "images.tar", f"w{kind}") as archive:
         archive.add(tmp_path / "images", arcname=".")
-    check(load_images(str(tmp_path / "images.tar")), colours, 3)
+    check(load_images(str(tmp_path / "images.tar")), colors, 3)
 
 
 @pytest.mark.parametrize("shape", [(6, 3, 8, 8), (6, 8, 8, 3), (6, 8, 8)])

@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdiffence.defenses import DefendedClassifier
-from skdiffence.exceptions import DefenceWarning
+from skdiffence.exceptions import DefenseWarning
 from tests.defenses.regenerators import NoiseRegenerator
 from tests.nets import CNN, make_binary_net, make_logit_net, make_net
 
@@ -76,7 +76,7 @@ CLASSIFIERS = {
         lambda: FixedThresholdClassifier(LogisticRegression(), threshold=0.8, pos_label="odd"),
         "binary",
     ),
-    "neighbours": (lambda: KNeighborsClassifier(), "rows"),
+    "neighbors": (lambda: KNeighborsClassifier(), "rows"),
     "frozen_net": (lambda: FrozenEstimator(_trained("rows")), "rows"),
     "pipeline_of_frozen_net": (
         lambda: make_pipeline(StandardScaler(with_mean=False, with_std=False), FrozenEstimator(_trained("rows"))),
@@ -86,9 +86,9 @@ CLASSIFIERS = {
 
 
 def quiet(function, *args, **kwargs):
-    """Call a function whose warnings about a poor defence are not the point."""
+    """Call a function whose warnings about a poor defense are not the point."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DefenceWarning)
+        warnings.simplefilter("ignore", DefenseWarning)
         return function(*args, **kwargs)
 
 

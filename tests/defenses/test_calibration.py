@@ -15,7 +15,7 @@ from skorch.dataset import Dataset, ValidSplit
 
 from skdiffence.base import InferenceOnlyMixin
 from skdiffence.defenses._calibration import split_rows
-from skdiffence.exceptions import DefenceWarning, MembershipWarning
+from skdiffence.exceptions import DefenseWarning, MembershipWarning
 from skdiffence.utils._random import mix_seed
 from skdiffence.utils._rows import row_digests
 from tests.defenses.cases import RULES, defend, digits, half, quiet
@@ -110,7 +110,7 @@ def test_split_does_not_depend_on_the_order():
 def test_tiny_class_is_warned_about():
     """A class of one row can't be on both sides, so that the split is not stratified."""
     X, y = np.random.default_rng(0).normal(size=(41, 2)), np.repeat([0, 1, 2], [20, 20, 1])
-    with pytest.warns(DefenceWarning, match="smallest class has 1 rows"):
+    with pytest.warns(DefenseWarning, match="smallest class has 1 rows"):
         rows = split_rows(X, y, None, 0.1, with_members=True, key=b"key")
     assert len(rows.held_out) == 4
 
@@ -224,7 +224,7 @@ def _calibrated_members(X, y):
 def test_poor_denoiser_is_warned_about(selection):
     """A regenerator that destroys its inputs is named with what to change."""
     X, y = digits()
-    with pytest.warns(DefenceWarning, match=r"Only .* keep their label.*n_candidates=4.*lower timestep.*epochs"):
+    with pytest.warns(DefenseWarning, match=r"Only .* keep their label.*n_candidates=4.*lower timestep.*epochs"):
         defend(LogisticRegression(), NoiseRegenerator(30.0), selection=selection).fit(X, y)
 
 
@@ -232,7 +232,7 @@ def test_good_denoiser_is_not_warned_about(recwarn):
     """Silence where nothing is wrong."""
     X, y = digits()
     defend(LogisticRegression(), NoiseRegenerator(0.1)).fit(X, y)
-    assert not [warning for warning in recwarn if issubclass(warning.category, DefenceWarning)]
+    assert not [warning for warning in recwarn if issubclass(warning.category, DefenseWarning)]
 
 
 # Frozen classifiers

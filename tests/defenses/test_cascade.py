@@ -1,4 +1,4 @@
-"""Every other defence behind a regenerator: composed, cross-validated, saved, and with the labels that it had."""
+"""Every other defense behind a regenerator: composed, cross-validated, saved, and with the labels that it had."""
 
 import io
 
@@ -17,8 +17,8 @@ from skdiffence.defenses import DPSGDClassifier, MemGuardClassifier, OutputClass
 from skdiffence.model_selection import AttackScorer
 from tests.defenses.cases import defend, digits, half, quiet
 from tests.defenses.regenerators import NoiseRegenerator
-from tests.defenses.trained import TRAINED
-from tests.defenses.trained import make as make_trained
+from tests.defenses.training.trained import TRAINED
+from tests.defenses.training.trained import make as make_trained
 from tests.nets import LogitMLP, make_net
 
 pytestmark = pytest.mark.filterwarnings("ignore:Optimal order is the:UserWarning")
@@ -30,7 +30,7 @@ def dpsgd():
     return DPSGDClassifier(LogitMLP, noise_multiplier=0.5, **settings)
 
 
-DEFENCES = {
+DEFENSES = {
     "dpsgd": dpsgd,
     "memguard": lambda: MemGuardClassifier(make_net(max_epochs=8), max_steps=20, attack_epochs=20, random_state=0),
     "rounded": lambda: OutputClassifier(make_net(max_epochs=8), random_state=0),
@@ -45,11 +45,11 @@ def data():
 
 
 @pytest.mark.parametrize("selection", ["first", "swap"])
-@pytest.mark.parametrize("name", DEFENCES)
-def test_labels_are_those_of_the_defence_below(name, selection):
+@pytest.mark.parametrize("name", DEFENSES)
+def test_labels_are_those_of_the_defense_below(name, selection):
     """On every row, as the answer's label and as its largest probability; no answer is the undefended one."""
     X, y = data()
-    below = DEFENCES[name]().fit(X[half(y)], y[half(y)])
+    below = DEFENSES[name]().fit(X[half(y)], y[half(y)])
     on_top = defend(FrozenEstimator(below), NoiseRegenerator(0.2), selection=selection)
     on_top = quiet(on_top.fit, X, y, is_member=half(y))
     labels, proba = below.predict(X), on_top.predict_proba(X)
@@ -60,12 +60,12 @@ def test_labels_are_those_of_the_defence_below(name, selection):
         assert not (proba == below.predict_proba(X)).all(axis=1).any()
 
 
-@pytest.mark.parametrize("name", DEFENCES)
+@pytest.mark.parametrize("name", DEFENSES)
 def test_cross_validated_and_saved_with_diffence_on_top(name):
     """Trained in each fold, attacked, and the same after joblib."""
     X, y = data()
     scorer = AttackScorer([ThresholdAttack("confidence")], pool=(X, y), random_state=0)
-    on_top = defend(DEFENCES[name](), NoiseRegenerator(0.2))
+    on_top = defend(DEFENSES[name](), NoiseRegenerator(0.2))
     results = quiet(cross_validate, on_top, X, y, cv=2, scoring=scorer, return_estimator=True, error_score="raise")
     assert np.isfinite(results["test_confidence_roc_auc"]).all()
     fitted, file = results["estimator"][0], io.BytesIO()
@@ -74,7 +74,7 @@ def test_cross_validated_and_saved_with_diffence_on_top(name):
     np.testing.assert_array_equal(joblib.load(file).predict_proba(X[:20]), fitted.predict_proba(X[:20]))
 
 
-# What the shared tests of the other defences leave out of DP-SGD
+# What the shared tests of the other defenses leave out of DP-SGD
 
 
 def test_dpsgd_in_a_pipeline_cross_validated():

@@ -5,7 +5,7 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 
 from skdiffence.diffusion import DiffusionRegenerator
-from skdiffence.exceptions import DefenceWarning
+from skdiffence.exceptions import DefenseWarning
 from tests.defenses.cases import RULES, bare_proba, defend, digits, quiet
 from tests.defenses.contract import CONTRACT
 from tests.defenses.regenerators import (
@@ -51,14 +51,14 @@ def test_broken_regenerators_fail_the_contract(broken, selection):
 def test_identity_is_warned_about(selection):
     """A regenerator that changes nothing defends nothing, and fit says so, whatever the classifier's dtype."""
     X, y = digits()
-    with pytest.warns(DefenceWarning, match="inputs unchanged, so that their answers are undefended"):
+    with pytest.warns(DefenseWarning, match="inputs unchanged, so that their answers are undefended"):
         defend(make_net(), IdentityRegenerator(), selection=selection).fit(X + 0.1, y)
 
 
 def test_integers_too_coarse_are_warned_about():
     """Candidates rounded to integers can be the inputs again."""
     X, y = digits()
-    with pytest.warns(DefenceWarning, match="inputs of integers can be too coarse"):
+    with pytest.warns(DefenseWarning, match="inputs of integers can be too coarse"):
         defend(RandomForestClassifier(5, random_state=0), NoiseRegenerator(0.05)).fit((16 * X).astype(int), y)
 
 

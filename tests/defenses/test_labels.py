@@ -7,7 +7,7 @@ from sklearn.utils import Bunch
 
 from skdiffence.defenses import FirstSelection, SelectionRule
 from skdiffence.defenses._responses import put_label_on_top
-from skdiffence.exceptions import DefenceWarning
+from skdiffence.exceptions import DefenseWarning
 from tests.defenses.cases import (
     CLASSIFIERS,
     RULES,
@@ -105,7 +105,7 @@ def test_argmax_that_differs_from_predict_is_said():
     """fit names a classifier whose predict is not the argmax of its probabilities."""
     make, kind = CLASSIFIERS["threshold"]
     X, y = digits(kind)
-    with pytest.warns(DefenceWarning, match="predict of FixedThresholdClassifier differs from the argmax"):
+    with pytest.warns(DefenseWarning, match="predict of FixedThresholdClassifier differs from the argmax"):
         defend(make()).fit(X, y)
 
 
@@ -187,7 +187,7 @@ def test_constant_search_makes_the_same_number_for_every_row():
 
 @pytest.mark.parametrize("method", ["predict_proba", "predict_log_proba", "select"])
 @pytest.mark.parametrize("selection", RULES)
-def test_no_method_answers_around_the_defence(selection, method):
+def test_no_method_answers_around_the_defense(selection, method):
     """Poisoning the regenerator changes what every response method but predict answers."""
     X, y = digits()
     defended = quiet(defend(make_net(), selection=selection).fit, X, y)

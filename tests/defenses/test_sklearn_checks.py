@@ -28,7 +28,7 @@ from tests.defenses.cases import RULES
 from tests.defenses.regenerators import NoiseRegenerator
 from tests.nets import make_net
 
-pytestmark = pytest.mark.filterwarnings("ignore::skdiffence.exceptions.DefenceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::skdiffence.exceptions.DefenseWarning")
 
 
 class AnySize(nn.Module):

@@ -1,4 +1,4 @@
-"""What SELENA and the defences of answers have in common: they stand wherever a classifier stands."""
+"""What SELENA and the defenses of answers have in common: they stand wherever a classifier stands."""
 
 import pickle
 import warnings
@@ -192,7 +192,7 @@ def test_labels_are_the_estimator_s_own(make):
 
 @pytest.mark.parametrize("make", OUTPUT)
 def test_is_member_decides_what_trains(make):
-    """Rows marked False train nothing, and are what the defence learns from as non-members."""
+    """Rows marked False train nothing, and are what the defense learns from as non-members."""
     X, y = digits()
     fitted = make(GaussianNB()).fit(X, y, is_member=half(y))
     np.testing.assert_array_equal(fitted.not_trained_on_.contains(X), ~half(y))

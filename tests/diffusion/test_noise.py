@@ -37,14 +37,14 @@ def test_function_of_key_and_candidate(kind):
 
 
 def test_row_is_of_the_row():
-    """Row noise follows the row through any order, differs between rows, and changes with one grey level."""
+    """Row noise follows the row through any order, differs between rows, and changes with one gray level."""
     noise = _noise("row")
     order = np.random.default_rng(1).permutation(20)
     assert torch.equal(_noise("row", codes=CODES[order]), noise[torch.from_numpy(order)])
     assert len(torch.unique(noise.flatten(1), dim=0)) == 20
-    neighbour = CODES.copy()
-    neighbour[0, 0] ^= 1
-    changed = _noise("row", codes=neighbour)
+    neighbor = CODES.copy()
+    neighbor[0, 0] ^= 1
+    changed = _noise("row", codes=neighbor)
     assert not torch.equal(changed[0], noise[0]) and torch.equal(changed[1:], noise[1:])
 
 

@@ -35,7 +35,7 @@ def test_known_answers(counter, key, expected):
 
 
 def test_many_counters_at_once():
-    """Vectorised words equal Philox in Python integers, counter by counter."""
+    """Vectorized words equal Philox in Python integers, counter by counter."""
     counters = torch.randint(0, 2**32, (50, 4), generator=torch.Generator().manual_seed(0))
     made = torch.stack(philox(tuple(counters.T), _words(12345, 4000000000)), dim=1)
     for counter, words in zip(counters.tolist(), made.tolist(), strict=True):

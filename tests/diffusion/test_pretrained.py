@@ -65,7 +65,7 @@ def test_images_round_trip(tmp_path, tiny_images, digits):
 
 
 def test_rows_round_trip(tmp_path, tiny_rows, rows):
-    """Rows come back with the standardisation that the denoiser was trained in, whatever fit sees."""
+    """Rows come back with the standardization that the denoiser was trained in, whatever fit sees."""
     tiny_rows.save_pretrained(tmp_path / "folder")
     again = DiffusionRegenerator(str(tmp_path / "folder"), random_state=1).fit(rows[:1])
     again.key_ = tiny_rows.key_

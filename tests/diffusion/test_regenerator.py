@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.diffusion import _training as training
-from skdiffence.exceptions import DefenceWarning, RangeWarning
+from skdiffence.exceptions import DefenseWarning, RangeWarning
 from tests.diffusion.conftest import TINY_UNET
 from tests.diffusion.networks import Dropping, Linear, Normed, Recording, ZeroNoise
 
@@ -289,7 +289,7 @@ def test_repr_names_members(tiny_rows):
 
 def test_clone_of_trained_warns(tiny_rows):
     """Cloning a trained regenerator warns that the training will be repeated; an unfitted one does not."""
-    with pytest.warns(DefenceWarning, match="denoiser=folder"):
+    with pytest.warns(DefenseWarning, match="denoiser=folder"):
         clone(tiny_rows)
     clone(DiffusionRegenerator())
 

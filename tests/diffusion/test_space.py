@@ -1,4 +1,4 @@
-"""Value ranges, padding, standardisation and 8-bit codes."""
+"""Value ranges, padding, standardization and 8-bit codes."""
 
 import numpy as np
 import pytest
@@ -87,14 +87,14 @@ def test_decode_clamps():
 def test_codes_of_uint8_and_float_agree():
     """An image has the same 8-bit code as uint8 and as float."""
     X = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
-    as_bytes = ImageSpace((1, 16, 16), np.array([0.0, 255.0])).quantise(X)
-    as_floats = ImageSpace((1, 16, 16), np.array([0.0, 1.0])).quantise((X / 255).astype(np.float32))
+    as_bytes = ImageSpace((1, 16, 16), np.array([0.0, 255.0])).quantize(X)
+    as_floats = ImageSpace((1, 16, 16), np.array([0.0, 1.0])).quantize((X / 255).astype(np.float32))
     np.testing.assert_array_equal(as_bytes, X.reshape(1, -1))
     np.testing.assert_array_equal(as_floats, as_bytes)
 
 
-def test_rows_standardise(rows):
-    """Varying features are standardised; the constant one is left out and passes unchanged."""
+def test_rows_standardize(rows):
+    """Varying features are standardized; the constant one is left out and passes unchanged."""
     space = RowSpace.of(rows)
     x = space.encode(rows, CPU)
     assert x.dtype == torch.float64 and space.shape == (4,)
@@ -109,9 +109,9 @@ def test_rows_standardise(rows):
 def test_codes_of_rows_ignore_dtype(rows):
     """The code of a row is the same in float32 and float64, with 0.0 and -0.0."""
     space = RowSpace.of(rows)
-    np.testing.assert_array_equal(space.quantise(rows), space.quantise(rows.astype(np.float32)))
+    np.testing.assert_array_equal(space.quantize(rows), space.quantize(rows.astype(np.float32)))
     zero = np.zeros((1, 5))
-    np.testing.assert_array_equal(space.quantise(zero), space.quantise(-zero))
+    np.testing.assert_array_equal(space.quantize(zero), space.quantize(-zero))
 
 
 def test_constant_after_rounding():

@@ -23,21 +23,21 @@ from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
+from skdiffence._evaluation._audit_attacks import AttackRun, ask, measure, run_attack, turned_auc
+from skdiffence._evaluation._cross_fit import cross_fit, split_halves
+from skdiffence._evaluation._cross_fit_intervals import cross_fit_interval
+from skdiffence._evaluation._named_attacks import named_attacks
+from skdiffence._evaluation._significance import compare_with_chance
 from skdiffence.attacks import Answers, ThresholdAttack, get_attack_names
 from skdiffence.datasets import membership_partition
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.inspection import audit
 from skdiffence.inspection._audit import STANDARD, _shown, _suite
-from skdiffence.inspection._audit_attacks import AttackRun, ask, measure, run_attack, turned_auc
 from skdiffence.inspection._audit_controls import blind_control, positive_control
 from skdiffence.inspection._audit_rows import audit_rows
-from skdiffence.inspection._audit_significance import compare_with_chance
-from skdiffence.inspection._report_text import defence_sentences
+from skdiffence.inspection.report._report_text import defense_sentences
 from skdiffence.metrics import auc_interval, logit_signal
-from skdiffence.model_selection._cross_fit import cross_fit, split_halves
-from skdiffence.model_selection._cross_fit_intervals import cross_fit_interval
-from skdiffence.model_selection._named_attacks import named_attacks
 from skdiffence.utils._rows import RowSet, row_digests
 from tests.attacks.targets import Counting, Dictated, normal
 from tests.defenses.regenerators import NoiseRegenerator
@@ -149,7 +149,7 @@ def test_comparison_with_chance_is_the_exact_permutation_test():
 
 
 def test_small_but_certain_area_is_not_lost_among_uncertain_ones():
-    """All members are labelled correctly, and 6 % of the non-members are not: an area of 0.53 that is no chance."""
+    """All members are labeled correctly, and 6 % of the non-members are not: an area of 0.53 that is no chance."""
     rng = np.random.default_rng(0)
     is_member, half = np.arange(800) % 2 == 0, np.arange(800) // 2 % 2
     right = np.where(is_member, 1.0, rng.random(800) > 0.06)
@@ -236,7 +236,7 @@ def test_attack_weaker_than_labels_is_marked():
     report = quick(target, members, (X, (y + 1) % 3), attacks=["entropy", "correctness"])
     entropy, correctness = report.targets["audited"]["attacks"]
     assert (entropy["weaker_than_labels"], correctness["weaker_than_labels"]) == (True, False)
-    assert report.targets["audited"]["beyond_labels"] is None  # no non-member is labelled correctly
+    assert report.targets["audited"]["beyond_labels"] is None  # no non-member is labeled correctly
     calm = replace(report, controls={})  # the label alone gives these sides away
     assert calm.verdict.status == "labels only"
     assert "weaker than labels" in repr(report)
@@ -365,12 +365,12 @@ def test_rows_are_left_out_as_sets_say(members, others):
     tuples = [[tuple(row) for row in side] for side in (members, others)]
     both = set(tuples[0]) & set(tuples[1])
     kept = [[row for row in side if row not in both] for side in tuples]
-    labelled = [(X, np.zeros(len(X), dtype=int)) for X in (members, others)]
+    labeled = [(X, np.zeros(len(X), dtype=int)) for X in (members, others)]
     if min(len(set(side)) for side in kept) < 4:
         with pytest.raises(ValueError, match="at least 4 different rows"):
-            audit_rows([], *labelled, 0)
+            audit_rows([], *labeled, 0)
         return
-    rows = audit_rows([], *labelled, 0)
+    rows = audit_rows([], *labeled, 0)
     assert [tuple(row) for row in rows.X] == kept[0] + kept[1]
     assert rows.is_member.sum() == len(kept[0])
     assert rows.counts["duplicates_left_out"] == sum(map(len, tuples)) - sum(map(len, kept))
@@ -468,7 +468,7 @@ def test_images_of_rows_only_where_asked_for():
     assert quick(net, *images, attacks=["entropy"]).shown is None
 
 
-# --- defences ------------------------------------------------------------------------------------
+# --- defenses ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -485,20 +485,20 @@ def defended():
 
 
 def test_defended_classifier_is_measured_beside_itself_undefended(defended):
-    """No label changed, undefended answers are the inner net's, and the defence says of itself what it knows."""
+    """No label changed, undefended answers are the inner net's, and the defense says of itself what it knows."""
     classifier, members, others = defended
     report = quick(classifier, members, others)
     assert set(report.targets) == {"audited", "undefended"}
-    assert report.defence["labels_changed"] == 0
-    assert report.defence["selection"] == "swap"
-    assert report.defence["denoiser_saw_members"] is False
-    assert set(report.defence["retention"]) == {"members", "non_members"}
+    assert report.defense["labels_changed"] == 0
+    assert report.defense["selection"] == "swap"
+    assert report.defense["denoiser_saw_members"] is False
+    assert set(report.defense["retention"]) == {"members", "non_members"}
     assert report.rows["held_out_or_calibrated_left_out"] == 20  # the known non-members, which did not train the net
     kept = np.concatenate([members[0], others[0][20:]]).astype(np.float32)
     proba = classifier.estimator_.predict_proba(kept)
     expected = logit_signal(proba, proba.argmax(axis=1))
     np.testing.assert_allclose(report.phi["undefended"], expected, rtol=1e-5, atol=1e-4)
-    assert "Without the defence" in repr(report)
+    assert "Without the defense" in repr(report)
     assert classifier.regenerator != "passthrough"  # the estimator itself is as it was
 
 
@@ -515,19 +515,19 @@ class SawMembers(NoiseRegenerator):
 @pytest.mark.parametrize("wrap", [partial(DefendedClassifier, GaussianNB()), lambda r: make_pipeline(r, GaussianNB())])
 @pytest.mark.filterwarnings("ignore:The regenerator returned")
 def test_denoiser_that_saw_members_is_named(wrap):
-    """Inside a defence or as a step in front of a classifier."""
+    """Inside a defense or as a step in front of a classifier."""
     members, others = digit_sides(40, 40)
     model = wrap(SawMembers(scale=0.0)).fit(*members)
     report = quick(model, members, others, attacks=["entropy"])
-    assert report.defence["denoiser_saw_members"] is True
-    assert any("trained on members" in sentence for sentence in defence_sentences(report))
+    assert report.defense["denoiser_saw_members"] is True
+    assert any("trained on members" in sentence for sentence in defense_sentences(report))
 
 
 def test_undefended_classifier_may_be_given():
     """Also behind a frozen wrapper; changed labels are counted."""
     target, members, others = sides()
     report = quick(FrozenEstimator(target), members, others, undefended=Contrary().fit())
-    assert report.defence["labels_changed"] == 200
+    assert report.defense["labels_changed"] == 200
     assert report.targets["undefended"]["utility"]["members"]["accuracy"] < 0.3
 
 
@@ -634,7 +634,7 @@ def test_no_deprecated_warning_is_swallowed():
         quick(TARGET, MEMBERS, OTHERS)
 
 
-def test_suites_ask_about_neighbours_of_numeric_rows_alone():
+def test_suites_ask_about_neighbors_of_numeric_rows_alone():
     """Images are shifted, rows get noise, text gets neither; the adaptive suite has the standard one in it."""
     members, others = digit_sides(10, 10)
     rows = audit_rows([], members, others, 0)

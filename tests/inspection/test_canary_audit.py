@@ -13,14 +13,14 @@ from sklearn.neural_network import MLPClassifier
 from skorch.dataset import ValidSplit
 
 from skdiffence.attacks import lira_scores, query, train_shadows
-from skdiffence.attacks._signal_matrix import hinge_signal
+from skdiffence.attacks.shadow._signal_matrix import hinge_signal
 from skdiffence.datasets import make_canaries
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.inspection import canary_audit
 from skdiffence.inspection._canary_audit import _part
 from skdiffence.metrics import logit_signal
-from tests.attacks.shadow_estimators import LOG, Logged
+from tests.attacks.shadow.shadow_estimators import LOG, Logged
 from tests.defenses.regenerators import NoiseRegenerator
 from tests.nets import MLP, make_net
 
@@ -117,7 +117,7 @@ def test_every_canary_is_in_half_of_the_models():
     assert {measured["n_non_members"] for measured in result.attacks.values()} == {80}
 
 
-def test_a_defence_that_keeps_labels_does_not_lower_what_labels_tell():
+def test_a_defense_that_keeps_labels_does_not_lower_what_labels_tell():
     """The floor is the undefended classifier's; the answers are not."""
     defended, bare = (
         audit(DefendedClassifier(GaussianNB(), regenerator), X, y)
@@ -138,7 +138,7 @@ def test_pairs_that_nobody_knows_are_left_out():
     assert np.isnan(result.scores["threshold_hinge"]).sum() == 80 - measured["n_members"]
 
 
-@pytest.mark.parametrize("kind", ["blank", "clean", "duplicated", "mislabelled", "out_of_distribution"])
+@pytest.mark.parametrize("kind", ["blank", "clean", "duplicated", "mislabeled", "out_of_distribution"])
 def test_kinds(kind):
     """Half of the rows of pairs are audited."""
     result = audit(GaussianNB(), X, y, kind=kind)

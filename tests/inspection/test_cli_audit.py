@@ -129,6 +129,6 @@ def test_without_pandas_there_is_no_table(files, monkeypatch):
     def missing(name, *, extra):
         raise ImportError(f"{name} is needed here: pip install 'skdiffence[{extra}]'")
 
-    monkeypatch.setattr("skdiffence.inspection._report.import_optional", missing)
+    monkeypatch.setattr("skdiffence.inspection.report._report.import_optional", missing)
     assert main(command(files, "--attacks", "entropy", output="plain")) == 0
     assert {path.name for path in (files / "plain").iterdir()} == {"report.html", "report.json"}

@@ -14,7 +14,7 @@ MOST_WRONG = binom.ppf(0.999, N_REPEATS, 0.05)
 
 
 def _respond(rng, n, truth):
-    """Randomised response: the membership itself, or its opposite, with odds of exp(epsilon)."""
+    """Randomized response: the membership itself, or its opposite, with odds of exp(epsilon)."""
     is_member = np.repeat([True, False], n)
     return is_member, is_member == (rng.random(2 * n) < 1 / (1 + np.exp(-truth)))
 
@@ -39,9 +39,9 @@ def test_threshold_chosen_on_the_same_rows_would_leak():
 
 @pytest.mark.parametrize("truth", [0.5, np.log(3), 3.0])
 def test_bound_stays_below_the_truth(truth):
-    """Randomised response has an exact epsilon."""
+    """Randomized response has an exact epsilon."""
     rng = np.random.default_rng(0)
-    # One seed for all: it must not favour the same rows in all of them.
+    # One seed for all: it must not favor the same rows in all of them.
     bounds = [epsilon_lower_bound(*_respond(rng, 300, truth), random_state=0).epsilon for _ in range(N_REPEATS)]
     assert np.sum(np.array(bounds) > truth) <= MOST_WRONG
     # And is not far below it: with 150 rows a side left, by about two standard errors of the log ratio.

@@ -104,7 +104,7 @@ def test_confidence_of_the_interval(confidence):
 
 @pytest.mark.parametrize("confidence", [0.3, 0.5, 0.9, 0.95, 0.999])
 def test_radius_is_that_of_a_mixture_of_chi_squares(confidence):
-    """Two deviates, those in favour counted as 0: both count in a quarter of cases, one in a half."""
+    """Two deviates, those in favor counted as 0: both count in a quarter of cases, one in a half."""
     square = pair_radius(1 - confidence) ** 2
     assert chi2.sf(square, 1) / 2 + chi2.sf(square, 2) / 4 == pytest.approx(1 - confidence)
 

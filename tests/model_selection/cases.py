@@ -8,10 +8,10 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import ShuffleSplit
 
+from skdiffence._evaluation._cross_fit import balanced_rows
 from skdiffence.defenses import DefendedClassifier
-from skdiffence.exceptions import DefenceWarning
+from skdiffence.exceptions import DefenseWarning
 from skdiffence.model_selection import AttackScorer
-from skdiffence.model_selection._cross_fit import balanced_rows
 from tests.defenses.regenerators import NoiseRegenerator
 
 N_ROWS = 320
@@ -37,7 +37,7 @@ def defend(estimator, **params):
     return DefendedClassifier(estimator, NoiseRegenerator(0.2), **settings)
 
 
-def quiet(function, *args, ignore=DefenceWarning, **kwargs):
+def quiet(function, *args, ignore=DefenseWarning, **kwargs):
     """Call a function without warnings of a category, of those about a poor denoiser unless told otherwise."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ignore)

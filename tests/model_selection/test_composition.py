@@ -173,7 +173,7 @@ def test_search_refits_on_privacy():
     assert "mean_test_entropy_roc_auc_high" in found.cv_results_
 
 
-def test_search_over_a_defence():
+def test_search_over_a_defense():
     X, y = digits()
     model = make_pipeline(StandardScaler(), defend(FOREST))
     grid = {"defendedclassifier__selection": ["first", "swap", "matched"]}

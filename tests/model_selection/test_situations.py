@@ -268,7 +268,7 @@ def test_unverifiable_membership_is_warned_about():
 
 def test_held_out_rows_answered_better_are_warned_about():
     X, y, is_member, forest = half_trained()
-    with pytest.warns(MembershipWarning, match="Rows taken for non-members are labelled correctly more often"):
+    with pytest.warns(MembershipWarning, match="Rows taken for non-members are labeled correctly more often"):
         numbers = make_scorer((X, y, ~is_member))(FrozenEstimator(forest), X, y)
     assert numbers["confidence_roc_auc"] > 0.55  # the direction is learned
 
@@ -334,7 +334,7 @@ def test_bad_is_member(bad):
         make_scorer((X, y, bad))(forest, X, y)
 
 
-# Rows that a defence keeps for itself
+# Rows that a defense keeps for itself
 
 
 def reach(fitted, X):
@@ -360,7 +360,7 @@ def test_calibration_rows_are_neither(wrap, rule):
         assert numbers["n_members"] == min(np.count_nonzero(outside & ~kept), len(test))
         for signal in SIGNALS:
             expected = auc_by_hand(fitted, X[rows], y[rows], outside[rows], signal)
-            # The direction may be learned differently in the two halves where the defence leaves little.
+            # The direction may be learned differently in the two halves where the defense leaves little.
             if numbers[f"{signal}_roc_auc"] != pytest.approx(expected, abs=1e-12):
                 assert abs(expected - 0.5) < 0.07
 
@@ -387,7 +387,7 @@ def test_calibration_rows_of_a_passthrough():
         assert_same(numbers, fitted, X, y, outside, rows)
 
 
-def test_frozen_defence_with_calibration_rows():
+def test_frozen_defense_with_calibration_rows():
     """Calibration rows are left out of looked-up and of routed membership."""
     X, y, is_member, _ = half_trained()
     defended = quiet(defend(FOREST).set_params(regenerator="passthrough").fit, X[is_member], y[is_member])
@@ -404,9 +404,9 @@ def test_frozen_defence_with_calibration_rows():
 @pytest.mark.parametrize(
     ("split", "n_held"),
     [(ValidSplit(0.2, random_state=0), 32), (ValidSplit(5), 0)],
-    ids=["explicit", "default, which a defence takes out"],
+    ids=["explicit", "default, which a defense takes out"],
 )
-def test_rows_that_a_net_splits_off_inside_a_defence(split, n_held):
+def test_rows_that_a_net_splits_off_inside_a_defense(split, n_held):
     X, y = net_digits()
     net = make_net(train_split=split, max_epochs=40)
     model = defend(net, selection="swap", calibration_size=0).set_params(regenerator="passthrough")

@@ -1,4 +1,4 @@
-"""Rows recognised by content."""
+"""Rows recognized by content."""
 
 import hashlib
 

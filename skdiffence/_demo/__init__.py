@@ -1,0 +1,1 @@
+"""The demo and what it shares with the benchmarks."""

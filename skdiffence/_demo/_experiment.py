@@ -1,0 +1,190 @@
+"""One comparison on one split: train a net, answer behind every defense, attack every answer."""
+
+import time
+
+import numpy as np
+from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import roc_auc_score
+from sklearn.utils import Bunch
+
+from skdiffence._demo._controls import LabelOnly, OutputNoise
+from skdiffence.datasets import membership_partition
+from skdiffence.defenses import DefendedClassifier
+from skdiffence.metrics import entropy_signal, logit_signal
+from skdiffence.model_selection import AttackScorer
+
+RULES = ("first", "members", "matched", "swap")
+ATTACKS = ["confidence", "entropy", "modified_entropy", "non_monotone", "correctness"]
+UNDEFENDED = "undefended"
+CHOSEN = "chosen"
+_TIMED_ROWS = 256
+
+
+class Split:
+    """One random split of private rows, with the net that was trained on its members.
+
+    Parameters
+    ----------
+    X, y : ndarray of shape (n, ...) and (n,)
+        The private rows.
+    make_net : callable () -> classifier
+        Makes an unfitted net.
+    sizes : dict of str to int
+        Number of ``members`` and of ``known`` non-members; all other rows are non-members to be scored.
+    n_candidates : int
+        Candidates per row.
+    seed : int
+        Seeds the split, the net and the choice of calibration rows.
+    """
+
+    def __init__(self, X, y, make_net, sizes, n_candidates, seed):
+        self.n_candidates = n_candidates
+        self.seed = seed
+        parts = membership_partition(len(y), sizes, random_state=seed)
+        rows = np.concatenate((parts.members, parts.known))
+        self.X_fit, self.y_fit = X[rows], y[rows]
+        self.is_member = np.arange(len(rows)) < len(parts.members)
+        net = DefendedClassifier(make_net(), "passthrough", random_state=seed)
+        self.net = net.fit(self.X_fit, self.y_fit, is_member=self.is_member).estimator_
+        self.X_known, self.y_known = X[parts.known], y[parts.known]
+        self.X_rest, self.y_rest = X[parts.rest], y[parts.rest]
+        self.scored = None
+
+    def defend(self, regenerator, selection):
+        """Return the net behind a defense, without training it again."""
+        defended = DefendedClassifier(
+            FrozenEstimator(self.net),
+            regenerator,
+            selection=selection,
+            n_candidates=self.n_candidates,
+            random_state=self.seed,
+        )
+        return defended.fit(self.X_fit, self.y_fit, is_member=self.is_member)
+
+    def draw_scored_rows(self, calibrated):
+        """Leave out the rows that a defense was calibrated on, for all defenses alike.
+
+        Parameters
+        ----------
+        calibrated : DefendedClassifier
+            The one that was calibrated on most rows.
+        """
+        X_members, y_members = self.X_fit[self.is_member], self.y_fit[self.is_member]
+        used = calibrated.calibrated_on_.contains(X_members)
+        self.X_calibration = np.concatenate((X_members[used], self.X_known))
+        self.calibration_is_member = np.arange(len(self.X_calibration)) < used.sum()
+        X = np.concatenate((X_members[~used], self.X_rest))
+        y = np.concatenate((y_members[~used], self.y_rest))
+        is_member = np.arange(len(y)) < (~used).sum()
+        labels = self.net.predict(X)
+        self.scored = Bunch(X=X, y=y, is_member=is_member, labels=labels, proba=self.net.predict_proba(X))
+        # The pool holds the calibration rows as well, so that the scorer can see that none of them is scored.
+        pool = np.concatenate((self.X_fit, self.X_rest)), np.concatenate((self.y_fit, self.y_rest))
+        pool_is_member = np.concatenate((self.is_member, np.zeros(len(self.y_rest), dtype=bool)))
+        self.scorer = AttackScorer(ATTACKS, pool=(*pool, pool_is_member), random_state=self.seed)
+
+    def calibration_leak(self, defended):
+        """How well calibration rows can be told apart: the worse of two attacks, as distance from 0.5."""
+        proba = defended.predict_proba(self.X_calibration)
+        signals = entropy_signal(proba), logit_signal(proba, proba.argmax(axis=1))
+        return max(abs(roc_auc_score(self.calibration_is_member, signal) - 0.5) for signal in signals)
+
+    def measure(self, name, classifier):
+        """Attack the answers of a classifier and say what they are worth.
+
+        Parameters
+        ----------
+        name : str
+            Of the row of the table.
+        classifier : classifier
+            Fitted.
+
+        Returns
+        -------
+        record : dict
+        """
+        scored = self.scored
+        numbers = self.scorer(classifier, scored.X, scored.y)
+        record = {"name": name, "seed": self.seed, **numbers}
+        record["nll"] = -numbers["neg_log_loss"]
+        record["worst_roc_auc"] = 1 - numbers["privacy"]
+        if isinstance(classifier, DefendedClassifier):
+            selected = classifier.select(scored.X)
+            proba = selected.proba
+        else:
+            selected, proba = None, classifier.predict_proba(scored.X)
+        record["labels_changed"] = int(np.sum(proba.argmax(axis=1) != scored.labels))
+        record["labels_asked"] = len(scored.labels)
+        record["undefended_answers"] = int(np.sum((proba == scored.proba).all(axis=1)))
+        if selected is not None and classifier.retention_:
+            record["calls"] = float(selected.n_regenerations.mean())
+            record["retention"] = classifier.retention_["non_members"].overall
+            record["fallback"] = float(np.mean(~selected.kept))
+        return record
+
+
+def chosen_rule(split, defended):
+    """Choose a rule on calibration rows alone: the one whose answers leak least there, the cheaper one of equals."""
+    return min(defended, key=lambda rule: (round(split.calibration_leak(defended[rule]), 3), rule != "swap"))
+
+
+def compare(split, regenerator, controls, progress):
+    """Measure every defense on one split.
+
+    Parameters
+    ----------
+    split : Split
+        With its net.
+    regenerator : RegenerationCache
+        The defense's.
+    controls : dict of str to RegenerationCache
+        What stands in its place in the control rows.
+    progress : callable (str)
+        Told what comes next.
+
+    Returns
+    -------
+    records : list of dict
+        One for each row of the table.
+    defended : dict of str to classifier
+        The undefended baseline, every rule, and under ``"chosen"`` the one that was chosen.
+    """
+    progress("calibrating")
+    rules = {rule: split.defend(FrozenEstimator(regenerator), rule) for rule in RULES}
+    split.draw_scored_rows(rules["matched"])
+    best = chosen_rule(split, rules)
+    defended = {UNDEFENDED: split.defend("passthrough", "first"), **rules}
+    records = []
+    for name, classifier in defended.items():
+        progress(name)
+        records.append(split.measure(name, classifier))
+    records.append({**next(r for r in records if r["name"] == best), "name": CHOSEN, "rule": best})
+    for name, control in controls.items():
+        progress(name)
+        records.append(split.measure(name, split.defend(FrozenEstimator(control), best)))
+    for name, control in (("label only", LabelOnly), ("output noise", OutputNoise)):
+        progress(name)
+        records.append(split.measure(name, control(split.net).fit(split.X_known, split.y_known)))
+    return records, {**defended, CHOSEN: rules[best]}
+
+
+def milliseconds_per_row(classifier, X):
+    """Time the answers of a classifier.
+
+    Parameters
+    ----------
+    classifier : classifier
+        Fitted; without a cache.
+    X : ndarray of shape (n, ...)
+        At most 256 rows are asked for, after a warm-up.
+
+    Returns
+    -------
+    milliseconds : float
+        Wall-clock time per row.
+    """
+    X = X[:_TIMED_ROWS]
+    classifier.predict_proba(X[:16])
+    start = time.perf_counter()
+    classifier.predict_proba(X)
+    return 1000 * (time.perf_counter() - start) / len(X)

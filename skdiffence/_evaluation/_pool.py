@@ -1,0 +1,167 @@
+"""The rows that a scorer compares with: in memory, handed to worker processes, never in a saved object."""
+
+import contextlib
+import hashlib
+import os
+import pickle
+import secrets
+import tempfile
+import weakref
+
+import numpy as np
+
+from skdiffence.attacks._single_query import check_known
+from skdiffence.utils._rows import RowSet, row_digests
+from skdiffence.utils._sklearn import num_samples
+
+_KEY_SIZE = 32
+# The pools of this process by token: a pool that comes back from a worker is recognized.
+_LIVE = weakref.WeakValueDictionary()
+
+
+class Pool:
+    """Rows, labels and, where given, membership of all rows that an audit is about.
+
+    Pickled, it holds keyed digests and the name of a temporary file, readable by its owner only, from which
+    worker processes read the rows. The file goes away with the pool, at the latest when the process ends;
+    a pool that is unpickled after that has digests and no rows.
+
+    Parameters
+    ----------
+    data : tuple of (X, y) or (X, y, is_member)
+        Stored as it is; checked when it is used.
+    """
+
+    def __init__(self, data):
+        self._data = data
+        self._rows = None
+        self._spill = None
+        self._token = secrets.token_bytes(16)
+        _LIVE[self._token] = self
+
+    @property
+    def data(self):
+        """What the pool was made of; read back from the temporary file in a worker process.
+
+        Raises
+        ------
+        ValueError
+            If the pool was unpickled and its rows are gone.
+        """
+        if self._data is None:
+            self._data = _read(*self._spill)
+        return self._data
+
+    @property
+    def rows(self):
+        """The RowSet of the pool's rows."""
+        if self._rows is None:
+            digests, key = self.digests_and_key
+            self._rows = RowSet(digests, key)
+        return self._rows
+
+    @property
+    def digests_and_key(self):
+        """Digests of the rows in order, and the key that they were made with."""
+        if not hasattr(self, "_digests"):
+            key = self._rows.key if self._rows is not None else secrets.token_bytes(_KEY_SIZE)
+            self._digests = row_digests(self.X, key), key
+        return self._digests
+
+    @property
+    def X(self):
+        """The rows."""
+        return self.data[0]
+
+    @property
+    def y(self):
+        """Their labels, as an array."""
+        return np.asarray(self.data[1])
+
+    @property
+    def is_member(self):
+        """Their membership as booleans, or None where it is to be inferred."""
+        return check_known(self.data[2], len(self)) if len(self.data) == 3 else None
+
+    def __len__(self):
+        return num_samples(self.X)
+
+    def check(self):
+        """Check the form of the data.
+
+        Raises
+        ------
+        ValueError
+            If it is not a tuple of two or three, or lengths differ.
+        """
+        if not isinstance(self.data, (tuple, list)) or len(self.data) not in (2, 3):
+            raise ValueError(
+                f"pool must be a tuple (X, y) or (X, y, is_member). Got {type(self.data).__name__}"
+                + (f" of length {len(self.data)}." if isinstance(self.data, (tuple, list)) else ".")
+            )
+        if self.y.shape != (len(self),):
+            raise ValueError(
+                f"pool must hold one label a row. Got {len(self)} rows and labels of shape {self.y.shape}."
+            )
+        return self.is_member
+
+    def __deepcopy__(self, memo):
+        # It is never changed, and a copy of all rows for each clone of a scorer would be a waste.
+        return self
+
+    def __reduce__(self):
+        if self._spill is None:
+            self._spill = _write(self.data)
+            weakref.finalize(self, _remove, self._spill[0], os.getpid())
+        return _restore, (self._token, self._spill, self._picklable_rows())
+
+    def _picklable_rows(self):
+        with contextlib.suppress(ValueError):  # rows of text have no digests
+            return self.rows
+        return None
+
+    def __repr__(self):
+        try:
+            return f"<pool of {len(self)} rows>"
+        except (ValueError, TypeError):
+            return "<pool without rows>"
+
+
+def _restore(token, spill, rows):
+    if token in _LIVE:
+        return _LIVE[token]
+    pool = Pool.__new__(Pool)
+    pool._data, pool._rows, pool._spill, pool._token = None, rows, spill, token
+    _LIVE[token] = pool
+    return pool
+
+
+def _write(data):
+    """Write the data where only this user can read them; return the path and a checksum."""
+    handle, path = tempfile.mkstemp(prefix="skdiffence-", suffix=".pool")  # mode 0600
+    with os.fdopen(handle, "wb") as file:
+        pickle.dump(data, file, protocol=5)
+    return path, _checksum(path)
+
+
+def _checksum(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "blake2b").digest()
+
+
+def _read(path, checksum):
+    # The checksum, taken from the pickle, keeps anybody else's file of that name from being loaded.
+    if not os.path.exists(path) or _checksum(path) != checksum:
+        raise ValueError(
+            "pool has no rows here: a saved AttackScorer holds digests of them only, so that no training row is "
+            "saved with it. Give it the rows again: scorer.set_params(pool=(X, y))."
+        )
+    with open(path, "rb") as file:
+        return pickle.load(file)
+
+
+def _remove(path, owner):
+    # A forked worker has a copy of the pool, but the file is not its own.
+    if os.getpid() == owner:
+        with contextlib.suppress(OSError):
+            os.remove(path)

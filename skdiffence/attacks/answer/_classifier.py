@@ -1,0 +1,167 @@
+"""An attack by any scikit-learn classifier on the whole answer."""
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.utils.validation import check_is_fitted
+
+from skdiffence.attacks._single_query import SingleQueryAttack, best_threshold, check_known
+from skdiffence.attacks.answer._features import answer_features, canonical_order
+from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
+from skdiffence.utils._sklearn import HasMethods, fit_context
+
+_MAX_FOLDS = 5
+
+
+class ClassifierAttack(SingleQueryAttack):
+    """Call a row a member by a classifier of your choice, trained on the answers to known rows.
+
+    The classifier sees what :class:`NeuralAttack` sees: the class probabilities, the true label one-hot and the
+    cross-entropy of the answer.
+
+    Parameters
+    ----------
+    estimator : classifier, default=None
+        Any classifier with ``decision_function`` or ``predict_proba``, pipelines and searches included; it is cloned.
+        None is a small gradient boosting.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the folds, and the classifier where it has no seed of its own.
+
+    Attributes
+    ----------
+    target_ : classifier
+        The target, after ``fit``.
+    estimator_ : classifier
+        Trained on all known rows, members being 1.
+    threshold_ : float
+        Scores of at least this are called members; learned on scores of known rows by clones that were not trained
+        on them, in up to five folds. Where only one row of a side is known, on those of ``estimator_`` itself.
+
+    See Also
+    --------
+    NeuralAttack : A network on the same features.
+    NonMonotoneAttack : A forest on a summary of the answer.
+
+    Notes
+    -----
+    One query a row, and up to six trainings of the classifier. A row's score is the estimator's own, so it depends
+    on the rows that are asked with it as far as the estimator's arithmetic does: not at all for trees, in the last
+    bits for linear models.
+
+    References
+    ----------
+    Salem et al., "ML-Leaks: model and data independent membership inference attacks and defenses on machine
+    learning models", NDSS 2019.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skdiffence.attacks import ClassifierAttack
+    >>> X, y = load_digits(return_X_y=True)
+    >>> is_member = y[:800] >= 0
+    >>> is_member[::2] = False
+    >>> forest = RandomForestClassifier(20, random_state=0).fit(X[:800][is_member], y[:800][is_member])
+    >>> attack = ClassifierAttack(make_pipeline(StandardScaler(), LogisticRegression()), random_state=0)
+    >>> called = attack.fit(forest, X[:400], y[:400], is_member[:400]).predict(X[400:800], y[400:800])
+    >>> bool((called == is_member[400:]).mean() > 0.7)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": [
+            HasMethods(["fit", "predict", "decision_function"]),
+            HasMethods(["fit", "predict", "predict_proba"]),
+            None,
+        ],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(self, estimator=None, *, random_state=None):
+        self.estimator = estimator
+        self.random_state = random_state
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit_answers(self, answers, is_member):
+        """Train the classifier on answers to known rows.
+
+        Parameters
+        ----------
+        answers : Answers
+            What the target answered.
+        is_member : array-like of shape (n_samples,), dtype bool
+            True for rows that the target was trained on.
+
+        Returns
+        -------
+        self : ClassifierAttack
+
+        Raises
+        ------
+        ValueError
+            If the answers are not probabilities.
+        """
+        is_member = check_known(is_member, len(answers))
+        features, seed = answer_features(answers), draw_seed(self.random_state)
+        order = canonical_order(features, is_member)
+        features, is_member = features[order], is_member[order].astype(np.int64)
+        estimator = _default_classifier() if self.estimator is None else clone(self.estimator)
+        seed_nested(estimator, "attack classifier", seed)
+        self.estimator_ = clone(estimator).fit(features, is_member)
+        n_folds = min(_MAX_FOLDS, *np.bincount(is_member))
+        if n_folds > 1:
+            folds = StratifiedKFold(n_folds, shuffle=True, random_state=mix_seed("attack folds", seed) % 2**32)
+            method = _response_method(estimator)
+            unseen = _member_column(cross_val_predict(estimator, features, is_member, cv=folds, method=method))
+        else:
+            unseen = _scores(self.estimator_, features)
+        self.threshold_ = best_threshold(is_member, unseen)
+        return self
+
+    def score_answers(self, answers):
+        """Score answers; higher means more likely a member.
+
+        Parameters
+        ----------
+        answers : Answers
+            What the target answered.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,), dtype float64
+            The classifier's decision function, or its probability of membership if it has none.
+        """
+        check_is_fitted(self, "estimator_")
+        return _scores(self.estimator_, answer_features(answers))
+
+
+def _default_classifier():
+    # Small, slow steps: a few hundred answers hold more chance than form. Weights for unequal sides would make binning
+    # the features most of the time, and move all scores alike, which the threshold sees to.
+    return HistGradientBoostingClassifier(
+        learning_rate=0.05,
+        max_iter=60,
+        max_leaf_nodes=4,
+        min_samples_leaf=5,
+        l2_regularization=5.0,
+        max_features=0.5,
+        early_stopping=False,
+    )
+
+
+def _response_method(estimator):
+    # Before probabilities, which confident classifiers round to ties.
+    return "decision_function" if hasattr(estimator, "decision_function") else "predict_proba"
+
+
+def _member_column(response):
+    response = np.asarray(response, dtype=np.float64)
+    return response[:, 1] if response.ndim == 2 else response
+
+
+def _scores(estimator, features):
+    return _member_column(getattr(estimator, _response_method(estimator))(features))

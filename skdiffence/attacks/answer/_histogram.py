@@ -1,0 +1,140 @@
+"""The likelihood ratio of one signal, by counting: members may be at either end, in the middle, or in between."""
+
+from math import cbrt, isqrt
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skdiffence.attacks._single_query import SingleQueryAttack, check_known
+from skdiffence.attacks.answer._threshold import _SIGNALS
+from skdiffence.utils._sklearn import Interval, StrOptions, fit_context
+
+
+class HistogramAttack(SingleQueryAttack):
+    """Call a row a member if its signal is commoner among known members than among known non-members.
+
+    The signal's range is cut into bins that hold equally many known rows of both sides together. A row's score is
+    the logarithm of how much likelier its bin is for members, so no order is assumed: a defense that pushes members
+    into the middle, or to both ends, is seen as well as one that leaves them on top.
+
+    Parameters
+    ----------
+    signal : {"confidence", "correctness", "entropy", "logit", "loss", "modified_entropy"}, default="logit"
+        What is counted, see :mod:`skdiffence.metrics`.
+    n_bins : int or "auto", default="auto"
+        Most bins; "auto" is the smaller of the square root and twice the cube root of the number of known rows. Rows
+        of equal signal share a bin, so there are fewer where the target answers few values.
+    smoothing : float, default=1.0
+        Rows added to each side in each bin before counting, so that no bin decides on a row or two.
+
+    Attributes
+    ----------
+    target_ : classifier
+        The target, after ``fit``.
+    edges_ : ndarray of shape (n_edges,)
+        Where a bin ends and the next one begins; a signal equal to an edge is in the bin above it.
+    log_ratio_ : ndarray of shape (n_edges + 1,)
+        The score of each bin.
+    threshold_ : float
+        The smallest number above 0.0: called members are rows that are likelier members than not, both sides weighted
+        equally. The likelihood ratio itself is what was learned.
+
+    See Also
+    --------
+    ThresholdAttack : One threshold on the same signals.
+    NonMonotoneAttack : As free of order, on several signals at once.
+
+    Notes
+    -----
+    One query a row. The scores have few values, so that the true positive rate at a low false positive rate is read
+    off one or two bins.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdiffence.attacks import Answers, HistogramAttack
+    >>> confidence = np.r_[np.linspace(0.5, 0.6, 50), np.linspace(0.2, 0.4, 25), np.linspace(0.7, 0.9, 25)]
+    >>> proba = np.column_stack([confidence, 1 - confidence])
+    >>> answers = Answers(proba, proba.argmax(axis=1), np.zeros(100, dtype=int), np.array([0, 1]))
+    >>> attack = HistogramAttack(n_bins=4).fit_answers(answers, is_member=np.arange(100) < 50)
+    >>> np.exp(attack.log_ratio_).round(3)
+    array([ 0.038, 26.   , 26.   ,  0.038])
+    """
+
+    _parameter_constraints: dict = {
+        "signal": [StrOptions(set(_SIGNALS))],
+        "n_bins": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "smoothing": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(self, signal="logit", *, n_bins="auto", smoothing=1.0):
+        self.signal = signal
+        self.n_bins = n_bins
+        self.smoothing = smoothing
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit_answers(self, answers, is_member):
+        """Count the answers to known rows.
+
+        Parameters
+        ----------
+        answers : Answers
+            What the target answered.
+        is_member : array-like of shape (n_samples,), dtype bool
+            True for rows that the target was trained on.
+
+        Returns
+        -------
+        self : HistogramAttack
+        """
+        is_member = check_known(is_member, len(answers))
+        signal = _SIGNALS[self.signal](answers)
+        self.edges_ = _equal_frequency_edges(signal, _auto_bins(len(signal)) if self.n_bins == "auto" else self.n_bins)
+        members, others = (self._log_shares(signal[side]) for side in (is_member, ~is_member))
+        self.log_ratio_ = members - others
+        self.threshold_ = float(np.nextafter(0.0, 1.0))
+        return self
+
+    def _log_shares(self, signal):
+        n_bins = len(self.edges_) + 1
+        counts = np.bincount(_bins(signal, self.edges_), minlength=n_bins)
+        return np.log((counts + self.smoothing) / (len(signal) + n_bins * self.smoothing))
+
+    def score_answers(self, answers):
+        """Score answers; higher means more likely a member.
+
+        Parameters
+        ----------
+        answers : Answers
+            What the target answered.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,), dtype float64
+            The log-likelihood ratio of the row's bin.
+        """
+        check_is_fitted(self, "log_ratio_")
+        return self.log_ratio_[_bins(_SIGNALS[self.signal](answers), self.edges_)]
+
+
+def _auto_bins(n_rows):
+    return min(isqrt(n_rows), int(2 * cbrt(n_rows)))
+
+
+def _equal_frequency_edges(signal, n_bins):
+    """Return the edges of at most ``n_bins`` bins, halfway between the signals that they part."""
+    signal = np.sort(signal)
+    cuts = np.arange(1, n_bins) * len(signal) // n_bins
+    # A cut among equal signals moves to the nearer end of them, or to the one that leaves rows on both sides.
+    start, stop = (np.searchsorted(signal, signal[cuts], side=side) for side in ("left", "right"))
+    nearer = (start > 0) & ((cuts - start <= stop - cuts) | (stop == len(signal)))
+    cuts = np.unique(np.where(nearer, start, stop))
+    cuts = cuts[(cuts > 0) & (cuts < len(signal))]
+    middle = signal[cuts - 1] / 2 + signal[cuts] / 2
+    # Neighboring floats have no middle.
+    return np.where(middle > signal[cuts - 1], middle, signal[cuts])
+
+
+def _bins(signal, edges):
+    return np.searchsorted(edges, signal, side="right")

@@ -1,0 +1,144 @@
+"""An attack that needs no order in the answers: members may be in the middle, or at both ends."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.utils.validation import check_is_fitted
+
+from skdiffence.attacks._single_query import SingleQueryAttack, best_threshold, check_known
+from skdiffence.metrics import confidence_signal, entropy_signal, logit_signal, modified_entropy_signal
+from skdiffence.utils._random import draw_seed, mix_seed
+from skdiffence.utils._sklearn import Interval, fit_context
+
+# Of hundreds of classes only the top ones carry anything, and a forest would be lost among the rest.
+_N_TOP = 10
+
+
+class NonMonotoneAttack(SingleQueryAttack):
+    """Call a row a member by a random forest on its whole answer.
+
+    A defense can be over-corrected, so that members are found by an answer that is too ordinary: any
+    threshold on confidence then looks as if nothing leaked. A forest that learned how members and
+    non-members are answered finds them.
+
+    Parameters
+    ----------
+    n_estimators : int, default=100
+        Number of trees.
+    min_samples_leaf : int, default=5
+        Fewest known rows in a leaf; fewer would learn single rows by heart.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the forest.
+
+    Attributes
+    ----------
+    target_ : classifier
+        The target, after ``fit``.
+    forest_ : RandomForestClassifier
+        The forest, with both sides weighted equally.
+    threshold_ : float
+        Scores of at least this are called members; learned on the out-of-bag scores of the known rows.
+
+    See Also
+    --------
+    ThresholdAttack : One signal, one threshold.
+
+    Notes
+    -----
+    The forest sees the ten highest probabilities in falling order, the probability of the true class, its
+    logit, the entropy, the modified entropy and whether the label is right.
+
+    References
+    ----------
+    Salem et al., "ML-Leaks: model and data independent membership inference attacks and defenses on machine
+    learning models", NDSS 2019.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from skdiffence.attacks import NonMonotoneAttack
+    >>> X, y = load_digits(return_X_y=True)
+    >>> is_member = y[:800] >= 0
+    >>> is_member[::2] = False
+    >>> forest = RandomForestClassifier(20, random_state=0).fit(X[:800][is_member], y[:800][is_member])
+    >>> attack = NonMonotoneAttack(random_state=0).fit(forest, X[:400], y[:400], is_member[:400])
+    >>> called = attack.predict(X[400:800], y[400:800])
+    >>> bool((called == is_member[400:]).mean() > 0.7)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "n_estimators": [Interval(Integral, 1, None, closed="left")],
+        "min_samples_leaf": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(self, *, n_estimators=100, min_samples_leaf=5, random_state=None):
+        self.n_estimators = n_estimators
+        self.min_samples_leaf = min_samples_leaf
+        self.random_state = random_state
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit_answers(self, answers, is_member):
+        """Grow the forest on answers to known rows.
+
+        Parameters
+        ----------
+        answers : Answers
+            What the target answered.
+        is_member : array-like of shape (n_samples,), dtype bool
+            True for rows that the target was trained on.
+
+        Returns
+        -------
+        self : NonMonotoneAttack
+        """
+        is_member = check_known(is_member, len(answers))
+        self.forest_ = RandomForestClassifier(
+            self.n_estimators,
+            min_samples_leaf=self.min_samples_leaf,
+            class_weight="balanced",
+            random_state=mix_seed("forest", draw_seed(self.random_state)) % 2**32,
+        )
+        features = _features(answers)
+        self.forest_.fit(features, is_member)
+        self.threshold_ = best_threshold(is_member, self._out_of_bag_scores(features))
+        return self
+
+    def _out_of_bag_scores(self, features):
+        """Return each known row's score by the trees that were not grown on it, 0.5 if there is none."""
+        votes, counts = np.zeros(len(features)), np.zeros(len(features))
+        features = features.astype(np.float32)
+        for tree, drawn in zip(self.forest_.estimators_, self.forest_.estimators_samples_, strict=True):
+            unseen = np.ones(len(features), dtype=bool)
+            unseen[drawn] = False
+            votes[unseen] += tree.predict_proba(features[unseen])[:, 1] if unseen.any() else 0
+            counts += unseen
+        return np.divide(votes, counts, out=np.full(len(features), 0.5), where=counts > 0)
+
+    def score_answers(self, answers):
+        """Score answers; higher means more likely a member.
+
+        Parameters
+        ----------
+        answers : Answers
+            What the target answered.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,), dtype float64
+            The forest's probability of membership.
+        """
+        check_is_fitted(self, "forest_")
+        return self.forest_.predict_proba(_features(answers))[:, 1]
+
+
+def _features(answers):
+    top = -np.sort(-answers.proba, axis=1)[:, :_N_TOP]
+    signals = [
+        signal(answers.proba, answers.y)
+        for signal in (confidence_signal, logit_signal, entropy_signal, modified_entropy_signal)
+    ]
+    return np.column_stack([top, *signals, answers.correct])

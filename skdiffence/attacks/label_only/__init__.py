@@ -1,0 +1,9 @@
+"""Attacks that use predicted labels only, of a row and of its neighbors."""
+
+from skdiffence.attacks.label_only._boundary import BoundaryAttack
+from skdiffence.attacks.label_only._label_only import LabelOnlyAttack
+
+__all__ = [
+    "BoundaryAttack",
+    "LabelOnlyAttack",
+]

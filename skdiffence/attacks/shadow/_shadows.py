@@ -1,0 +1,328 @@
+"""Shadow models: the attacked classifier, trained again and again on other halves of the rows."""
+
+import threading
+import time
+from numbers import Integral
+from os import PathLike
+from pathlib import Path
+from pickle import PicklingError
+
+import joblib
+import numpy as np
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.parallel import Parallel, delayed
+from tqdm.auto import tqdm
+
+from skdiffence.attacks.shadow._shadow_signals import held_back
+from skdiffence.diffusion import DiffusionRegenerator
+from skdiffence.utils import _skorch as nets
+from skdiffence.utils._files import whole_file
+from skdiffence.utils._fingerprint import fingerprint, library_versions
+from skdiffence.utils._halves import check_canaries, check_n_models, complementary_halves
+from skdiffence.utils._random import draw_seed, mix_seed, seed_nested, torch_seed
+from skdiffence.utils._sklearn import HasMethods, num_samples, safe_indexing, validate_params
+
+# torch has one generator for all threads of a process: two nets must not draw from it at the same time.
+_TORCH_LOCK = threading.Lock()
+
+
+@validate_params(
+    {
+        "estimator": [HasMethods(["fit", "predict", "predict_proba"])],
+        "X": "no_validation",
+        "y": "no_validation",
+        "n_shadows": [Integral],
+        "canaries": ["array-like", None],
+        "cache_dir": [str, PathLike, None],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "fit_params": [dict, None],
+    },
+    prefer_skip_nested_validation=True,
+)
+def train_shadows(
+    estimator,
+    X,
+    y,
+    *,
+    n_shadows=64,
+    canaries=None,
+    cache_dir=None,
+    n_jobs=None,
+    random_state=None,
+    verbose=0,
+    fit_params=None,
+):
+    """Train shadow models: clones of a classifier on complementary halves of the rows.
+
+    Every row, or every canary, trains exactly half of the shadows, so that answers of models that saw it can be
+    compared with answers of models that did not. The rows of each shadow are those that
+    :class:`~skdiffence.model_selection.ShadowSplit` draws for the same ``random_state``.
+
+    Parameters
+    ----------
+    estimator : classifier
+        The classifier as it was before it was trained; with its defense, if it has one. Skorch nets are trained on all
+        their rows unless they have an explicit ``train_split``.
+    X : array-like of shape (n_samples, ...)
+        The pool of rows.
+    y : array-like of shape (n_samples,)
+        Their labels.
+    n_shadows : int, default=64
+        Number of shadows, even. More shadows never change those drawn before.
+    canaries : array-like of int, default=None
+        The only rows whose membership varies, by number; all others train every shadow. None varies all rows.
+    cache_dir : str or Path, default=None
+        Folder to keep trained shadows in, one file each, and to take them from: a run that was stopped goes on with the
+        first shadow that is missing. Needs a ``random_state``. The files are pickles: use no folder that others write.
+        They hold models of your rows: keep them as you keep the rows.
+    n_jobs : int, default=None
+        Number of shadows trained at the same time, by joblib. The results do not depend on it. Threads train nets one
+        after the other.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the halves and the training. Each shadow gets seeds of its own wherever the estimator, or one inside it,
+        has no ``random_state``.
+    verbose : int, default=0
+        Whether to show a progress bar.
+    fit_params : dict, default=None
+        Passed to ``fit``; what has one entry a row is cut to the rows of the shadow.
+
+    Returns
+    -------
+    shadows : dict
+        What :func:`sklearn.model_selection.cross_validate` returns with ``return_estimator`` and ``return_indices``:
+        ``estimator``, the list of shadows; ``indices``, a dict of ``train`` and ``test``, lists of row numbers;
+        ``fit_time`` of shape (n_shadows,), in seconds. ``test`` holds the rows that were left out. Rows that a shadow
+        kept from its own training, by a ``train_split`` or for calibration, are in neither list.
+
+    Raises
+    ------
+    ValueError
+        If the classifier is frozen or holds trained weights, which every shadow would share; if ``n_shadows`` is odd;
+        if the canaries are not distinct row numbers; or if ``cache_dir`` is given without ``random_state``.
+    TypeError
+        If ``cache_dir`` is given and the estimator holds what can't be recognized in another process.
+
+    See Also
+    --------
+    skdiffence.model_selection.ShadowSplit : The same halves for :func:`~sklearn.model_selection.cross_validate`.
+
+    Notes
+    -----
+    This costs ``n_shadows`` trainings. A pretrained regenerator inside the estimator is shared, a key given to one is
+    not: each shadow has its own, because an attacker does not know the target's.
+
+    A kept shadow is found again if, and only if, nothing that its training depends on has changed: the class and
+    parameters of the estimator and of all inside it, functions by their bytecode, weights and folders of weights by
+    their content, the rows and their order, the labels, the rows that train it, the seed, and the versions of Python,
+    NumPy, SciPy, scikit-learn, torch, skorch and skdiffence. Other configurations in the same folder do not matter.
+
+    A net whose module class is defined in a notebook can't be sent back by another process, because skorch pickles it
+    by name: put the class in a file, or leave ``n_jobs`` at None.
+
+    References
+    ----------
+    Carlini et al., "Membership inference attacks from first principles", S&P 2022, section VI-A.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import RidgeClassifier
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from skdiffence.attacks import train_shadows
+    >>> X, y = load_digits(return_X_y=True)
+    >>> shadows = train_shadows(GaussianNB(), X, y, n_shadows=8, random_state=0)
+    >>> len(shadows["estimator"])
+    8
+    >>> times_trained_on = np.bincount(np.concatenate(shadows["indices"]["train"]))
+    >>> bool((times_trained_on == 4).all())
+    True
+    """
+    y, canaries = _check_rows(X, y, n_shadows, canaries)
+    check_trainable(estimator)
+    if cache_dir is not None and random_state is None:
+        raise ValueError(
+            "cache_dir needs random_state: without one every call draws new shadows, and kept ones are never found. "
+            "Got random_state=None. Pass an integer."
+        )
+    seed = draw_seed(random_state)
+    membership = complementary_halves(len(y), n_shadows, seed, canaries)
+    data = fingerprint(X, y)
+    jobs = [_Job(estimator, mix_seed(seed, "shadow", index, data), fit_params or {}) for index in range(n_shadows)]
+    if cache_dir is not None:
+        Path(cache_dir).mkdir(parents=True, exist_ok=True)
+        context = fingerprint(estimator, _weights_on_disk(estimator), fit_params or {}, data, library_versions())
+        for job, is_in in zip(jobs, membership.T, strict=True):
+            job.path = Path(cache_dir) / f"shadow-{fingerprint(context, is_in, job.seed).hex()}.joblib"
+    return _collect(_trained(jobs, X, y, membership, n_jobs, verbose), membership)
+
+
+def check_trainable(estimator):
+    """Refuse an estimator whose clones would share what it has learned.
+
+    Parameters
+    ----------
+    estimator : classifier
+        What shadows are to be made of.
+
+    Raises
+    ------
+    ValueError
+        If it, or a classifier or regenerator inside it, is frozen, or a net holds an instantiated module.
+    """
+    nets.check_uninstantiated(estimator)
+    for name, value in _inside(estimator).items():
+        if isinstance(value, FrozenEstimator) and any(hasattr(value, answer) for answer in ("predict", "regenerate")):
+            raise ValueError(
+                f"{name} must be trained anew for every shadow, on the shadow's rows and with a key of its own. Got "
+                f"FrozenEstimator({type(value.estimator).__name__}). Pass the estimator itself, or for a regenerator "
+                "that was trained on other rows DiffusionRegenerator(denoiser=folder)."
+            )
+
+
+class _Job:
+    """What one shadow is trained from, besides the rows.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Not changed.
+    seed : int
+        The shadow's own.
+    fit_params : dict
+        For all rows.
+    """
+
+    path = None
+
+    def __init__(self, estimator, seed, fit_params):
+        self.estimator = estimator
+        self.seed = seed
+        self.fit_params = fit_params
+
+    def load(self):
+        """Return what was kept, or None if there is nothing whole."""
+        if self.path is None or not self.path.exists():
+            return None
+        try:
+            return joblib.load(self.path)
+        except Exception:  # a damaged file raises whatever its first wrong byte leads to
+            return None
+
+    def run(self, X, y, is_in):
+        """Train the shadow on the rows marked and keep it, if it has a place."""
+        rows = np.flatnonzero(is_in)
+        shadow, started = _prepared(self.estimator, self.seed), time.perf_counter()
+        params = {name: _cut(value, rows, len(y)) for name, value in self.fit_params.items()}
+        held_out = _fit(shadow, safe_indexing(X, rows), y[rows], params, self.seed)
+        made = {"estimator": shadow, "held_out": rows[held_out], "fit_time": time.perf_counter() - started}
+        if self.path is not None:
+            with whole_file(self.path) as unfinished:
+                # Wrapped, classes of a notebook go into the file, which pickle alone can't write in another process.
+                # Compression adds a checksum: a damaged file is never taken for a shadow.
+                joblib.dump(joblib.wrap_non_picklable_objects(made, keep_wrapper=False), unfinished, compress=1)
+        return made
+
+
+def _check_rows(X, y, n_shadows, canaries):
+    if y is None:
+        raise ValueError("y must hold one label for each row of X. Got None.")
+    y, n_samples = np.asarray(y), num_samples(X)
+    if y.shape != (n_samples,):
+        raise ValueError(f"y must hold one label for each of the {n_samples} rows of X. Got shape {y.shape}.")
+    check_n_models(n_shadows, "n_shadows")
+    return y, check_canaries(canaries, n_samples)
+
+
+def _inside(estimator):
+    params = estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
+    return {"estimator": estimator} | {f"estimator__{name}": value for name, value in params.items()}
+
+
+def _weights_on_disk(estimator):
+    """Return the content of the folders and files that regenerators load their denoisers from."""
+    places = {
+        name: value.denoiser
+        for name, value in _inside(estimator).items()
+        if isinstance(value, DiffusionRegenerator) and isinstance(value.denoiser, (str, PathLike))
+    }
+    content = {}
+    for name, place in places.items():
+        files = [Path(place), *Path(place).rglob("*")] if Path(place).exists() else []
+        content[name] = {
+            str(file.relative_to(place)): fingerprint(file.read_bytes()) for file in files if file.is_file()
+        }
+    return content
+
+
+def _prepared(estimator, seed):
+    """Return a clone with seeds of its own, and without the key of the target's noise."""
+    shadow = clone(estimator)
+    keys = {
+        f"{name}__key".removeprefix("estimator__"): None
+        for name, value in _inside(shadow).items()
+        if isinstance(value, DiffusionRegenerator) and value.key is not None
+    }
+    return seed_nested(shadow.set_params(**keys) if keys else shadow, seed)
+
+
+def _cut(value, rows, n_samples):
+    """Cut a fit parameter to the rows of a shadow, if it has an entry for every row."""
+    if isinstance(value, (str, bytes, dict)) or not hasattr(value, "__len__") or num_samples(value) != n_samples:
+        return value
+    return safe_indexing(value, rows)
+
+
+def _may_use_torch(estimator):
+    parts = (value for value in _inside(estimator).values() if hasattr(value, "fit"))
+    return any(type(part).__module__.partition(".")[0] != "sklearn" for part in parts)
+
+
+def _fit(shadow, X, y, params, seed):
+    """Fit a shadow in place and return which of its rows it kept from training."""
+    # Classifiers of ours look after the nets inside them.
+    looks_after_nets = type(nets.final_estimator(shadow)).__module__.partition(".")[0] == "skdiffence"
+    recorders = {} if looks_after_nets else nets.prepare_splits(shadow)
+    if _may_use_torch(shadow):
+        with _TORCH_LOCK, torch_seed(mix_seed(seed, "net")):
+            shadow.fit(X, y, **params)
+        nets.check_trained_to_the_end(shadow)
+    else:
+        shadow.fit(X, y, **params)
+    return np.union1d(nets.restore_splits(shadow, recorders), np.flatnonzero(held_back(shadow, X)))
+
+
+def _trained(jobs, X, y, membership, n_jobs, verbose):
+    """Return what each job made, now or in an earlier run."""
+    made = [job.load() for job in jobs]
+    missing = [index for index, kept in enumerate(made) if kept is None]
+    results = _parallel(n_jobs)(delayed(jobs[index].run)(X, y, membership[:, index]) for index in missing)
+    with tqdm(total=len(jobs), initial=len(jobs) - len(missing), desc="training shadows", disable=not verbose) as bar:
+        try:
+            for index, result in zip(missing, results, strict=True):
+                made[index] = result
+                bar.update()
+        except PicklingError as error:
+            error.add_note("Put classes of a notebook or script that nets are made of in a file, or set n_jobs=None.")
+            raise
+    return made
+
+
+def _parallel(n_jobs):
+    try:
+        return Parallel(n_jobs=n_jobs, return_as="generator")
+    except ValueError:  # some backends return all results at once or none
+        return Parallel(n_jobs=n_jobs)
+
+
+def _collect(made, membership):
+    rows = np.arange(len(membership))
+    is_in = [np.setdiff1d(rows[mask], each["held_out"]) for each, mask in zip(made, membership.T, strict=True)]
+    return {
+        "estimator": [each["estimator"] for each in made],
+        "fit_time": np.array([each["fit_time"] for each in made]),
+        "indices": {"train": is_in, "test": [rows[~mask] for mask in membership.T]},
+    }

@@ -1,0 +1,193 @@
+"""What models answered about rows, as signals: asked once, for all attacks that compare a target with them."""
+
+import numpy as np
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.parallel import Parallel, delayed
+
+from skdiffence.attacks._answers import _column_labels, query
+from skdiffence.metrics import confidence_signal, label_columns, logit_signal
+from skdiffence.metrics._signals import check_columns, check_proba
+from skdiffence.utils._files import whole_file
+from skdiffence.utils._fingerprint import fingerprint, library_versions
+
+_FLOOR = 1e-45
+# Beyond this a signal shows the floor of its logarithms: one of its probabilities is zero.
+_SATURATED = 100.0
+
+
+def hinge_signal(proba, y):
+    """Return how far the logarithm of the true class's probability lies above the highest other one.
+
+    Parameters
+    ----------
+    proba : array-like of shape (n_samples, n_classes)
+        Class probabilities.
+    y : array-like of shape (n_samples,)
+        Columns of the true labels.
+
+    Returns
+    -------
+    signal : ndarray of shape (n_samples,)
+    """
+    proba = check_proba(proba)
+    y = check_columns(y, proba)
+    is_label = np.arange(proba.shape[1]) == y[:, np.newaxis]
+    at_label = np.where(is_label, proba, 0.0).sum(axis=1)
+    return np.log(at_label + _FLOOR) - np.log(np.where(is_label, 0.0, proba).max(axis=1) + _FLOOR)
+
+
+# Functions of class probabilities and columns of true labels.
+SIGNALS = {"confidence": confidence_signal, "hinge": hinge_signal, "logit": logit_signal}
+# Needs the label that the model answers, and so a second question.
+CORRECTNESS = "correctness"
+
+
+def signals_of(model, views, y, names):
+    """Ask a model about rows; for probabilities alone, unless correctness is wanted.
+
+    Parameters
+    ----------
+    model : classifier
+        Fitted.
+    views : list of array-like of shape (n_samples, ...)
+        What to ask about each row.
+    y : ndarray of shape (n_samples,)
+        The true labels. A class that the model was never shown has probability zero.
+    names : sequence of str
+        Keys of SIGNALS, or "correctness".
+
+    Returns
+    -------
+    signals : ndarray of shape (n_signals, n_samples, n_queries), dtype float64
+    """
+    signals = np.empty((len(names), len(y), len(views)))
+    for query_number, view in enumerate(views):
+        proba, columns, correct = _ask(model, view, y, CORRECTNESS in names)
+        for place, name in enumerate(names):
+            signals[place, :, query_number] = correct if name == CORRECTNESS else SIGNALS[name](proba, columns)
+    return signals
+
+
+def _ask(model, X, y, with_labels):
+    """Return probabilities, columns of the true labels, and whether each row was labeled correctly, if asked for."""
+    if with_labels:
+        answers = query(model, X, y)
+        return answers.proba, answers.y, answers.correct
+    proba = np.asarray(model.predict_proba(X), dtype=np.float64)
+    if proba.ndim != 2 or len(proba) != len(y):
+        raise ValueError(
+            f"{type(model).__name__} must answer predict_proba with one row for each of {len(y)} rows. "
+            f"Got shape {proba.shape}."
+        )
+    return proba, label_columns(y, _column_labels(model, y, proba.shape[1])), None
+
+
+def signal_matrix(models, X, y, known, names, *, views=None, n_jobs=None, path=None):
+    """Ask all models about all rows, or read from a file what they answered before.
+
+    Parameters
+    ----------
+    models : list of classifier
+        Fitted.
+    X : array-like of shape (n_samples, ...)
+        Rows.
+    y : ndarray of shape (n_samples,)
+        Their labels.
+    known : ndarray of shape (n_samples, n_models), dtype bool
+        Whether it is known if the model was trained on the row.
+    names : sequence of str
+        Keys of SIGNALS, or "correctness".
+    views : callable, default=None
+        Takes X and returns the list of arrays to ask about for it; None asks about X itself.
+    n_jobs : int, default=None
+        Models asked at the same time, by joblib.
+    path : Path, default=None
+        File to read from or, where it is missing or damaged, to write. Its name must tell of all that the answers
+        depend on, see :func:`content_key`. It appears whole or not at all.
+
+    Returns
+    -------
+    matrix : ndarray of shape (n_models, n_signals, n_samples, n_queries), dtype float64
+        NaN where ``known`` is False. From a file, read-only and mapped into memory.
+    """
+    shape = len(models), len(names), len(y)
+    if path is not None and (kept := _read(path, shape)) is not None:
+        return kept
+    rows = [X] if views is None else views(X)
+    run = Parallel(n_jobs=n_jobs, return_as="generator")
+    parts = run(delayed(signals_of)(model, rows, y, names) for model in models)
+    masked = (np.where(column[:, np.newaxis], part, np.nan) for column, part in zip(known.T, parts, strict=True))
+    if path is not None:
+        _write(path, (*shape, len(rows)), masked)
+        return _read(path, shape)
+    matrix = np.empty((*shape, len(rows)))
+    for model, part in enumerate(masked):
+        matrix[model] = part
+    return matrix
+
+
+def _write(path, shape, parts):
+    """Write the parts one behind the other, so that only one of them is ever in memory."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float64)), "fortran_order": False, "shape": shape}
+    with whole_file(path) as unfinished, open(unfinished, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in parts:
+            file.write(np.ascontiguousarray(part).data)
+
+
+def _read(path, shape):
+    """Return the matrix in a file, None if there is none of this shape."""
+    try:
+        kept = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (EOFError, OSError, ValueError):  # missing, empty, cut off, or no array
+        return None
+    fits = kept.ndim == 4 and kept.shape[:3] == shape and kept.dtype == np.float64
+    # As a plain array, which still maps the file, but is pickled as what it is.
+    return kept.view(np.ndarray) if fits else None
+
+
+def content_key(models, names, views, *context):
+    """Return a digest of all that a signal matrix depends on.
+
+    Parameters
+    ----------
+    models : list of classifier
+        Fitted; they count by what they have learned.
+    names : sequence of str
+        The signals; they count by their code as well.
+    views : callable or None
+        What is asked about each row.
+    *context : object
+        Rows, labels, and who was trained on which.
+
+    Returns
+    -------
+    key : str or None
+        None if something can't be recognized again, such as a classifier that holds an open file, or objects nested
+        too deeply.
+    """
+    signals = [SIGNALS.get(name, name) for name in names]
+    try:
+        frozen = [FrozenEstimator(model) for model in models]
+        return fingerprint(frozen, list(names), signals, views, context, library_versions()).hex()
+    except (TypeError, RecursionError):
+        return None
+
+
+def saturation(signals):
+    """Return the bound to clip logarithmic signals at.
+
+    Parameters
+    ----------
+    signals : ndarray
+        With NaN where there is none.
+
+    Returns
+    -------
+    bound : float
+        Half of the smallest probability that is not zero, if there are zeros; else infinite.
+    """
+    sizes = np.abs(signals[~np.isnan(signals)])
+    saturated = sizes > _SATURATED
+    return float(sizes[~saturated].max(initial=0.0) + np.log(2) if saturated.any() else np.inf)

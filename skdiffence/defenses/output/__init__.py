@@ -1,0 +1,9 @@
+"""Defenses that modify the predicted probabilities of a trained classifier."""
+
+from skdiffence.defenses.output._coarse import OutputClassifier
+from skdiffence.defenses.output._memguard import MemGuardClassifier
+
+__all__ = [
+    "MemGuardClassifier",
+    "OutputClassifier",
+]

@@ -1,0 +1,172 @@
+"""What the defenses that change a finished answer have in common."""
+
+import numpy as np
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
+from sklearn.utils.validation import check_is_fitted
+
+from skdiffence.defenses._base import ClassifierWrapper, check_is_member
+from skdiffence.defenses._calibration import split_rows
+from skdiffence.defenses._defended import DefendedClassifier
+from skdiffence.defenses._responses import Responses, put_label_on_top
+from skdiffence.utils._random import draw_seed, mix_seed
+from skdiffence.utils._rows import RowSet
+from skdiffence.utils._sklearn import fit_context, safe_indexing
+from skdiffence.utils._skorch import holds_frozen_classifier
+
+
+class OutputDefense(ClassifierWrapper):
+    """Base of classifiers that answer another's labels with other probabilities.
+
+    A subclass writes ``_change(proba, X)`` and, where it learns from known rows, ``_calibrate`` and
+    ``_share_to_calibrate``. The parameters ``estimator`` and ``random_state`` are expected.
+    """
+
+    _needs_members = False
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, *, is_member=None, **fit_params):
+        """Fit the classifier, and what changes its answers.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Inputs.
+        y : array-like of shape (n_samples,)
+            Labels.
+        is_member : array-like of shape (n_samples,), dtype bool, default=None
+            Which rows train, or trained, the classifier; the others are known non-members. None trains on all rows
+            but the share that is held out for calibration.
+        **fit_params : dict
+            Passed to the classifier's ``fit`` by metadata routing, cut to the rows that train it.
+
+        Returns
+        -------
+        self : classifier
+
+        Raises
+        ------
+        ValueError
+            If X, y or ``is_member`` can't be used, or rows to calibrate on are missing.
+        """
+        X, y = self._check_fit_data(X, y)
+        is_member = check_is_member(is_member, len(y))
+        seed = draw_seed(self.random_state)
+        self.key_ = mix_seed(seed, "answers").to_bytes(8, "little")
+        rows = self._split(X, y, is_member, mix_seed(seed, "calibration").to_bytes(8, "little"))
+        undefended = self._fit_undefended(X, y, is_member, rows, seed, fit_params)
+        self.classes_, self.not_trained_on_ = undefended.classes_, undefended.not_trained_on_
+        self.undefended_ = undefended
+        # A net can have held out some of the members by itself.
+        rows.members = rows.members[~self.not_trained_on_.contains(safe_indexing(X, rows.members))]
+        self.calibrated_on_ = self._calibrate_on(X, y, rows, seed)
+        self.n_samples_fit_ = undefended.n_samples_fit_
+        return self
+
+    def predict(self, X):
+        """Predict the label of each row: the wrapped classifier's, at its own cost.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Inputs.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self)
+        return self.classes_[self._responses().labels(self._check_data(X))]
+
+    def predict_proba(self, X):
+        """Answer changed probabilities, of which the label's is the largest in each row.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Inputs.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+        """
+        check_is_fitted(self)
+        X = self._check_data(X)
+        labels, proba = self._answers(X)
+        return put_label_on_top(self._change(proba, X), labels)
+
+    @property
+    def estimator_(self):
+        """The fitted classifier; undefended."""
+        return self.undefended_.estimator_
+
+    def get_metadata_routing(self):
+        """Say which metadata ``fit`` consumes and which it passes to the classifier.
+
+        Returns
+        -------
+        router : MetadataRouter
+        """
+        return (
+            MetadataRouter(owner=self)
+            .add_self_request(self)
+            .add(estimator=self.estimator, method_mapping=MethodMapping().add(caller="fit", callee="fit"))
+        )
+
+    # For subclasses
+
+    def _share_to_calibrate(self):
+        """Return the share of the rows to hold out where ``is_member`` is None; 0 where nothing is learned."""
+        return 0.0
+
+    def _calibrate(self, members, non_members, seed):
+        """Learn from (proba, columns of the true labels) of each side; a label never seen in training has column -1."""
+
+    def _change(self, proba, X):
+        """Return other probabilities, as an array of its own."""
+        raise NotImplementedError
+
+    # Inside
+
+    def _split(self, X, y, is_member, key):
+        share = self._share_to_calibrate()
+        if share and is_member is not None and is_member.all():
+            raise ValueError(f"{type(self).__name__} needs known non-members, but is_member marks every row.")
+        if share and is_member is None and holds_frozen_classifier(self.estimator):
+            raise ValueError(
+                f"{type(self).__name__} on a frozen estimator needs is_member, because only its owner knows which rows "
+                "trained it. Pass is_member to fit."
+            )
+        return split_rows(X, y, is_member, share, with_members=self._needs_members, key=key)
+
+    def _fit_undefended(self, X, y, is_member, rows, seed, fit_params):
+        if is_member is None and len(rows.held_out):
+            is_member = np.ones(len(y), dtype=bool)
+            is_member[rows.held_out] = False
+        random_state = None if self.random_state is None else mix_seed(seed, "estimator") % 2**31
+        undefended = DefendedClassifier(self.estimator, "passthrough", random_state=random_state)
+        return undefended.fit(X, y, is_member=is_member, **fit_params)
+
+    def _calibrate_on(self, X, y, rows, seed):
+        if not self._share_to_calibrate():
+            return RowSet.empty()
+        n = min(len(rows.members), len(rows.non_members)) if self._needs_members else len(rows.non_members)
+        used = {"members": rows.members[:n], "non_members": rows.non_members[:n]}
+        if not n:
+            raise ValueError(f"{type(self).__name__} is left without known rows to calibrate on.")
+        sides = [self._known(safe_indexing(X, index), y[index]) for index in used.values()]
+        self._calibrate(*sides, seed)
+        return RowSet.of(safe_indexing(X, np.concatenate(list(used.values()))))
+
+    def _known(self, X, y):
+        if not len(y):
+            return None
+        columns = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
+        return self._answers(X)[1], np.where(self.classes_[columns] == y, columns, -1)
+
+    def _responses(self):
+        return Responses(self.undefended_.estimator_, len(self.classes_))
+
+    def _answers(self, X):
+        """Return columns of labels, and probabilities in float64 whose largest entry is the label's."""
+        labels, proba = self._responses()(X)
+        return labels, put_label_on_top(np.array(proba, dtype=np.float64), labels)

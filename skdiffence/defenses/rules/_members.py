@@ -1,0 +1,64 @@
+"""Scenario 2 of Diffence: some members are known, answers stay at or below their mean confidence."""
+
+import numpy as np
+
+from skdiffence.defenses.rules._base import IntervalRule, clear_end
+
+
+class MembersSelection(IntervalRule):
+    """Take the first candidate whose phi lies between the lowest and the mean phi of known members' candidates.
+
+    Attributes
+    ----------
+    interval_ : tuple of two floats
+        Lowest and mean phi of the label-keeping candidates of the calibration members, each moved outward until it is
+        1e-3 away from every one of them.
+
+    See Also
+    --------
+    MatchedSelection : Uses known non-members as well.
+
+    References
+    ----------
+    Peng, Naseh, Houmansadr: Diffence, NDSS 2025, scenario 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdiffence.defenses import MembersSelection
+    >>> members = np.array([[1.0, 2.0, np.nan], [np.nan, 6.0, np.nan]])
+    >>> low, high = MembersSelection().fit(members, None).interval_
+    >>> print(f"{low:.3f} {high:.3f}")
+    0.999 3.000
+    """
+
+    needs_members = True
+
+    def fit(self, members, non_members):
+        """Learn the interval from the candidates of known members.
+
+        Parameters
+        ----------
+        members : ndarray of shape (n_members, n_candidates + 1)
+            phi of candidates, NaN where one changes the label; the last column, the fallback's, is not read.
+        non_members : ndarray or None
+            Not read.
+
+        Returns
+        -------
+        self : MembersSelection
+
+        Raises
+        ------
+        ValueError
+            If no candidate of any member keeps its label.
+        """
+        phi = members[:, :-1]
+        phi = phi[~np.isnan(phi)]
+        if not len(phi):
+            raise ValueError(
+                "selection='members' found no candidate that keeps the label of any calibration member. The "
+                "regenerator destroys the inputs: lower its timestep or train it longer."
+            )
+        self.interval_ = clear_end(phi.min(), phi, -1), clear_end(phi.mean(), phi, 1)
+        return self

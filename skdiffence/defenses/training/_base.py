@@ -1,0 +1,244 @@
+"""What the defenses that act while a net is trained have in common."""
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from skorch import NeuralNetClassifier
+from skorch.dataset import get_len
+from skorch.exceptions import NotInitializedError
+from skorch.utils import to_numpy, to_tensor
+from torch import nn
+
+from skdiffence.utils._random import draw_seed, mix_seed, torch_seed
+from skdiffence.utils._skorch import check_trained_to_the_end
+
+
+class TrainingDefense(NeuralNetClassifier):
+    """Base of skorch classifiers that are trained on another loss than the cross-entropy.
+
+    A subclass writes ``defended_loss``. The module gives logits, one a class; ``predict_proba`` applies the softmax.
+    """
+
+    _parameter_constraints: dict = {"random_state": ["random_state"]}
+    # Whether the parameters of the criterion have a place in the loss.
+    _uses_criterion = False
+
+    def defended_loss(self, logits, y):
+        """Return the loss that a batch is trained on.
+
+        Parameters
+        ----------
+        logits : tensor of shape (n_samples, n_classes)
+            What the module gives.
+        y : int64 tensor of shape (n_samples,)
+            Class codes.
+
+        Returns
+        -------
+        loss : tensor of shape ()
+        """
+        raise NotImplementedError
+
+    def initialize(self):
+        """Make module, criterion, optimizer and history anew, from weights that ``random_state`` seeds.
+
+        Returns
+        -------
+        self : classifier
+
+        Raises
+        ------
+        ValueError
+            If a parameter can't be used.
+        """
+        BaseEstimator._validate_params(self)
+        self._check_components()
+        self.seed_ = draw_seed(self.random_state)
+        with torch_seed(mix_seed(self.seed_, "weights")):
+            return super().initialize()
+
+    def fit(self, X, y, **fit_params):
+        """Train the net.
+
+        Parameters
+        ----------
+        X : ndarray or tensor of shape (n_samples, ...)
+            Inputs, in the dtype of the module's weights.
+        y : array-like of shape (n_samples,)
+            Class codes from 0 to n_classes - 1, as skorch wants them. ``DefendedClassifier(..., "passthrough")`` takes
+            labels of any type.
+        **fit_params : dict
+            Passed to the module's ``forward``.
+
+        Returns
+        -------
+        self : classifier
+
+        Raises
+        ------
+        ValueError
+            If X, y or a parameter can't be used.
+        KeyboardInterrupt
+            If training was interrupted, which skorch keeps to itself; the net then counts as unfitted.
+        """
+        super().fit(X, y, **fit_params)
+        try:
+            check_trained_to_the_end(self)
+        except KeyboardInterrupt:
+            self.broken_off_ = True
+            raise KeyboardInterrupt("training of the net was interrupted") from None
+        return self
+
+    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+        """Train for some epochs, seeded, and remember it if an error ends them.
+
+        Parameters
+        ----------
+        X : ndarray or tensor of shape (n_samples, ...)
+            Inputs.
+        y : array-like of shape (n_samples,), default=None
+            Class codes.
+        epochs : int, default=None
+            How many; None is ``max_epochs``.
+        **fit_params : dict
+            Passed to the module's ``forward``.
+
+        Returns
+        -------
+        self : classifier
+        """
+        self.broken_off_ = False
+        try:
+            with torch_seed(mix_seed(self.seed_, "epochs", len(self.history))):
+                return super().fit_loop(X, y, epochs, **fit_params)
+        except Exception:
+            self.broken_off_ = True
+            raise
+
+    def check_data(self, X, y):
+        """Refuse data that would fail later, or be learned wrongly.
+
+        Parameters
+        ----------
+        X : ndarray or tensor of shape (n_samples, ...)
+            Inputs.
+        y : array-like of shape (n_samples,)
+            Class codes.
+
+        Raises
+        ------
+        ValueError
+            If X is empty or not finite, or y does not hold a class code for each row.
+        """
+        super().check_data(X, y)
+        values = as_array(X)
+        if not len(values) or values.dtype.kind not in "biuf" or not np.isfinite(values).all():
+            raise ValueError(
+                f"X must hold finite numbers, at least one row of them. Got shape {values.shape} of dtype "
+                f"{values.dtype}."
+            )
+        codes = to_numpy(y)
+        if codes.shape != values.shape[:1] or codes.dtype.kind not in "iu" or codes.min() < 0:
+            raise ValueError(
+                f"y must hold a class code for each of the {len(values)} rows: integers from 0. Got shape "
+                f"{codes.shape} of dtype {codes.dtype}. DefendedClassifier takes labels of any type."
+            )
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Return the defense's loss in training and the criterion's in validation.
+
+        Parameters
+        ----------
+        y_pred : tensor of shape (n_samples, n_classes)
+            Logits.
+        y_true : tensor of shape (n_samples,)
+            Class codes.
+        X : tensor, default=None
+            Not used.
+        training : bool, default=False
+            Whether the loss is to be trained on.
+
+        Returns
+        -------
+        loss : tensor of shape ()
+
+        Raises
+        ------
+        ValueError
+            If the module does not give one logit for each class.
+        """
+        y = to_tensor(y_true, device=self.device).long()
+        if y_pred.ndim != 2 or y_pred.shape[1] <= max(1, int(y.max())):
+            raise ValueError(
+                f"module must give one logit for each class, two at least. Got outputs of shape {tuple(y_pred.shape)} "
+                f"for class codes up to {int(y.max())}."
+            )
+        return self.defended_loss(y_pred, y) if training else super().get_loss(y_pred, y, X=X)
+
+    def predict_proba(self, X):
+        """Answer probabilities.
+
+        Parameters
+        ----------
+        X : ndarray or tensor of shape (n_samples, ...)
+            Inputs.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+        """
+        self.check_is_fitted()
+        if not get_len(X):
+            raise ValueError("X must hold at least one row. Got none.")
+        # A data loader draws from torch's global generator.
+        with torch.random.fork_rng(devices=[]):
+            return super().predict_proba(X)
+
+    def check_is_fitted(self, attributes=None, *args, **kwargs):
+        """Raise unless the net was trained, and to the end.
+
+        Parameters
+        ----------
+        attributes : list of str, default=None
+            What must be there; None is the modules.
+        *args : tuple
+            As in ``sklearn.utils.validation.check_is_fitted``.
+        **kwargs : dict
+            As in ``sklearn.utils.validation.check_is_fitted``.
+
+        Raises
+        ------
+        NotInitializedError
+            If it was not.
+        """
+        super().check_is_fitted(attributes, *args, **kwargs)
+        if getattr(self, "broken_off_", False):
+            raise NotInitializedError(f"This {type(self).__name__} was not trained to the end. Call fit again.")
+
+    def _check_components(self):
+        if isinstance(self.module, nn.Module):
+            raise ValueError(
+                "module must be a module class or a function that makes a module, so that every fit starts from new "
+                f"weights. Got an instance of {type(self.module).__name__}. Pass its arguments as module__argument."
+            )
+        if not (isinstance(self.criterion, type) and issubclass(self.criterion, nn.CrossEntropyLoss)):
+            raise ValueError(
+                f"criterion must be torch.nn.CrossEntropyLoss or a subclass. Got {self.criterion!r}. The module gives "
+                "logits."
+            )
+        given = sorted(name for name in self.get_params(deep=False) if name.startswith("criterion__"))
+        if given and not self._uses_criterion:
+            raise ValueError(f"{type(self).__name__} trains on a loss of its own, in which {given} have no place.")
+
+
+def as_array(X):
+    """Return X as an array.
+
+    Raises
+    ------
+    ValueError
+        If it is none, but a frame, a dict or a data set.
+    """
+    if not isinstance(X, (np.ndarray, torch.Tensor)):
+        raise ValueError(f"X must be an array or a tensor. Got {type(X).__name__}.")
+    return to_numpy(X)

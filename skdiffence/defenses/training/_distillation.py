@@ -1,0 +1,138 @@
+"""Training a classifier on probabilities instead of labels."""
+
+import numpy as np
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import has_fit_parameter
+from torch import nn
+
+from skdiffence.utils import _skorch as skorch
+from skdiffence.utils._frames import is_frame
+from skdiffence.utils._random import mix_seed, seed_nested, torch_seed
+from skdiffence.utils._rows import data_digest
+from skdiffence.utils._sklearn import safe_indexing
+
+
+class SoftNLLLoss(nn.NLLLoss):
+    """The negative log-likelihood under labels that are probabilities."""
+
+    def forward(self, log_proba, target):
+        """Return the mean over rows, or the usual loss where labels are codes."""
+        if not target.is_floating_point():
+            return super().forward(log_proba, target)
+        return -(target * log_proba).sum(dim=1).mean()
+
+
+def check_student(student):
+    """Refuse classifiers that can't be trained on probabilities.
+
+    Parameters
+    ----------
+    student : classifier
+        Not changed.
+
+    Raises
+    ------
+    ValueError
+        Names what can be done instead.
+    """
+    inside = skorch.nets_inside(student, frozen=False)
+    final = skorch.final_estimator(student)
+    if inside and [*inside.values()] == [final]:
+        check_net(final)
+    elif inside or _weight_name(student) is None:
+        raise ValueError(
+            f"A student is trained on probabilities: {type(final).__name__} is neither a skorch net nor takes "
+            "sample_weight in fit. Set distill=False, or pass another classifier as student."
+        )
+
+
+def check_net(net):
+    """Refuse nets whose criterion or validation knows nothing of probabilities as labels.
+
+    Raises
+    ------
+    ValueError
+        Names the parameter.
+    """
+    criterion = net.criterion if isinstance(net.criterion, type) else type(net.criterion)
+    if not (skorch.is_binary_net(net) or issubclass(criterion, (nn.CrossEntropyLoss, nn.NLLLoss))):
+        raise ValueError(
+            f"A student's criterion must be torch.nn.CrossEntropyLoss or NLLLoss. Got {criterion.__name__}."
+        )
+    recorders = skorch.prepare_splits(clone(net))
+    if recorders:
+        raise ValueError(
+            f"A student is trained on probabilities, which can't be scored as labels on rows of its own: set "
+            f"train_split=None. Got {net.train_split!r}."
+        )
+
+
+def distill(student, X, proba, classes, seed, *, seeded):
+    """Train a clone of a classifier on probabilities.
+
+    Parameters
+    ----------
+    student : classifier
+        A net, a pipeline that ends in one, or anything that takes ``sample_weight``; the latter gets each row once for
+        every class, weighted by its probability.
+    X : array-like of shape (n, ...)
+        Rows.
+    proba : ndarray of shape (n, n_classes)
+        Their soft labels.
+    classes : ndarray of shape (n_classes,)
+        What the columns stand for.
+    seed : int
+        Seeds training.
+    seeded : bool
+        Whether estimators without a ``random_state`` of their own are seeded, too.
+
+    Returns
+    -------
+    trained : classifier
+        With a column for every class.
+    """
+    trained = clone(student)
+    if seeded:
+        seed_nested(trained, seed, "student", data_digest(X, proba))
+    inside = skorch.nets_inside(trained, frozen=False)
+    if not inside:
+        return _distill_by_weights(trained, X, proba, classes)
+    ((prefix, net),) = inside.items()
+    skorch.prepare_splits(trained)
+    proba = proba.astype(np.float32)
+    if skorch.is_binary_net(net):
+        target = proba[:, 1]
+    else:
+        target = proba
+        trained.set_params(**{f"{prefix}classes": np.arange(len(classes))} | _soft_criterion(net, prefix))
+    with torch_seed(mix_seed(seed, "student", data_digest(X, proba))):
+        trained.fit(X, target)
+    skorch.check_trained_to_the_end(trained)
+    # skorch keeps the distinct labels that it saw: here the soft labels of private rows.
+    skorch.final_estimator(trained).classes_inferred_ = np.arange(len(classes))
+    return trained
+
+
+def _soft_criterion(net, prefix):
+    is_nll = isinstance(net.criterion, type) and issubclass(net.criterion, nn.NLLLoss)
+    return {f"{prefix}criterion": SoftNLLLoss} if is_nll else {}
+
+
+def _distill_by_weights(trained, X, proba, classes):
+    n, n_classes = proba.shape
+    rows, columns = np.repeat(np.arange(n), n_classes), np.tile(np.arange(n_classes), n)
+    # Rows of weight 0 stay, so that what precedes the classifier in a pipeline sees every row equally often.
+    repeated = safe_indexing(X, rows) if is_frame(X) else np.asarray(X)[rows]
+    with config_context(enable_metadata_routing=False):
+        return trained.fit(repeated, classes[columns], **{_weight_name(trained): proba.ravel()})
+
+
+def _weight_name(estimator):
+    """Return the name by which ``fit`` hands weights to the classifier that answers, or None."""
+    if isinstance(estimator, Pipeline):
+        name, final = estimator.steps[-1]
+        inner = _weight_name(final)
+        return None if inner is None else f"{name}__{inner}"
+    return "sample_weight" if has_fit_parameter(estimator, "sample_weight") else None

@@ -1,0 +1,419 @@
+"""DP-SGD: gradients of single rows, clipped and drowned in noise, with an account of the privacy spent."""
+
+import warnings
+from numbers import Real
+
+import numpy as np
+import torch
+from skorch.dataset import get_len
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, Subset
+
+from skdiffence.defenses._fit_classifier import rows_outside
+from skdiffence.defenses.training._base import TrainingDefense, as_array
+from skdiffence.utils._optional import import_optional
+from skdiffence.utils._random import draw_seed, mix_seed
+from skdiffence.utils._sklearn import Interval, StrOptions
+
+
+class DPSGDClassifier(TrainingDefense):
+    """Train a net with differential privacy, by opacus.
+
+    The gradient of each row is clipped to a norm, their sum gets Gaussian noise, and every batch takes each row with
+    the same probability, independently. How much a single row can have changed the weights is then bounded, and the
+    bound is a fitted attribute.
+
+    Read more in the :ref:`User Guide <training_defenses>`.
+
+    Parameters
+    ----------
+    module : torch.nn.Module class or callable
+        Makes the module, which gives logits, one for each class. Batch normalization becomes group normalization.
+    noise_multiplier : float, default=1.0
+        Standard deviation of the noise, as a multiple of ``max_grad_norm``; 0 clips only. Not used where
+        ``target_epsilon`` is given.
+    max_grad_norm : float, default=1.0
+        Norm that the gradient of a row is clipped to.
+    target_epsilon : float or None, default=None
+        Epsilon to end at; the noise is chosen for it.
+    delta : float or None, default=None
+        Of the guarantee, in (0, 1). None is one divided by the number of training rows.
+    accountant : {"rdp", "prv"}, default="rdp"
+        How epsilon is computed. "rdp" bounds it at any noise. "prv" is tighter, by a sixth or so, but slow where there
+        is little noise, and infinite at noise multipliers of a few hundredths.
+    criterion : type, default=torch.nn.CrossEntropyLoss
+        What the validation loss is; it must be this class or a subclass without arguments.
+    train_split : callable or None, default=None
+        As in skorch, but nothing is held out unless asked for.
+    random_state : int, RandomState instance or None, default=None
+        Seeds weights, batches and noise. With an integer the noise can be computed by anybody who knows it, and the
+        guarantee does not hold against them; None takes it from the operating system and keeps no seed of it.
+    **net_params : dict
+        As in :class:`skorch.NeuralNetClassifier`: ``module__width``, ``optimizer``, ``lr``, ``max_epochs`` and others.
+        ``batch_size`` is the mean size of a batch. Those of ``iterator_train`` have no place.
+
+    Attributes
+    ----------
+    epsilon_ : float
+        Spent by the steps taken, at ``delta_``; infinite without noise.
+    delta_ : float
+        Of the guarantee.
+    noise_multiplier_ : float
+        In force.
+    n_steps_ : int
+        Steps taken.
+    sample_rate_ : float
+        Probability with which a batch takes a row.
+    n_samples_fit_ : int
+        Number of rows that trained the net.
+    not_trained_on_ : RowSet
+        Keyed digests of rows that ``train_split`` held out; epsilon says nothing about them.
+    held_out_ : ndarray of int
+        Their numbers.
+    classes_ : ndarray of shape (n_classes,)
+        The class codes.
+
+    See Also
+    --------
+    RelaxLossClassifier : A defense without a guarantee.
+    skdiffence.defenses.DefendedClassifier : May be put around it, for labels of any type with "passthrough".
+
+    Notes
+    -----
+    A step costs a forward and a backward pass and memory for the gradient of every row in the batch. Answering costs
+    what it costs without the defense.
+
+    Epsilon is about the weights alone, and about adding or removing one row. ``history`` has training losses, which
+    are not covered: give away the weights alone, as ``save_params(f_params=...)`` writes them. Neither are choices
+    made by looking at results: settings tried before, an early stop, or the number of rows.
+
+    The generators of noise are torch's, which are not made for cryptography.
+
+    Training can't be continued by ``partial_fit``, and ``warm_start`` neither: call ``fit``.
+
+    References
+    ----------
+    Abadi, Chu, Goodfellow, McMahan, Mironov, Talwar and Zhang, "Deep learning with differential privacy", CCS 2016,
+    algorithm 1.
+
+    Yousefpour et al., "Opacus: user-friendly differential privacy library in PyTorch", 2021.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn.datasets import load_digits
+    >>> from torch import nn
+    >>> from skdiffence.defenses import DPSGDClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X = (X[:400] / 16).astype("float32")
+    >>> net = DPSGDClassifier(nn.Linear, module__in_features=64, module__out_features=10, lr=1.0, max_epochs=10,
+    ...                       batch_size=60, verbose=0, random_state=0).fit(X[:300], y[:300])
+    >>> print(f"epsilon {net.epsilon_:.1f} at delta {net.delta_:.4f}")
+    epsilon 7.3 at delta 0.0033
+    >>> net.score(X[300:], y[300:400]) > 0.7
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **TrainingDefense._parameter_constraints,
+        "noise_multiplier": [Interval(Real, 0, None, closed="left")],
+        "max_grad_norm": [Interval(Real, 0, None, closed="neither")],
+        "target_epsilon": [Interval(Real, 0, None, closed="neither"), None],
+        "delta": [Interval(Real, 0, 1, closed="neither"), None],
+        "accountant": [StrOptions({"prv", "rdp"})],
+    }
+
+    def __init__(
+        self,
+        module,
+        *,
+        noise_multiplier=1.0,
+        max_grad_norm=1.0,
+        target_epsilon=None,
+        delta=None,
+        accountant="rdp",
+        criterion=nn.CrossEntropyLoss,
+        train_split=None,
+        random_state=None,
+        **net_params,
+    ):
+        super().__init__(module, criterion=criterion, train_split=train_split, **net_params)
+        self.noise_multiplier = noise_multiplier
+        self.max_grad_norm = max_grad_norm
+        self.target_epsilon = target_epsilon
+        self.delta = delta
+        self.accountant = accountant
+        self.random_state = random_state
+
+    def initialize_module(self):
+        """Make the module, with layers that treat each row by itself.
+
+        Returns
+        -------
+        self : DPSGDClassifier
+
+        Raises
+        ------
+        ValueError
+            If a layer has no replacement.
+        """
+        super().initialize_module()
+        validators = import_optional("opacus.validators", extra="privacy")
+        # Before the optimizer is made, which would else hold the parameters of layers that are gone.
+        self.module_ = validators.ModuleValidator.fix(self.module_)
+        opacus = import_optional("opacus", extra="privacy")
+        errors = validators.ModuleValidator.validate(self.module_)
+        errors += opacus.GradSampleModule.validate(self.module_, strict=False)
+        if errors:
+            raise ValueError(f"module must not have layers that mix rows or that keep state of them. Got {errors}.")
+        return self
+
+    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+        """Train for some epochs, once, and account for them.
+
+        Parameters
+        ----------
+        X : ndarray or tensor of shape (n_samples, ...)
+            Inputs.
+        y : array-like of shape (n_samples,), default=None
+            Class codes.
+        epochs : int, default=None
+            How many; None is ``max_epochs``.
+        **fit_params : dict
+            Passed to the module's ``forward``.
+
+        Returns
+        -------
+        self : DPSGDClassifier
+
+        Raises
+        ------
+        ValueError
+            If the net was trained before.
+        """
+        if len(self.history):
+            raise ValueError(
+                "DPSGDClassifier can't go on training: what was spent before, on which rows, would not be known. Call "
+                "fit, with warm_start=False."
+            )
+        self.epochs_ = self.max_epochs if epochs is None else epochs
+        try:
+            with warnings.catch_warnings():
+                # Inputs need no gradient, and opacus hooks the first layer all the same.
+                warnings.filterwarnings("ignore", "Full backward hook is firing", UserWarning)
+                return super().fit_loop(X, y, epochs, **fit_params)
+        finally:
+            self._make_public()
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        """Hold out what ``train_split`` asks for, and make the net private in the rows that are left.
+
+        Parameters
+        ----------
+        X : ndarray or tensor of shape (n_samples, ...)
+            Inputs.
+        y : array-like of shape (n_samples,), default=None
+            Class codes.
+        **fit_params : dict
+            Passed to ``train_split``.
+
+        Returns
+        -------
+        dataset_train : dataset
+            The rows that train.
+        dataset_valid : dataset or None
+            The rows of validation.
+        """
+        dataset, dataset_valid = super().get_split_datasets(X, y, **fit_params)
+        rows = np.asarray(dataset.indices) if isinstance(dataset, Subset) else np.arange(len(dataset))
+        self.held_out_ = np.setdiff1d(np.arange(get_len(X)), rows)
+        self.not_trained_on_ = rows_outside(as_array(X), self.held_out_)
+        self.n_samples_fit_ = len(dataset)
+        self._make_private(len(dataset))
+        return dataset, dataset_valid
+
+    def get_iterator(self, dataset, training=False):
+        """Return batches: for training, those that take each row with the same probability.
+
+        Parameters
+        ----------
+        dataset : dataset
+            Rows.
+        training : bool, default=False
+            Whether they are to be trained on.
+
+        Returns
+        -------
+        iterator : iterable of batches
+        """
+        if not training or self.private_ is None:
+            return super().get_iterator(dataset, training=training)
+        samplers = import_optional("opacus.utils.uniform_sampler", extra="privacy")
+        sampler = samplers.UniformWithReplacementSampler(
+            num_samples=len(dataset),
+            sample_rate=self.sample_rate_,
+            generator=torch.Generator().manual_seed(mix_seed(self.private_["seed"], "batches")),
+            steps=round(1 / self.sample_rate_),
+        )
+        return DataLoader(dataset, batch_sampler=sampler, collate_fn=_CollateOrEmpty(dataset))
+
+    def train_step(self, batch, **fit_params):
+        """Take a step; on a batch without rows, one of noise alone.
+
+        Parameters
+        ----------
+        batch : tuple of (X, y)
+            Rows.
+        **fit_params : dict
+            Passed to the module's ``forward``.
+
+        Returns
+        -------
+        step : dict
+            ``loss`` and ``y_pred``.
+        """
+        if len(batch[1]):
+            return super().train_step(batch, **fit_params)
+        self.optimizer_.zero_grad(set_to_none=True)
+        for parameter in self.optimizer_.params:
+            parameter.grad_sample = parameter.new_zeros((0, *parameter.shape))
+        self.optimizer_.step()
+        return {"loss": torch.zeros(()), "y_pred": None}
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Run an epoch; one without any rows counts as one row of loss 0, so that it has a mean loss.
+
+        Parameters
+        ----------
+        iterator : iterable of batches
+            Rows.
+        training : bool
+            Whether they are trained on.
+        prefix : str
+            Of what ``history`` gets.
+        step_fn : callable
+            What is done with a batch.
+        **fit_params : dict
+            Passed to the module's ``forward``.
+        """
+        super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+        if training and not any(batch.get("train_batch_size") for batch in self.history[-1]["batches"]):
+            self.history.record_batch("train_batch_size", 1)
+
+    def defended_loss(self, logits, y):
+        """Return the cross-entropy.
+
+        Parameters
+        ----------
+        logits : tensor of shape (n_samples, n_classes)
+            What the module gives.
+        y : int64 tensor of shape (n_samples,)
+            Class codes.
+
+        Returns
+        -------
+        loss : tensor of shape ()
+        """
+        return functional.cross_entropy(logits, y)
+
+    def _make_private(self, n_samples):
+        """Put opacus around module and optimizer for as long as training lasts."""
+        opacus = import_optional("opacus", extra="privacy")
+        optimizers = import_optional("opacus.optimizers", extra="privacy")
+        batch_size = n_samples if self.batch_size == -1 else min(self.batch_size, n_samples)
+        n_batches = -(-n_samples // batch_size)
+        self.sample_rate_, self.delta_ = 1 / n_batches, 1 / n_samples if self.delta is None else self.delta
+        self.noise_multiplier_ = self._noise(n_batches * self.epochs_)
+        # Whoever knows a seed can subtract the noise: the one of the operating system is not kept.
+        seed = draw_seed(None) if self.random_state is None else self.seed_
+        self.private_ = {"seed": seed, "optimizer": self.optimizer_, "n_steps": 0}
+        self.module_ = opacus.GradSampleModule(self.module_)
+        device = next(self.module_.parameters()).device
+        self.optimizer_ = optimizers.DPOptimizer(
+            self.optimizer_,
+            noise_multiplier=self.noise_multiplier_,
+            max_grad_norm=self.max_grad_norm,
+            expected_batch_size=max(round(n_samples / n_batches), 1),
+            generator=torch.Generator(device).manual_seed(mix_seed(seed, "noise")),
+        )
+        self.optimizer_.attach_step_hook(self._count)
+
+    def _noise(self, n_steps):
+        if self.target_epsilon is None:
+            return self.noise_multiplier
+        utils = import_optional("opacus.accountants.utils", extra="privacy")
+        return utils.get_noise_multiplier(
+            target_epsilon=self.target_epsilon,
+            target_delta=self.delta_,
+            sample_rate=self.sample_rate_,
+            steps=n_steps,
+            accountant=self.accountant,
+        )
+
+    def _count(self, optimizer):
+        self.private_["n_steps"] += 1
+
+    def _make_public(self):
+        """Take opacus away again, with the un-noised gradients that it left behind, and settle the account."""
+        if self.private_ is None:
+            return
+        self.n_steps_, self.optimizer_ = self.private_["n_steps"], self.private_["optimizer"]
+        self.private_ = None
+        self.module_ = self.module_.to_standard_module()
+        for parameter in self.module_.parameters():
+            parameter.grad = None
+            for name in list(vars(parameter)):
+                delattr(parameter, name)
+        self.epsilon_ = spent_epsilon(
+            self.accountant, self.noise_multiplier_, self.sample_rate_, self.n_steps_, self.delta_
+        )
+
+    def _check_components(self):
+        super()._check_components()
+        self.private_ = None
+        given = sorted(name for name in self.get_params(deep=False) if name.startswith("iterator_train__"))
+        if given:
+            raise ValueError(f"DPSGDClassifier draws its own batches, in which {given} have no place.")
+
+
+class _CollateOrEmpty:
+    """Make a batch of rows, or of none with the same shapes."""
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __call__(self, rows):
+        if rows:
+            return torch.utils.data.default_collate(rows)
+        return [part[:0] for part in torch.utils.data.default_collate([self.dataset[0]])]
+
+
+def spent_epsilon(accountant, noise_multiplier, sample_rate, n_steps, delta):
+    """Return the epsilon of steps of the sampled Gaussian mechanism.
+
+    Parameters
+    ----------
+    accountant : {"rdp", "prv"}
+        How it is computed.
+    noise_multiplier : float
+        Standard deviation of the noise by the sensitivity.
+    sample_rate : float
+        Probability of a row to be in a step.
+    n_steps : int
+        Number of steps.
+    delta : float
+        In (0, 1).
+
+    Returns
+    -------
+    epsilon : float
+    """
+    if not n_steps:
+        return 0.0
+    if not noise_multiplier:
+        return np.inf
+    accountants = import_optional("opacus.accountants", extra="privacy")
+    account = accountants.create_accountant(accountant)
+    account.history = [(noise_multiplier, sample_rate, n_steps)]
+    return float(account.get_epsilon(delta=delta))

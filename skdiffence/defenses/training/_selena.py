@@ -1,0 +1,263 @@
+"""SELENA: each row is answered for by models that were not trained on it, and one model learns to answer like them."""
+
+from numbers import Integral
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted
+
+from skdiffence.defenses._base import ClassifierWrapper
+from skdiffence.defenses._fit_classifier import rows_outside, train
+from skdiffence.defenses._responses import Responses
+from skdiffence.defenses.training._distillation import check_student, distill
+from skdiffence.utils._random import draw_seed, mix_seed
+from skdiffence.utils._rows import row_digests
+from skdiffence.utils._sklearn import HasMethods, Interval, fit_context, num_samples, safe_indexing
+from skdiffence.utils._skorch import check_uninstantiated, holds_frozen_classifier
+
+
+class SELENAClassifier(ClassifierWrapper):
+    """Answer for each row as models do that were not trained on it.
+
+    ``n_estimators`` clones are trained, each row being kept from ``n_excluded`` of them. The mean answer of these is,
+    for members as for others, an answer of models that never saw the row. With ``distill`` a single student learns
+    these answers and replaces the clones; without, they go on answering.
+
+    Read more in the :ref:`User Guide <training_defenses>`.
+
+    Parameters
+    ----------
+    estimator : classifier
+        With ``predict`` and ``predict_proba``: a skorch net, a pipeline or any scikit-learn classifier.
+    n_estimators : int, default=25
+        Number of clones.
+    n_excluded : int, default=10
+        How many of them are not trained on a row, for every row.
+    student : classifier or None, default=None
+        What is trained on the answers: a skorch net, a pipeline that ends in one, or anything whose ``fit`` takes
+        ``sample_weight``. None is a clone of ``estimator``.
+    distill : bool, default=True
+        Whether a student answers.
+    n_jobs : int or None, default=None
+        Clones trained at the same time, by joblib; the result does not depend on it.
+    random_state : int, RandomState instance or None, default=None
+        Seeds training and who is kept from what.
+    verbose : int, default=0
+        Of joblib.
+
+    Attributes
+    ----------
+    estimator_ : classifier
+        The student; with ``distill`` only.
+    estimators_ : list of classifier
+        The clones; without ``distill`` only.
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    n_features_in_ : int
+        Number of features, or of channels of images.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Column names, where X was a frame with names.
+    n_samples_fit_ : int
+        Number of rows that trained a clone or the student.
+    not_trained_on_ : RowSet
+        Keyed digests of rows given to ``fit`` that trained none: each net's ``train_split`` held them out.
+
+    See Also
+    --------
+    RelaxLossClassifier : Acts while a single net is trained.
+
+    Notes
+    -----
+    Training costs about ``n_estimators - n_excluded`` trainings on all rows, and the student's. An answer costs one
+    call of the student, or of ``n_excluded`` clones.
+
+    Which clones a row is kept from is a keyed hash of its content. So equal rows are kept from the same ones, which
+    the paper's independent draws do not do: there a clone trained on one copy answers for the other. And a row that
+    trained nothing is answered for by clones drawn in the same way, without looking anything up. Rows that are nearly
+    equal are still kept from different clones, and answer for each other; that is how the defense is attacked.
+
+    A student trained on answers for members remembers some of them, too.
+
+    A classifier that is not a net learns probabilities by getting each row once for every class, weighted.
+
+    References
+    ----------
+    Tang, Mahloujifar, Song, Shejwalkar, Nasr, Houmansadr and Mittal, "Mitigating membership inference attacks by
+    self-distillation through a novel ensemble architecture", USENIX Security 2022, section 4.
+
+    Aerni, Zhang and Tramèr, "Evaluations of machine learning privacy defenses are misleading", CCS 2024, on near
+    duplicates.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> from skdiffence.defenses import SELENAClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> tree = DecisionTreeClassifier(random_state=0)
+    >>> selena = SELENAClassifier(tree, n_estimators=5, n_excluded=2, distill=False, random_state=0)
+    >>> selena = selena.fit(X[:300], y[:300])
+    >>> tree = tree.fit(X[:300], y[:300])
+    >>> print(f"members: {selena.score(X[:300], y[:300]):.2f} instead of {tree.score(X[:300], y[:300]):.2f}")
+    members: 0.75 instead of 1.00
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": [HasMethods(["fit", "predict", "predict_proba"])],
+        "n_estimators": [Interval(Integral, 2, None, closed="left")],
+        "n_excluded": [Interval(Integral, 1, None, closed="left")],
+        "student": [HasMethods(["fit", "predict", "predict_proba"]), None],
+        "distill": ["boolean"],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        *,
+        n_estimators=25,
+        n_excluded=10,
+        student=None,
+        distill=True,
+        n_jobs=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.estimator = estimator
+        self.n_estimators = n_estimators
+        self.n_excluded = n_excluded
+        self.student = student
+        self.distill = distill
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y):
+        """Train the clones, and the student on their answers.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Inputs.
+        y : array-like of shape (n_samples,)
+            Labels.
+
+        Returns
+        -------
+        self : SELENAClassifier
+
+        Raises
+        ------
+        ValueError
+            If X or y can't be used, ``n_excluded`` leaves no clone to train, a clone would see one class only, an
+            estimator is frozen, or the student can't learn probabilities.
+        """
+        X, y = self._check_fit_data(X, y)
+        self._check_estimators()
+        self.classes_ = np.unique(y)
+        seed = draw_seed(self.random_state)
+        self.key_ = mix_seed(seed, "lists").to_bytes(8, "little")
+        excluded = self._excluded(X)
+        outcomes = self._train_clones(X, y, excluded, seed)
+        clones = [(trained, np.searchsorted(self.classes_, classes)) for trained, classes, _ in outcomes]
+        held_out = set(range(len(y))).difference(*(rows.tolist() for _, _, rows in outcomes))
+        if self.distill:
+            student = self.estimator if self.student is None else self.student
+            soft = self._mean_answers(clones, X, excluded)
+            self.estimator_ = distill(student, X, soft, self.classes_, seed, seeded=self.random_state is not None)
+            held_out = set()
+        else:
+            self.estimators_, self.columns_ = ([clone[part] for clone in clones] for part in (0, 1))
+        self.not_trained_on_ = rows_outside(X, np.array(sorted(held_out), dtype=int))
+        self.n_samples_fit_ = len(y) - len(held_out)
+        return self
+
+    def predict(self, X):
+        """Predict the label of the largest probability.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Inputs.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+        """
+        proba = self.predict_proba(X)
+        return self.classes_[proba.argmax(axis=1)]
+
+    def predict_proba(self, X):
+        """Answer the student's probabilities, or the mean of the clones that were kept from a row.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Inputs.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+        """
+        check_is_fitted(self)
+        X = self._check_data(X)
+        if hasattr(self, "estimator_"):
+            return Responses(self.estimator_, len(self.classes_))(X)[1]
+        clones = list(zip(self.estimators_, self.columns_, strict=True))
+        return self._mean_answers(clones, X, self._excluded(X))
+
+    def _check_estimators(self):
+        if self.n_excluded >= self.n_estimators:
+            raise ValueError(
+                f"n_excluded must be below n_estimators={self.n_estimators}, so that every row trains a clone. Got "
+                f"{self.n_excluded}."
+            )
+        for name in ("estimator", "student"):
+            inner = getattr(self, name)
+            if inner is not None and holds_frozen_classifier(inner):
+                raise ValueError(f"{name} must be trained anew, many times. Got a frozen one, {inner!r}.")
+        if self.student is not None:
+            check_uninstantiated(self.student)
+        if self.distill:
+            check_student(self.estimator if self.student is None else self.student)
+
+    def _excluded(self, X):
+        """Return which clones each row is kept from: a mask of shape (n, n_estimators)."""
+        mask = np.zeros((num_samples(X), self.n_estimators), dtype=bool)
+        for row, digest in enumerate(row_digests(X, self.key_)):
+            stream = np.random.Generator(np.random.Philox(key=int.from_bytes(bytes(digest), "little")))
+            mask[row, stream.permutation(self.n_estimators)[: self.n_excluded]] = True
+        return mask
+
+    def _train_clones(self, X, y, excluded, seed):
+        """Return each clone with its classes and the numbers of the rows that trained it."""
+        parts = [np.flatnonzero(~excluded[:, number]) for number in range(self.n_estimators)]
+        for number, rows in enumerate(parts):
+            if len(np.unique(y[rows])) < 2:
+                raise ValueError(
+                    f"y must leave two classes to every clone. Got {len(np.unique(y[rows]))} in the {len(rows)} rows "
+                    f"of clone {number}; lower n_excluded={self.n_excluded}, or give more rows."
+                )
+        seeded = self.random_state is not None
+        return Parallel(n_jobs=self.n_jobs, verbose=self.verbose)(
+            delayed(_train_clone)(self.estimator, X, y, rows, mix_seed(seed, "clone", number), seeded)
+            for number, rows in enumerate(parts)
+        )
+
+    def _mean_answers(self, clones, X, excluded):
+        """Return the mean over the clones that each row is kept from."""
+        total = np.zeros((num_samples(X), len(self.classes_)))
+        for number, (trained, columns) in enumerate(clones):
+            rows = np.flatnonzero(excluded[:, number])
+            if len(rows):
+                proba = Responses(trained, len(columns))(safe_indexing(X, rows))[1]
+                total[np.ix_(rows, columns)] += proba
+        return total / self.n_excluded
+
+
+def _train_clone(estimator, X, y, rows, seed, seeded):
+    trained, classes, held_out = train(estimator, safe_indexing(X, rows), y[rows], y, seed, {}, seeded=seeded)
+    return trained, classes, np.delete(rows, held_out)

@@ -1,0 +1,67 @@
+"""What a defended classifier says of itself, and what its defense changed."""
+
+import numpy as np
+
+from skdiffence._evaluation._parts import denoiser_saw_members, fitted_parts
+
+_SETTINGS = ("selection", "search", "fallback", "n_candidates")
+_REGENERATOR_SETTINGS = ("timestep", "n_steps", "noise")
+
+
+def defense_facts(estimator):
+    """Return what the first defense inside a fitted estimator says of itself.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Fitted; pipelines, searches and frozen wrappers are looked through.
+
+    Returns
+    -------
+    facts : dict
+        Plain values; empty where there is no defense that regenerates. None stands for "not known".
+    """
+    for part, _ in fitted_parts(estimator):
+        if hasattr(part, "regenerator_") and not isinstance(part.regenerator_, str):
+            return _of_defended(part)
+    # A regenerator in front of a classifier, as a step of a pipeline.
+    return {"denoiser_saw_members": True} if denoiser_saw_members(estimator) else {}
+
+
+def _of_defended(part):
+    regenerator = part.regenerator_
+    facts = {name: _plain(getattr(part, name, None)) for name in _SETTINGS}
+    facts |= {name: _plain(getattr(regenerator, name, None)) for name in _REGENERATOR_SETTINGS}
+    facts["denoiser_saw_members"] = getattr(part, "denoiser_saw_members_", None)
+    facts["key_is_secret"] = getattr(regenerator, "key_is_secret_", None)
+    for name in ("retention", "fallback_rate"):
+        sides = getattr(part, f"{name}_", None) or {}
+        facts[name] = {side: {"overall": rates.overall, "n_rows": rates.n_rows} for side, rates in sides.items()}
+    return facts
+
+
+def _plain(value):
+    return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
+
+
+def changed_labels(answers):
+    """Count the labels that a defense changed.
+
+    Parameters
+    ----------
+    answers : dict of str to Answers
+        By target; nothing is compared unless "undefended" is among them.
+
+    Returns
+    -------
+    counts : dict of str to int
+        ``labels_changed``; and ``top_is_not_the_label``, rows of the audited answers whose largest probability is
+        not that of the label.
+    """
+    audited = answers["audited"]
+    counts = {"top_is_not_the_label": int(np.count_nonzero(audited.proba.argmax(axis=1) != audited.label))}
+    if "undefended" in answers:
+        before = answers["undefended"]
+        changed = audited.classes[audited.label] != before.classes[before.label]
+        counts = {"labels_changed": int(np.count_nonzero(changed))} | counts
+    return counts

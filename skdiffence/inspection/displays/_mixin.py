@@ -1,0 +1,131 @@
+"""What the displays share: colors, axes to draw on, and the keywords of what is drawn."""
+
+import numpy as np
+
+from skdiffence.utils._optional import import_optional
+
+# Okabe and Ito's colors, which people with any common color deficiency can tell apart.
+BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
+BLACK, GRAY, LIGHT = "#000000", "#6E6E6E", "#E8E8E8"
+PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+
+
+class DisplayMixin:
+    """Base of displays: arrays in the constructor, artists after ``plot``."""
+
+    def _open(self, ax, figsize, n_axes=1):
+        """Set ``ax_`` and ``figure_`` to what was given, or to a new figure of pyplot.
+
+        Parameters
+        ----------
+        ax : Axes, array-like of Axes or None
+            As given to ``plot``.
+        figsize : tuple of float
+            Size of a new figure in inches.
+        n_axes : int, default=1
+            How many axes are drawn on.
+
+        Returns
+        -------
+        axes : ndarray of shape (n_axes,)
+            The axes.
+        """
+        check_matplotlib()
+        if ax is None:
+            pyplot = import_optional("matplotlib.pyplot", extra="plot")
+            ax = pyplot.subplots(1, n_axes, figsize=figsize, layout="constrained")[1]
+        axes = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
+        kind = import_optional("matplotlib.axes", extra="plot").Axes
+        if len(axes) != n_axes or not all(isinstance(one, kind) for one in axes):
+            wanted = "one matplotlib Axes" if n_axes == 1 else f"{n_axes} matplotlib Axes"
+            got = f"{len(axes)} objects of type {', '.join(sorted({type(one).__name__ for one in axes}))}"
+            raise ValueError(f"ax must be None or {wanted}. Got {got}.")
+        self.ax_ = axes[0] if n_axes == 1 else axes
+        self.figure_ = axes[0].figure
+        return axes
+
+
+def new_axes(figsize, n_axes=1):
+    """Return axes side by side in a figure of their own, which pyplot does not know.
+
+    Parameters
+    ----------
+    figsize : tuple of float
+        Size in inches.
+    n_axes : int, default=1
+        How many.
+
+    Returns
+    -------
+    axes : Axes, or ndarray of shape (n_axes,)
+        One, or several.
+    """
+    figure = import_optional("matplotlib.figure", extra="plot").Figure(figsize=figsize, layout="constrained")
+    return figure.subplots(1, n_axes)
+
+
+def check_matplotlib():
+    """Raise an ImportError that says how to install it if there is no matplotlib."""
+    import_optional("matplotlib", extra="plot")
+
+
+def styled(artist, defaults, given):
+    """Return keywords for an artist: the defaults, overruled by those given, whose aliases are known.
+
+    Parameters
+    ----------
+    artist : {"Line2D", "Patch"}
+        What they are for.
+    defaults : dict
+        Keywords by their full names.
+    given : dict or None
+        The user's, which may use aliases such as "c" for "color".
+
+    Returns
+    -------
+    keywords : dict
+    """
+    module = import_optional({"Line2D": "matplotlib.lines", "Patch": "matplotlib.patches"}[artist], extra="plot")
+    cbook = import_optional("matplotlib.cbook", extra="plot")
+    return {**defaults, **cbook.normalize_kwargs(given or {}, getattr(module, artist))}
+
+
+def soften(ax):
+    """Take away the frame's upper and right sides."""
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def as_list(value):
+    """Return lists as they are, anything else as a list of one; None stays None."""
+    return value if value is None or isinstance(value, list) else [value]
+
+
+def check_scores_by_name(scores, parameter, name):
+    """Return scores as a dict by the name of their curve or point.
+
+    Parameters
+    ----------
+    scores : dict of str to array-like, or array-like
+        One or several sets of scores.
+    parameter : str
+        What to call them in errors.
+    name : str or None
+        Name of a single set.
+
+    Returns
+    -------
+    scores : dict
+    """
+    if not isinstance(scores, dict):
+        return {name: scores}
+    if name is not None:
+        raise ValueError(f"name must be None where {parameter} is a dict, whose keys are the names. Got {name!r}.")
+    if not scores:
+        raise ValueError(f"{parameter} must hold at least one entry. Got an empty dict.")
+    return scores
+
+
+def interval_text(value, low, high, digits=2):
+    """Write a value and, where there is one, its interval."""
+    text = f"{value:.{digits}f}"
+    return text if low is None else f"{text} ({low:.{digits}f} to {high:.{digits}f})"

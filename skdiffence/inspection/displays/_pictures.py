@@ -1,0 +1,84 @@
+"""Rows as small pictures: images as they are, features as lines."""
+
+import numpy as np
+
+from skdiffence.inspection.displays._mixin import BLUE, GRAY, LIGHT
+
+
+def as_pictures(X, value_range):
+    """Return rows in the form in which they are drawn.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_pictures, channels, height, width) or (n, n_pictures, d)
+        Rows; the first picture of each is the original.
+    value_range : array-like of shape (2,), (2, channels) or (2, d), or None
+        Lowest and highest value; None is that of the originals.
+
+    Returns
+    -------
+    pictures : ndarray of shape (n, n_pictures, height, width), (n, n_pictures, height, width, 3) or (n, n_pictures, d)
+        Values in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If the range does not fit.
+    """
+    is_image = X.ndim == 5
+    if value_range is None:
+        # Features have no common unit, the channels of an image have one.
+        low, high = (end(X[:, 0], axis=None if is_image else 0) for end in (np.min, np.max))
+    else:
+        low, high = _checked_range(value_range, X.shape[2])
+    if is_image:
+        low, high = (np.reshape(end, (-1, 1, 1)) for end in (low, high))
+    span = np.where(high > low, high - low, 1.0)
+    unit = np.clip((X - low) / span, 0.0, 1.0)
+    if not is_image:
+        return unit
+    n_shown = 3 if X.shape[2] in (3, 4) else 1
+    return np.moveaxis(unit[:, :, :3], 2, -1) if n_shown == 3 else unit[:, :, 0]
+
+
+def _checked_range(value_range, n_values):
+    ends = np.asarray(value_range, dtype=np.float64)
+    if ends.shape not in {(2,), (2, n_values)} or not np.isfinite(ends).all():
+        raise ValueError(f"value_range must be finite, of shape (2,) or (2, {n_values}). Got {value_range!r}.")
+    return ends
+
+
+def draw_picture(ax, pictures, which, box, cmap):
+    """Draw one picture of a row into a box of the axes.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        To draw on.
+    pictures : ndarray of shape (n_pictures, ...)
+        All pictures of the row.
+    which : int
+        Which of them to draw; 0 is the original, which stands behind lines as well.
+    box : tuple of float
+        Left, right, bottom and top.
+    cmap : str or matplotlib.colors.Colormap
+        Colors of images with one channel.
+
+    Returns
+    -------
+    artist : matplotlib.image.AxesImage or matplotlib.lines.Line2D
+    """
+    picture = pictures[which]
+    if picture.ndim > 1:
+        return ax.imshow(picture, extent=box, cmap=cmap, vmin=0, vmax=1, interpolation="nearest")
+    left, right, bottom, top = box
+    x = np.linspace(left, right, 2 * len(picture) + 1)[1::2]
+    ax.fill_between((left, right), bottom, top, color=LIGHT, alpha=0.5, linewidth=0)
+
+    def line(values, **style):
+        y = bottom + (top - bottom) * (0.05 + 0.9 * values)
+        return ax.plot(x, y, marker=".", markersize=4, **style)[0]
+
+    if which:
+        line(pictures[0], color=GRAY, alpha=0.5, linewidth=1)
+    return line(picture, color=BLUE if which else GRAY, linewidth=1.2)

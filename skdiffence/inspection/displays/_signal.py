@@ -1,0 +1,341 @@
+"""Distributions of a signal for members and non-members, before and after a defense."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from skdiffence._evaluation._scored_rows import scored_rows
+from skdiffence.attacks._single_query import check_known
+from skdiffence.inspection.displays._mixin import (
+    BLUE,
+    VERMILLION,
+    DisplayMixin,
+    as_list,
+    check_matplotlib,
+    interval_text,
+    soften,
+    styled,
+)
+from skdiffence.inspection.displays._undefended import undefended_responses
+from skdiffence.metrics import (
+    auc_interval,
+    confidence_signal,
+    correctness_signal,
+    entropy_signal,
+    logit_signal,
+    loss_signal,
+    modified_entropy_signal,
+)
+from skdiffence.metrics._signals import check_columns, check_proba
+from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, validate_params
+
+_SIGNALS = {
+    "confidence": (confidence_signal, "probability of the {} label"),
+    "correctness": (correctness_signal, "1 where the label is the {} one"),
+    "entropy": (entropy_signal, "negated entropy, nats"),
+    "logit": (logit_signal, "phi of the {} label"),
+    "loss": (loss_signal, "ln p of the {} label"),
+    "modified_entropy": (modified_entropy_signal, "negated modified entropy, nats"),
+}
+# Rarer values are counted in the outermost bins, so that a few of them do not press all others together.
+_RARE = 0.005
+_STYLE = {
+    "signal": [StrOptions(set(_SIGNALS))],
+    "at": [StrOptions({"answered", "true"})],
+    "n_bins": [Interval(Integral, 2, None, closed="left")],
+    "ax": "no_validation",
+    "members_kw": [dict, None],
+    "non_members_kw": [dict, None],
+}
+
+
+class SignalDisplay(DisplayMixin):
+    """Distributions of a membership signal for members and non-members.
+
+    One panel for each set of answers, usually before and after a defense, all with the same bins and axes. Above each
+    stands how well the signal tells the two sides apart. An attack may do better than any one signal.
+
+    Use :meth:`from_estimator` or :meth:`from_predictions` to make one.
+
+    Parameters
+    ----------
+    is_member : ndarray of shape (n_samples,), dtype bool
+        True for members.
+    signal : ndarray of shape (n_samples,), or list of them
+        The signal of each row, one array for each panel.
+    name : str or list of str, default=None
+        Titles of the panels.
+    xlabel : str, default=None
+        What the signal is.
+
+    Attributes
+    ----------
+    hists_ : list of tuple of matplotlib.patches.Polygon
+        For each panel the outlines of non-members and members.
+    bins_ : ndarray of shape (n_bins + 1,)
+        Edges of the bins, the same in all panels.
+    ax_ : matplotlib.axes.Axes or ndarray of them
+        The axes; an array where there are several panels.
+    figure_ : matplotlib.figure.Figure
+        Their figure.
+
+    See Also
+    --------
+    MembershipRocDisplay : How well attacks do.
+    skdiffence.metrics.logit_signal : The default signal.
+
+    Notes
+    -----
+    Each side is scaled to an area of one. Values below the 0.5 % and above the 99.5 % quantile of all panels are
+    counted in the outermost bins.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from skdiffence.inspection import SignalDisplay
+    >>> X, y = load_digits(return_X_y=True)
+    >>> is_member = y >= 0
+    >>> is_member[::2] = False
+    >>> forest = RandomForestClassifier(20, random_state=0).fit(X[is_member], y[is_member])
+    >>> display = SignalDisplay.from_estimator(forest, X, y, is_member, signal="entropy")
+    >>> len(display.bins_)
+    31
+    """
+
+    def __init__(self, *, is_member, signal, name=None, xlabel=None):
+        self.is_member = is_member
+        self.signal = signal
+        self.name = name
+        self.xlabel = xlabel
+
+    def plot(self, ax=None, *, n_bins=30, members_kw=None, non_members_kw=None):
+        """Draw the distributions.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes or array-like of them, default=None
+            Axes to draw on, one for each panel. None makes a new figure.
+        n_bins : int, default=30
+            Number of bins.
+        members_kw, non_members_kw : dict, default=None
+            Keywords of the outlines of the two sides.
+
+        Returns
+        -------
+        display : SignalDisplay
+            This object.
+
+        Raises
+        ------
+        ValueError
+            If lengths differ, a side is empty or a value is not finite.
+        """
+        signals, names = self._checked()
+        axes = self._open(ax, (1.6 + 2.8 * len(signals), 3.2), len(signals))
+        ends = np.quantile(np.concatenate(signals), (_RARE, 1 - _RARE))
+        low, high = ends if ends[0] < ends[1] else (ends[0] - 0.5, ends[1] + 0.5)
+        self.bins_ = np.linspace(low, high, n_bins + 1)
+        self.hists_ = []
+        sides = (
+            (~self.is_member, BLUE, "non-members", non_members_kw),
+            (self.is_member, VERMILLION, "members", members_kw),
+        )
+        for panel, signal, name in zip(axes, signals, names, strict=True):
+            self.hists_.append(tuple(self._draw(panel, signal[rows], *style) for rows, *style in sides))
+            title = _separation(self.is_member, signal)
+            panel.set_title(title if name is None else f"{name}\n{title}", loc="left", fontsize="medium")
+            panel.set_xlabel(self.xlabel or "")
+            soften(panel)
+        top = max(panel.get_ylim()[1] for panel in axes)
+        for panel in axes:
+            # Above all bars there is room for the legend.
+            panel.set(xlim=(low, high), ylim=(0, 1.25 * top))
+        for panel in axes[1:]:
+            panel.tick_params(labelleft=False)
+        axes[0].set_ylabel("density")
+        axes[0].legend(loc="upper left", fontsize="small", frameon=False)
+        return self
+
+    @classmethod
+    @validate_params(
+        {
+            "estimator": [HasMethods(["predict", "predict_proba"])],
+            "X": "no_validation",
+            "y": ["array-like"],
+            "is_member": ["array-like"],
+            **_STYLE,
+        },
+        prefer_skip_nested_validation=True,
+    )
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y,
+        is_member,
+        *,
+        signal="logit",
+        at="answered",
+        n_bins=30,
+        ax=None,
+        members_kw=None,
+        non_members_kw=None,
+    ):
+        """Ask a fitted classifier and draw the distributions.
+
+        A classifier with a defense (one that has ``select`` and, in ``estimator_``, the undefended classifier) gets a
+        second panel, in front, for the undefended answers. Rows that the defense was calibrated on are left out. Each
+        row is asked once of either.
+
+        Parameters
+        ----------
+        estimator : classifier
+            Fitted, with ``predict`` and ``predict_proba``.
+        X : array-like of shape (n_samples, ...)
+            Rows of known membership.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        is_member : array-like of shape (n_samples,), dtype bool
+            True for rows that the classifier was trained on.
+        signal : {"confidence", "correctness", "entropy", "logit", "loss", "modified_entropy"}, default="logit"
+            What to show, see :mod:`skdiffence.metrics`.
+        at : {"answered", "true"}, default="answered"
+            The label at which the signal is taken. Everybody sees the answered one.
+        n_bins : int, default=30
+            Number of bins.
+        ax : matplotlib.axes.Axes or array-like of them, default=None
+            Axes to draw on, one for each panel. None makes a new figure.
+        members_kw, non_members_kw : dict, default=None
+            Keywords of the outlines of the two sides.
+
+        Returns
+        -------
+        display : SignalDisplay
+        """
+        check_matplotlib()
+        rows = scored_rows([estimator], X, y, is_member)
+        answers = rows.answers(estimator)
+        columns = answers.label if at == "answered" else answers.y
+        has_before = hasattr(estimator, "select") and hasattr(estimator, "estimator_")
+        return cls.from_predictions(
+            rows.is_member,
+            answers.proba,
+            proba_before=undefended_responses(estimator)(rows.X)[1] if has_before else None,
+            y=columns,
+            signal=signal,
+            at=at,
+            n_bins=n_bins,
+            ax=ax,
+            members_kw=members_kw,
+            non_members_kw=non_members_kw,
+        )
+
+    @classmethod
+    @validate_params(
+        {
+            "is_member": ["array-like"],
+            "proba": ["array-like"],
+            "proba_before": ["array-like", None],
+            "y": ["array-like", None],
+            **_STYLE,
+        },
+        prefer_skip_nested_validation=True,
+    )
+    def from_predictions(
+        cls,
+        is_member,
+        proba,
+        *,
+        proba_before=None,
+        y=None,
+        signal="logit",
+        at="answered",
+        n_bins=30,
+        ax=None,
+        members_kw=None,
+        non_members_kw=None,
+    ):
+        """Draw the distributions of a signal of answers.
+
+        Parameters
+        ----------
+        is_member : array-like of shape (n_samples,), dtype bool
+            True for members.
+        proba : array-like of shape (n_samples, n_classes)
+            Answers.
+        proba_before : array-like of shape (n_samples, n_classes), default=None
+            Answers to the same rows without the defense; they get a panel of their own.
+        y : array-like of shape (n_samples,), dtype int, default=None
+            Columns of the labels at which the signal is taken, see :func:`~skdiffence.metrics.label_columns`. None is
+            the most probable one of each answer.
+        signal : {"confidence", "correctness", "entropy", "logit", "loss", "modified_entropy"}, default="logit"
+            What to show, see :mod:`skdiffence.metrics`.
+        at : {"answered", "true"}, default="answered"
+            What ``y`` holds; "true" needs it.
+        n_bins : int, default=30
+            Number of bins.
+        ax : matplotlib.axes.Axes or array-like of them, default=None
+            Axes to draw on, one for each panel. None makes a new figure.
+        members_kw, non_members_kw : dict, default=None
+            Keywords of the outlines of the two sides.
+
+        Returns
+        -------
+        display : SignalDisplay
+
+        Raises
+        ------
+        ValueError
+            If shapes differ, a side is empty, an answer does not hold probabilities, or the signal says nothing
+            without the true labels.
+        """
+        check_matplotlib()
+        if at == "true" and y is None:
+            raise ValueError("y must hold the columns of the true labels where at='true'. Got None.")
+        if at == "answered" and signal == "correctness":
+            raise ValueError("signal='correctness' needs the true labels: at='true'. Got at='answered'.")
+        panels = {"answers": proba} if proba_before is None else {"undefended": proba_before, "defended": proba}
+        panels = {name: check_proba(answers) for name, answers in panels.items()}
+        is_member = check_known(is_member, len(panels[next(iter(panels))]))
+        shapes = {name: answers.shape for name, answers in panels.items()}
+        if len(set(shapes.values())) > 1:
+            raise ValueError(f"proba and proba_before must be of one shape. Got {shapes}.")
+        function, xlabel = _SIGNALS[signal]
+        values = [
+            function(answers, answers.argmax(axis=1) if y is None else check_columns(y, answers))
+            for answers in panels.values()
+        ]
+        display = cls(
+            is_member=is_member,
+            signal=values[0] if len(values) == 1 else values,
+            name=None if len(values) == 1 else list(panels),
+            xlabel=xlabel.format(at),
+        )
+        return display.plot(ax, n_bins=n_bins, members_kw=members_kw, non_members_kw=non_members_kw)
+
+    def _checked(self):
+        signals = [np.asarray(signal, dtype=np.float64) for signal in as_list(self.signal)]
+        names = as_list(self.name) or [None] * len(signals)
+        is_member = check_known(self.is_member, len(signals[0]))
+        if len(names) != len(signals) or any(signal.shape != is_member.shape for signal in signals):
+            shapes = [signal.shape for signal in signals]
+            raise ValueError(
+                f"signal must hold one value a row and panel, and name one title a panel. Got shapes {shapes} for "
+                f"{len(is_member)} rows and the names {names}."
+            )
+        if not all(np.isfinite(signal).all() for signal in signals):
+            raise ValueError("signal must be finite. Got values that are not.")
+        return signals, names
+
+    def _draw(self, panel, values, color, label, given):
+        defaults = {"facecolor": (color, 0.3), "edgecolor": color, "linewidth": 1.3, "label": label}
+        keywords = styled("Patch", defaults, given)
+        clipped = values.clip(self.bins_[0], self.bins_[-1])
+        _, _, (patch,) = panel.hist(clipped, bins=self.bins_, density=True, histtype="stepfilled", **keywords)
+        return patch
+
+
+def _separation(is_member, signal):
+    return "AUC " + interval_text(roc_auc_score(is_member, signal), *auc_interval(is_member, signal))

@@ -1,0 +1,222 @@
+"""The result of an audit, for people, notebooks, files and programs."""
+
+import json
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from skdiffence.inspection.displays._roc import MembershipRocDisplay
+from skdiffence.inspection.report._report_html import compact_html, full_html
+from skdiffence.inspection.report._report_text import text_table, verdict
+from skdiffence.utils._files import whole_file
+from skdiffence.utils._optional import import_optional
+
+_SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AuditReport:
+    """What an audit measured, and what it comes to.
+
+    Made by :func:`audit`. It holds scores and signals of rows, and no row unless ``show_rows`` was asked for.
+
+    Parameters
+    ----------
+    targets : dict of str to dict
+        By target, "audited" and where there is one "undefended": ``attacks``, one dict of numbers for each attack;
+        ``worst``, the strongest attack compared with as many that know nothing; ``beyond_labels``, the same among
+        correctly labeled rows without attacks that see labels only; ``floor``, the name of the strongest of these;
+        ``utility`` of members and non-members; ``rows_asked``, by method, and ``seconds_asked``.
+    controls : dict of str to dict
+        "null", "positive" and "blind": ``holds``, None where one was not run; ``why``; and ``attacks``.
+    rows : dict of str to int or None
+        Rows given, left out and attacked.
+    defense : dict
+        What the defense says of itself, and how many labels it changed.
+    settings : dict
+        Attacks, levels, seed, versions and time.
+    notes : list of str
+        What makes memberships or labels doubtful.
+    is_member : ndarray of shape (n_samples,), dtype bool
+        True for members.
+    scores : dict of str to dict of str to ndarray of shape (n_samples,)
+        Of every row, by target and attack; higher means more likely a member.
+    phi : dict of str to ndarray of shape (n_samples,)
+        Log-odds of the answered label, by target.
+    shown : dict or None, default=None
+        ``images`` of members and their ``labels``, where ``show_rows`` was asked for.
+
+    See Also
+    --------
+    audit : Makes it.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from skdiffence.datasets import membership_partition
+    >>> from skdiffence.inspection import audit
+    >>> X, y = load_digits(return_X_y=True)
+    >>> parts = membership_partition(len(y), {"members": 200, "others": 200}, random_state=0)
+    >>> members, others = ((X[rows], y[rows]) for rows in (parts.members, parts.others))
+    >>> forest = RandomForestClassifier(20, random_state=0).fit(*members)
+    >>> report = audit(forest, members, others, attacks=["entropy"], random_state=0)
+    >>> report.verdict.headline
+    'The answers tell who was in the training set.'
+    >>> report.to_dict()["rows"]["n_members"]
+    200
+    """
+
+    targets: dict
+    controls: dict
+    rows: dict
+    defense: dict
+    settings: dict
+    notes: list
+    is_member: np.ndarray
+    scores: dict
+    phi: dict
+    shown: dict = None
+
+    @property
+    def worst(self):
+        """The strongest attack on the audited classifier, compared with as many that know nothing."""
+        return self.targets["audited"]["worst"]
+
+    @property
+    def floor(self):
+        """The record of the strongest attack that sees labels only, None if none was run."""
+        facts = self.targets["audited"]
+        return next((record for record in facts["attacks"] if record["attack"] == facts["floor"]), None)
+
+    @property
+    def failed_controls(self):
+        """The controls that failed."""
+        return [control for control in self.controls.values() if control["holds"] is False]
+
+    @property
+    def verdict(self):
+        """What it comes to: ``status``, ``headline`` and ``sentences``; a failed control comes first."""
+        return verdict(self)
+
+    def to_dict(self):
+        """Return all that was measured as plain values.
+
+        Returns
+        -------
+        facts : dict
+            Strings, booleans, integers, floats, None (where a number is not known), lists and dicts. Scores of rows
+            are not among them.
+        """
+        found = self.verdict
+        return _plain(
+            {
+                "schema_version": _SCHEMA_VERSION,
+                "verdict": {"status": found.status, "headline": found.headline, "sentences": found.sentences},
+                "controls": self.controls,
+                "targets": self.targets,
+                "rows": self.rows,
+                "defense": self.defense,
+                "notes": self.notes,
+                "settings": self.settings,
+            }
+        )
+
+    def to_json(self, file=None):
+        """Write all that was measured as JSON.
+
+        Parameters
+        ----------
+        file : str or path, default=None
+            Where to write, whole or not at all.
+
+        Returns
+        -------
+        text : str or None
+            The JSON, if no file is given.
+        """
+        return _written(json.dumps(self.to_dict(), indent=1, allow_nan=False), file)
+
+    def to_html(self, file=None):
+        """Write the report as one page that needs no other file and no network.
+
+        Parameters
+        ----------
+        file : str or path, default=None
+            Where to write, whole or not at all.
+
+        Returns
+        -------
+        page : str or None
+            The page, if no file is given.
+        """
+        return _written(full_html(self), file)
+
+    def to_frame(self):
+        """Return one row for each attack and target.
+
+        Needs pandas.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            Figures with their ends; rates at all levels as ``tpr_at_fpr_0.01`` and the like, with
+            ``_is_reliable``.
+        """
+        pandas = import_optional("pandas", extra="audit")
+        return pandas.DataFrame(
+            [{"target": name, **_flat(record)} for name, facts in self.targets.items() for record in facts["attacks"]]
+        )
+
+    def plot(self, ax=None):
+        """Draw the ROC curves of the audited classifier's attacks on logarithmic axes.
+
+        Needs matplotlib.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, default=None
+            Where to draw; a new figure if None.
+
+        Returns
+        -------
+        display : MembershipRocDisplay
+        """
+        return MembershipRocDisplay.from_predictions(self.is_member, self.scores["audited"]).plot(ax=ax)
+
+    def _repr_html_(self):
+        return compact_html(self)
+
+    def __repr__(self):
+        found = self.verdict
+        return "\n".join([found.headline, *(f"- {sentence}" for sentence in found.sentences), "", text_table(self)])
+
+
+def _plain(value):
+    """Return a value as JSON knows it; what is not a finite number is None."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _flat(record):
+    flat = {key: value for key, value in record.items() if key not in ("tpr_at_fpr", "by_class")}
+    for point in record["tpr_at_fpr"]:
+        name = f"tpr_at_fpr_{point['max_fpr']:g}"
+        ends = {"": "tpr", "_low": "tpr_low", "_high": "tpr_high", "_achieved_fpr": "fpr"}
+        flat |= {name + end: point[key] for end, key in ends.items()}
+        flat[f"{name}_is_reliable"] = point["is_reliable"]
+    return flat
+
+
+def _written(text, file):
+    if file is None:
+        return text
+    with whole_file(file) as path:
+        path.write_text(text, encoding="utf-8")
+    return None

@@ -1,0 +1,91 @@
+"""The cache of regenerations and the controls."""
+
+import numpy as np
+import pytest
+
+from skdiffence._demo._cache import RegenerationCache
+from skdiffence._demo._controls import LabelOnly, OutputNoise
+from skdiffence._demo._disk_cache import DiskCache
+from tests.defenses.regenerators import NoiseRegenerator
+
+
+class Answers:
+    """A classifier with given answers."""
+
+    classes_ = np.arange(3)
+
+    def predict_proba(self, X):
+        rng = np.random.default_rng(0)
+        return rng.dirichlet(np.ones(3), size=len(X))
+
+    def predict(self, X):
+        return self.predict_proba(X).argmax(axis=1)
+
+
+def test_cache_answers_as_the_regenerator_and_makes_each_once():
+    """Whatever the order and however often it is asked."""
+    X = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32)
+    regenerator = NoiseRegenerator().fit(X)
+    cache = RegenerationCache(regenerator).fit(X)
+    for rows in (np.arange(6), np.arange(10)[::-1], np.arange(10)):
+        for candidate in (0, 1):
+            np.testing.assert_array_equal(
+                cache.regenerate(X[rows], candidate), regenerator.regenerate(X[rows], candidate)
+            )
+    assert cache.n_made_ == 20
+
+
+@pytest.mark.parametrize("control", [LabelOnly, OutputNoise])
+def test_controls_keep_labels_and_sum_to_one(control):
+    """Only the confidence is another."""
+    X = np.random.default_rng(1).normal(size=(50, 2))
+    classifier = Answers()
+    answers = control(classifier).fit(X, classifier.predict(X)).predict_proba(X)
+    np.testing.assert_array_equal(answers.argmax(axis=1), classifier.predict(X))
+    np.testing.assert_allclose(answers.sum(axis=1), 1)
+    assert not (answers == classifier.predict_proba(X)).all(axis=1).any()
+
+
+def test_output_noise_is_a_function_of_row_and_key():
+    """The same row gets the same noise, under another key another."""
+    X = np.random.default_rng(1).normal(size=(5, 2))
+    first = OutputNoise(Answers())
+    np.testing.assert_array_equal(first.predict_proba(X), first.predict_proba(X))
+    assert not np.array_equal(first.predict_proba(X), OutputNoise(Answers(), key=b"other").predict_proba(X))
+
+
+class Refuses(NoiseRegenerator):
+    """A regenerator that must not be asked."""
+
+    def regenerate(self, X, candidate=0):
+        raise AssertionError("asked")
+
+
+def test_disk_cache_answers_as_the_regenerator_in_this_run_and_the_next(tmp_path):
+    """Whatever the order and however often it is asked; the next run makes nothing again."""
+    X = np.random.default_rng(0).normal(size=(10, 2, 3)).astype(np.float32)
+    X[7] = X[2]
+    regenerator = NoiseRegenerator().fit(X)
+    cache = DiskCache(regenerator, tmp_path, batch_size=4).fit(X)
+    for rows in (np.arange(6), np.arange(10)[::-1], np.arange(10)):
+        for candidate in (0, 1):
+            np.testing.assert_array_equal(
+                cache.regenerate(X[rows], candidate), regenerator.regenerate(X[rows], candidate)
+            )
+    assert cache.n_made_ == 18
+    again = DiskCache(Refuses(), tmp_path).fit(X)
+    np.testing.assert_array_equal(again.regenerate(X, 1), regenerator.regenerate(X, 1))
+
+
+@pytest.mark.parametrize("name", ["entries", "rows"])
+def test_disk_cache_survives_an_interrupted_run(tmp_path, name):
+    """Half of an entry, or rows without entries, are as if they had not been written."""
+    X = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32)
+    regenerator = NoiseRegenerator().fit(X)
+    DiskCache(regenerator, tmp_path).fit(X).regenerate(X[:6], 0)
+    file = tmp_path / f"{name}.bin"
+    file.write_bytes(file.read_bytes()[:-3])
+    cache = DiskCache(regenerator, tmp_path).fit(X)
+    for _ in range(2):
+        np.testing.assert_array_equal(cache.regenerate(X, 0), regenerator.regenerate(X, 0))
+    assert cache.n_made_ == 5

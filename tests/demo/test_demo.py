@@ -1,0 +1,97 @@
+"""The demo: whole on its quick settings, and not to be fooled by a broken regenerator."""
+
+import json
+from dataclasses import replace
+
+import joblib
+import numpy as np
+import pytest
+
+from skdiffence.__main__ import main, make_parser
+from skdiffence._demo._controls import NoDenoiser
+from skdiffence._demo._demo import DemoSettings, check_run, pretrained, run_splits
+from skdiffence.datasets import load_digit_images
+from tests.defenses.regenerators import ConstantRegenerator, IdentityRegenerator, ZeroRegenerator
+
+TINY = replace(DemoSettings().quick(), n_splits=1, net_epochs=30)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """One quick run through the command line."""
+    folder = tmp_path_factory.mktemp("demo")
+    return main(["demo", "--quick", "--output", str(folder), "--seed", "1"]), folder
+
+
+def run_checks(regenerator):
+    """Run one small split and return what the checks say, by the first words of each."""
+    digits = load_digit_images()
+    private = np.arange(700, 1300)
+    records, _, _ = run_splits(TINY, digits, private, regenerator.fit(digits.data[:10]), {}, 0, lambda what: None)
+    return dict(check_run(records, TINY))
+
+
+def test_demo_writes_everything(demo):
+    """Table, figures, figures' facts, denoiser and model; nothing unfinished is left."""
+    _, folder = demo
+    names = {path.name for path in folder.iterdir()}
+    expected = {"denoiser", "table.txt", "results.json", "roc.png", "signals.png", "regenerations.png"}
+    assert names == expected | {"defended.joblib"}
+
+
+def test_demo_changes_no_label(demo):
+    """Every record of a rule says so, and there is one for each rule and control."""
+    _, folder = demo
+    records = json.loads((folder / "results.json").read_text())["records"]
+    assert {record["labels_changed"] for record in records} == {0}
+    assert {"undefended", "first", "members", "matched", "swap", "chosen", "untrained denoiser", "label only"} <= {
+        record["name"] for record in records
+    }
+
+
+def test_demo_model_answers(demo):
+    """The model that is saved answers, its labels on top."""
+    _, folder = demo
+    defended = joblib.load(folder / "defended.joblib")
+    X = load_digit_images().data[:20]
+    proba = defended.predict_proba(X)
+    np.testing.assert_array_equal(proba.argmax(axis=1), defended.predict(X))
+
+
+def test_demo_saves_no_training_row(demo):
+    """No file holds the bytes of an image, scaled or as the bytes of its pixels."""
+    _, folder = demo
+    images = load_digit_images().data
+    blobs = [path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".png"]
+    for image in images[::7]:
+        for form in (image.tobytes(), image.astype(np.float64).tobytes()):
+            assert not any(form in blob for blob in blobs)
+
+
+@pytest.mark.parametrize("broken", [ConstantRegenerator, IdentityRegenerator, ZeroRegenerator])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_broken_regenerator_fails_a_check(broken):
+    """What destroys its inputs fails the retention, what leaves them alone answers undefended."""
+    try:
+        checks = run_checks(broken())
+    except ValueError as error:
+        assert "destroys the inputs" in str(error)  # noqa: PT017 - a rule refused to calibrate on it
+        return
+    kept = [holds for check, holds in checks.items() if "keep their label" in check or "undefended one" in check]
+    assert not all(kept)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_plain_noise_passes_the_same_checks():
+    """The checks above fail for what is broken, not for whatever is not trained."""
+    digits = load_digit_images()
+    checks = run_checks(pretrained(NoDenoiser(), 80, digits.data[:10], 0))
+    assert all(holds for check, holds in checks.items() if "label" in check or "undefended one" in check)
+
+
+def test_arguments():
+    """The options of the command line, and one that makes no sense."""
+    options = make_parser().parse_args(["demo", "--splits", "3", "--seed", "5", "--quick", "--output", "x"])
+    assert (options.splits, options.seed, options.quick, options.output) == (3, 5, True, "x")
+    with pytest.raises(SystemExit):
+        make_parser().parse_args(["demo", "--splits", "1"])

@@ -1,0 +1,267 @@
+"""The report of an audit: as text, JSON, frame and page."""
+
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from html.parser import HTMLParser
+from io import BytesIO
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from skdiffence.inspection import audit
+from skdiffence.inspection.report._report_figures import _steps, attacks_svg, phi_svg, png_uri, roc_svg
+from skdiffence.inspection.report._report_text import percent, untested
+from tests.attacks.targets import Dictated, normal, planted
+from tests.inspection.audit_cases import FAST, Repeated, sides
+
+EVIL = '<script>alert("1")</script>'
+VOID = {"br", "circle", "img", "line", "meta", "path", "rect"}
+
+
+def evil_sides():
+    """Return a target whose class names are an attack on the reader, members and non-members."""
+    X, y, is_member = planted(normal(1.5), normal(0.0), n=240)
+    names = np.array([EVIL, "b&b", "c"])
+    return Dictated(tuple(names)).fit(), (X[is_member], names[y][is_member]), (X[~is_member], names[y][~is_member])
+
+
+@pytest.fixture(scope="module")
+def report():
+    """An audit beside an undefended target, with an attack whose name must be escaped."""
+    target, members, others = evil_sides()
+    attacks = [*FAST, (EVIL, Repeated())]
+    return audit(
+        target, members, others, attacks=attacks, undefended=target, n_permutations=100, random_state=0
+    )
+
+
+@pytest.fixture(scope="module")
+def failed(report):
+    """The same with a control that failed."""
+    null = report.controls["null"] | {"holds": False, "why": "something was told apart"}
+    return replace(report, controls=report.controls | {"null": null})
+
+
+class Page(HTMLParser):
+    """Collects what a page loads and checks that its elements are closed in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.loads, self.tags, self.text = [], [], [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        """Note the element and what it loads."""
+        self.tags.append(tag)
+        self.loads += [value for name, value in attrs if name in ("src", "href", "xlink:href", "data", "poster")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        """Note an element that closes itself."""
+        assert tag in VOID
+        self.handle_starttag(tag, attrs)
+
+    def handle_endtag(self, tag):
+        """Close it."""
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        """Keep what is read, but for the style sheet."""
+        if "style" not in self.open:
+            self.text.append(data)
+
+
+def test_page_needs_no_other_file(report):
+    """No script, nothing loaded but images written in the address itself; well-formed."""
+    shown = {"images": np.zeros((2, 3, 4, 4), np.uint8), "labels": [EVIL, "b"]}
+    text = replace(report, shown=shown).to_html()
+    page = Page(text)
+    assert {address.partition(",")[0] for address in page.loads} == {"data:image/png;base64"}
+    assert "script" not in page.tags and "link" not in page.tags and "iframe" not in page.tags
+    assert not re.search(r"https?://|url\(|@import", text)
+    assert page.tags.count("svg") == 3
+
+
+def test_page_escapes_what_it_was_given(report):
+    """Names of attacks and classes are shown as they are, and never run."""
+    for text in (report.to_html(), report._repr_html_()):
+        assert EVIL not in text
+        assert EVIL in "".join(Page(text).text)
+    assert "b&amp;b" in report.to_html()
+
+
+def test_page_begins_with_the_verdict(report, failed):
+    """Before any table or figure; a failed control before all else."""
+    for each in (report, failed):
+        text = each.to_html()
+        body = text[text.index("<body") :]
+        assert body.index('class="verdict') < min(body.index("<table"), body.index("<svg"))
+    assert failed.verdict.status == "invalid"
+    assert "something was told apart" in failed.verdict.sentences[0]
+    assert failed.to_html().index("something was told apart") < failed.to_html().index("The strongest of")
+    assert repr(failed).startswith(failed.verdict.headline)
+    assert failed._repr_html_().count("verdict invalid") == 1
+
+
+def test_page_holds_the_figures(report):
+    """Each attack's area with its interval, what was not tested, and the seed."""
+    text = "".join(Page(report.to_html()).text)
+    for record in report.targets["audited"]["attacks"]:
+        assert f"{record['auc']:.3f} [{record['auc_low']:.3f}, {record['auc_high']:.3f}]" in text
+    for sentence in untested(report):
+        assert sentence in text
+    assert "noise" in text  # rates below ten non-members are never bare
+    assert f"seed {report.settings['seed']}" in text
+
+
+def test_compact_page_is_closed(report):
+    """What a notebook shows: the verdict and a table for each target."""
+    page = Page(report._repr_html_())
+    assert page.tags.count("table") == 2
+    assert page.tags.count("svg") == 0
+
+
+def test_json_is_strict_and_plain(report, tmp_path):
+    """It is read back without NaN, is the same in a file, and holds no score of a row."""
+    facts = json.loads(report.to_json(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert facts == report.to_dict()
+    assert facts["schema_version"] == 1
+    report.to_json(tmp_path / "report.json")
+    assert json.loads((tmp_path / "report.json").read_text()) == facts
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+    assert "scores" not in facts and "is_member" not in facts
+
+
+def test_numbers_that_are_not_known_are_null(report):
+    """NaN and infinities have no JSON."""
+    facts = report.targets["audited"]
+    record = facts["attacks"][0] | {"correct_auc": np.nan, "epsilon_lower_bound": np.float64("inf")}
+    targets = report.targets | {"audited": facts | {"attacks": [record, *facts["attacks"][1:]]}}
+    written = json.loads(replace(report, targets=targets).to_json())["targets"]["audited"]["attacks"][0]
+    assert written["correct_auc"] is None and written["epsilon_lower_bound"] is None
+
+
+def test_file_is_whole_or_not_there(report, tmp_path, monkeypatch):
+    """An error while writing leaves the old file and nothing half-written."""
+    (tmp_path / "report.html").write_text("old")
+    monkeypatch.setattr("pathlib.Path.write_text", lambda *args, **kwargs: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        report.to_html(tmp_path / "report.html")
+    monkeypatch.undo()
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    assert (tmp_path / "report.html").read_text() == "old"
+
+
+def test_frame_has_a_row_for_each_attack_and_target(report):
+    """With the numbers of the records, rates by level."""
+    frame = report.to_frame()
+    assert list(frame["target"]) == ["audited"] * 3 + ["undefended"] * 3
+    assert frame["auc"].tolist()[:3] == [record["auc"] for record in report.targets["audited"]["attacks"]]
+    assert not frame["tpr_at_fpr_0.01_is_reliable"].any()
+    assert frame["tpr_at_fpr_0.1_is_reliable"].all()
+    assert not any(frame[column].map(lambda cell: isinstance(cell, (dict, list))).any() for column in frame)
+
+
+def test_text_lists_every_attack(report):
+    """One line an attack and target; the floor and rates that are noise are marked."""
+    text = repr(report)
+    table = text[text.index("target") :].splitlines()
+    assert len(table) == 2 + 6
+    assert sum("floor" in line for line in table) == 2
+    at_noise = replace(report, settings=report.settings | {"max_fpr": 0.01})
+    assert ": noise)" in repr(at_noise)
+    assert "the figure is noise" in repr(at_noise)
+
+
+def test_what_was_tested_is_not_called_untested(report):
+    """A sentence goes when an attack of its kind was run."""
+    open_questions = untested(report)
+    settings = report.settings | {"attacks": {"a": "LiRAAttack", "b": "RepeatedQueryAttack", "c": "AnswerCostAttack"}}
+    fewer = untested(replace(report, settings=settings))
+    assert len(fewer) == len(open_questions) - 3
+    assert not any("LiRA" in text for text in fewer)
+
+
+def test_plot_draws_the_audited_attacks(report):
+    """One curve for each attack, with the right areas."""
+    from matplotlib import pyplot
+
+    display = report.plot()
+    expected = [roc_auc_score(report.is_member, scores) for scores in report.scores["audited"].values()]
+    np.testing.assert_allclose(display.roc_auc, expected)
+    pyplot.close(display.figure_)
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.5, "50 %"), (0.051, "5.1 %"), (0.0, "0 %"), (0.001, "0.1 %")])
+def test_percentages(value, text):
+    """A decimal where a whole number would hide the size."""
+    assert percent(value) == text
+
+
+# --- figures -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scored():
+    """Membership and scores with ties."""
+    rng = np.random.default_rng(0)
+    is_member = np.arange(300) % 2 == 0
+    return is_member, np.round(rng.normal(size=300) + is_member, 1)
+
+
+def test_figures_are_well_formed(scored):
+    """XML that any viewer reads, with a title, nothing outside the frame, and names escaped."""
+    is_member, scores = scored
+    records = [{"attack": EVIL, "auc": 0.7, "auc_low": 0.6, "auc_high": 0.8}]
+    figures = [
+        attacks_svg({"a": records, EVIL: records}, 0.6, 0.95),
+        roc_svg(is_member, {EVIL: scores, "constant": np.zeros(300)}),
+        phi_svg(is_member, {EVIL: scores, "constant": np.zeros(300)}),
+    ]
+    for figure in figures:
+        tree = ElementTree.fromstring(figure)
+        width, height = map(float, tree.attrib["viewBox"].split()[2:])
+        assert tree.find("title").text
+        places = [
+            tuple(map(float, pair.split()))
+            for path in tree.iter("path")
+            for pair in re.split("[ML]", path.attrib["d"])
+            if pair.strip()
+        ]
+        assert all(0 <= x <= width and 0 <= y <= height for x, y in places)
+        for line in tree.iter("line"):
+            assert 0 <= float(line.attrib["x1"]) <= width and 0 <= float(line.attrib["y2"]) <= height
+
+
+def test_roc_steps_go_through_the_curve(scored):
+    """On linear axes the drawn corners hold scikit-learn's points, up to the width of a column."""
+    is_member, scores = scored
+    corners = _steps(is_member, scores, lambda rate: 1000 * rate, lambda rate: 1000 * rate)
+    fpr, tpr, _ = roc_curve(is_member, scores, drop_intermediate=False)
+    highest = {round(1000 * rate, 1): round(1000 * tpr[fpr == rate].max(), 1) for rate in np.unique(fpr)}
+    assert set(highest.items()) <= set(corners)
+    assert corners[-1] == (1000.0, 1000.0)
+    assert all(a[0] <= b[0] and a[1] <= b[1] for a, b in zip(corners[:-1], corners[1:], strict=True))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_are_read_back(channels):
+    """By another library, pixel for pixel."""
+    pixels = np.random.default_rng(0).integers(256, size=(channels, 5, 7), dtype=np.uint8)
+    with urlopen(png_uri(pixels)) as opened:
+        image = np.asarray(Image.open(BytesIO(opened.read())))
+    np.testing.assert_array_equal(image.reshape(5, 7, channels), np.moveaxis(pixels, 0, -1))
+
+
+def test_null_report_reads_as_chance():
+    """Whoever reads it is told what the rows could not rule out."""
+    found = audit(*sides(normal(0.0), normal(0.0), n=240, seed=3), attacks=FAST, n_permutations=100, random_state=0)
+    assert found.verdict.headline == "No leak was found with these attacks on these rows."
+    assert 'class="verdict none"' in found.to_html()
