@@ -124,7 +124,7 @@ def label_only(models, X, y, membership):
 def attack_scores(models, X, y, membership, with_label_only):
     """Return the scores of every attack, of shape (n_canaries, n_models)."""
     answers = [query(model, X, y) for model in models]
-    phi = np.column_stack([logit_signal(each.proba, each.y) for each in answers])
+    phi = np.column_stack([logit_signal(each.y, each.proba) for each in answers])
     views = [np.mean([query(model, view(X), y).correct for view in augmentations()], axis=0) for model in models]
     scores = {
         "threshold": phi,

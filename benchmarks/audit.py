@@ -194,7 +194,7 @@ def largest(signals):
 def ask_all(target, shadows, X, y, signal):
     """Return the signals of the target and of all shadows."""
     answers = [query(model, X, y) for model in (target, *shadows["estimator"])]
-    signals = np.column_stack([signal(each.proba, each.y) for each in answers])
+    signals = np.column_stack([signal(each.y, each.proba) for each in answers])
     return signals[:, 0], signals[:, 1:]
 
 

@@ -47,7 +47,7 @@ def mean_phi(classifier, X, kind, seed):
     phis = []
     for rows in variants(X, kind, rng):
         proba = classifier.predict_proba(rows)
-        phis.append(logit_signal(proba, proba.argmax(axis=1)))
+        phis.append(logit_signal(proba.argmax(axis=1), proba))
     return np.mean(phis, axis=0)
 
 
@@ -92,7 +92,7 @@ def main():
 def mean_phi_once(classifier, X):
     """phi of one answer to each row."""
     proba = classifier.predict_proba(X)
-    return logit_signal(proba, proba.argmax(axis=1))
+    return logit_signal(proba.argmax(axis=1), proba)
 
 
 if __name__ == "__main__":

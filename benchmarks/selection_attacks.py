@@ -89,9 +89,9 @@ def single_query(scored, proba, seed):
     attack = NonMonotoneAttack(random_state=seed)
     crossed = cross_fit(attack, None, answers, X, y, is_member, keys, known=0.5, seed=seed).scores
     measured = {
-        "phi": logit_signal(proba, labels),
-        "entropy": entropy_signal(proba),
-        "logit": logit_signal(proba, y),
+        "phi": logit_signal(labels, proba),
+        "entropy": entropy_signal(None, proba),
+        "logit": logit_signal(y, proba),
         "non_monotone": crossed,
     }
     right = labels == y

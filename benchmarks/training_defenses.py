@@ -115,9 +115,9 @@ def measure(net, X, given, truth, parts):
     is_member = np.arange(len(rows)) < len(parts.members)
     proba = net.predict_proba(X[rows]).astype(float)
     signals = {
-        "confidence": confidence_signal(proba, given[rows]),
-        "entropy": entropy_signal(proba),
-        "correctness": correctness_signal(proba, given[rows]),
+        "confidence": confidence_signal(given[rows], proba),
+        "entropy": entropy_signal(None, proba),
+        "correctness": correctness_signal(given[rows], proba),
     }
     scores = {name: roc_auc_score(is_member, signal) for name, signal in signals.items()}
     answers = net.predict_proba(X[parts.rest])

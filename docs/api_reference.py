@@ -86,6 +86,7 @@ SECTIONS = [
             "expected_calibration_error",
             "failure_detection_auc",
             "group_scores",
+            "hinge_signal",
             "label_columns",
             "logit_signal",
             "loss_signal",

@@ -235,7 +235,7 @@ def run_model(data, parts, members, folder, seed, options):
             found = {key: attack_auc(attack, None, asked.take(attacked), *scored) for key, attack in ATTACKS.items()}
             found |= {"label-only": max(floor, found["labels"])} | worth(asked.take(~is_member))
             records[which] = found | {"worst": max(turned(found[key]) for key in ATTACKS)}
-            signals[which] = logit_signal(asked.proba, asked.y)[in_pool]
+            signals[which] = logit_signal(asked.y, asked.proba)[in_pool]
         records[name + ON_TOP]["labels kept"] = count_kept_labels(answers[name + ON_TOP], answers[name])
     return records, signals, attacked[in_pool]
 

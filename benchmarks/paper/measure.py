@@ -220,7 +220,7 @@ def asked_again(defended, attacker, known, scored, n_rows, seed):
 def calibration_leak(defended, part):
     """Return how well the sides of the calibration rows can be told apart, by entropy and by phi, and the NLL there."""
     answers, selected = answers_of(defended, part)
-    signals = {"entropy": entropy_signal(answers.proba), "phi": logit_signal(answers.proba, answers.label)}
+    signals = {"entropy": entropy_signal(None, answers.proba), "phi": logit_signal(answers.label, answers.proba)}
     areas = {name: float(roc_auc_score(part.is_member, signal)) for name, signal in signals.items()}
     intervals = {f"{name}_interval": auc_interval(part.is_member, signal) for name, signal in signals.items()}
     return {

@@ -112,4 +112,4 @@ class OutputNoise(_LabelKeeper):
     def _confidence(self, X, proba, labels):
         words = row_digests(X, self.key).view("<u8").reshape(len(labels), 2)[:, 0]
         noise = norm.ppf((words.astype(np.float64) + 0.5) / 2.0**64).clip(-8, 8)
-        return expit(logit_signal(proba, labels) + self.scale * noise)
+        return expit(logit_signal(labels, proba) + self.scale * noise)

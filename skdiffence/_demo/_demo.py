@@ -287,9 +287,9 @@ def save_figures(output, split, defended):
     scored = split.scored
     after = defended[CHOSEN].predict_proba(scored.X)
     scores = {
-        "entropy, undefended": entropy_signal(scored.proba),
-        "entropy, defended": entropy_signal(after),
-        "label only (floor)": correctness_signal(scored.proba, scored.y),
+        "entropy, undefended": entropy_signal(None, scored.proba),
+        "entropy, defended": entropy_signal(None, after),
+        "label only (floor)": correctness_signal(scored.y, scored.proba),
     }
     both = {"proba_before": scored.proba, "y": scored.labels}
     displays = {

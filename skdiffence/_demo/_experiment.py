@@ -86,7 +86,7 @@ class Split:
     def calibration_leak(self, defended):
         """How well calibration rows can be told apart: the worse of two attacks, as distance from 0.5."""
         proba = defended.predict_proba(self.X_calibration)
-        signals = entropy_signal(proba), logit_signal(proba, proba.argmax(axis=1))
+        signals = entropy_signal(None, proba), logit_signal(proba.argmax(axis=1), proba)
         return max(abs(roc_auc_score(self.calibration_is_member, signal) - 0.5) for signal in signals)
 
     def measure(self, name, classifier):

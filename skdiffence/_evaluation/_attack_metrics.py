@@ -163,7 +163,7 @@ def utility(answers):
         "accuracy", "neg_log_loss", "expected_calibration_error" and "failure_detection_auc".
     """
     # The floor of sklearn.metrics.log_loss.
-    at_label = np.maximum(confidence_signal(answers.proba, answers.y), np.finfo(np.float64).eps)
+    at_label = np.maximum(confidence_signal(answers.y, answers.proba), np.finfo(np.float64).eps)
     return {
         "accuracy": float(answers.correct.mean()),
         "neg_log_loss": float(np.log(at_label).mean()),
@@ -184,7 +184,7 @@ def warn_if_reversed(answers, is_member):
     """
     for what, value in (
         ("are labeled correctly more often", answers.correct.astype(float)),
-        ("get more probability at the true class", confidence_signal(answers.proba, answers.y)),
+        ("get more probability at the true class", confidence_signal(answers.y, answers.proba)),
     ):
         sides = value[~is_member], value[is_member]
         error = np.sqrt(sum(side.var() / len(side) for side in sides))

@@ -120,7 +120,7 @@ class Answering:
             first = FirstSelection()
             first.max_candidates = rule.max_candidates
             found = self.select(safe_indexing(X, lost), labels[lost], first)
-            answers = logit_signal(put_label_on_top(found.proba, labels[lost]), labels[lost])
+            answers = logit_signal(labels[lost], put_label_on_top(found.proba, labels[lost]))
             lost, answers = lost[~found.kept], answers[~found.kept]
             phi[lost, -1] = answers
         warn_if_unchanged(self.regenerate(X, 0), X)

@@ -48,7 +48,7 @@ class CandidateTable:
         lost = np.isnan(phi).all(axis=1)
         fallback = self.undefended if self._falls_back_on_original(rule) else self.proba[n - 1]
         # Exchanged, the top entry is the label's.
-        phi[lost, -1] = logit_signal(fallback[rows[lost]], fallback[rows[lost]].argmax(axis=1))
+        phi[lost, -1] = logit_signal(fallback[rows[lost]].argmax(axis=1), fallback[rows[lost]])
         return phi
 
     def answer(self, rule, rows):
@@ -103,8 +103,8 @@ class CandidateTable:
             except ValueError as error:
                 return Bunch(compared=None, error=error)
             found = self.answer(fitted, rows)
-            phi[rows], calls[rows] = logit_signal(found.proba, self.labels[rows]), found.n_regenerations
-            at_label[rows] = confidence_signal(found.proba, self.y[rows])
+            phi[rows], calls[rows] = logit_signal(self.labels[rows], found.proba), found.n_regenerations
+            at_label[rows] = confidence_signal(self.y[rows], found.proba)
         members, non_members = self.is_member, ~self.is_member
         return Bunch(
             compared=cramer_von_mises(phi[members], phi[non_members]),

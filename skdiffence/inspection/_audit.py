@@ -202,7 +202,7 @@ def audit(
         notes=_notes(estimator, rows, asked.answers),
         is_member=rows.is_member,
         scores={name: found["scores"] for name, found in audited.items()},
-        phi={name: logit_signal(given.proba, given.label) for name, given in answers.items()},
+        phi={name: logit_signal(given.label, given.proba) for name, given in answers.items()},
         shown=_shown(rows, audited["audited"]) if show_rows else None,
     )
 

@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from skdiffence.metrics._signals import check_columns, check_proba
+from skdiffence.metrics._signals import check_labels_and_proba
 from skdiffence.utils._sklearn import Interval, StrOptions, validate_params
 
 # Rates are counts over n: a max_fpr written as 0.1 must allow 3 of 30, whatever 0.1 is in binary.
@@ -176,20 +176,23 @@ def attack_accuracy_score(y_true, y_score, *, threshold=0.5):
 @validate_params(
     {
         "y_true": ["array-like"],
-        "proba": ["array-like"],
+        "y_proba": ["array-like"],
+        "labels": ["array-like", None],
         "n_bins": [Interval(Integral, 1, None, closed="left")],
     },
     prefer_skip_nested_validation=True,
 )
-def expected_calibration_error(y_true, proba, *, n_bins=15):
+def expected_calibration_error(y_true, y_proba, *, labels=None, n_bins=15):
     """Return by how much the confidence of an answer misses its accuracy, on average over rows.
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,), dtype int
-        Columns of the true labels, see :func:`label_columns`; -1 for a class without a column.
-    proba : array-like of shape (n_samples, n_classes)
+    y_true : array-like of shape (n_samples,)
+        True labels. Without ``labels``, column numbers, -1 for a class without a column.
+    y_proba : array-like of shape (n_samples, n_classes)
         Class probabilities.
+    labels : array-like of shape (n_classes,), default=None
+        The label of each column, such as ``classes_`` of a classifier.
     n_bins : int, default=15
         Number of equally wide bins of confidence.
 
@@ -201,7 +204,7 @@ def expected_calibration_error(y_true, proba, *, n_bins=15):
     Raises
     ------
     ValueError
-        If there are no rows, ``proba`` does not hold probabilities or ``y_true`` no columns of it.
+        If there are no rows, ``y_proba`` does not hold probabilities, or ``y_true`` does not fit its columns.
 
     References
     ----------
@@ -213,15 +216,18 @@ def expected_calibration_error(y_true, proba, *, n_bins=15):
     >>> expected_calibration_error([0, 1], [[0.75, 0.25], [0.75, 0.25]])
     0.25
     """
-    confidence, correct = _confidence_and_correctness(y_true, proba)
+    confidence, correct = _confidence_and_correctness(y_true, y_proba, labels)
     # Bins are open at the left, closed at the right, as in the paper.
     bins = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)
     gaps = np.bincount(bins, weights=correct - confidence, minlength=n_bins)
     return float(np.abs(gaps).sum() / len(confidence))
 
 
-@validate_params({"y_true": ["array-like"], "proba": ["array-like"]}, prefer_skip_nested_validation=True)
-def failure_detection_auc(y_true, proba):
+@validate_params(
+    {"y_true": ["array-like"], "y_proba": ["array-like"], "labels": ["array-like", None]},
+    prefer_skip_nested_validation=True,
+)
+def failure_detection_auc(y_true, y_proba, *, labels=None):
     """Return how well confidence tells right answers from wrong ones.
 
     This is what a defense that flattens confidence takes away from honest users. It is to be measured on
@@ -229,10 +235,12 @@ def failure_detection_auc(y_true, proba):
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,), dtype int
-        Columns of the true labels, see :func:`label_columns`; -1 for a class without a column.
-    proba : array-like of shape (n_samples, n_classes)
+    y_true : array-like of shape (n_samples,)
+        True labels. Without ``labels``, column numbers, -1 for a class without a column.
+    y_proba : array-like of shape (n_samples, n_classes)
         Class probabilities.
+    labels : array-like of shape (n_classes,), default=None
+        The label of each column, such as ``classes_`` of a classifier.
 
     Returns
     -------
@@ -243,7 +251,7 @@ def failure_detection_auc(y_true, proba):
     Raises
     ------
     ValueError
-        If there are no rows, ``proba`` does not hold probabilities or ``y_true`` no columns of it.
+        If there are no rows, ``y_proba`` does not hold probabilities, or ``y_true`` does not fit its columns.
 
     Examples
     --------
@@ -251,15 +259,14 @@ def failure_detection_auc(y_true, proba):
     >>> failure_detection_auc([0, 1], [[0.9, 0.1], [0.6, 0.4]])
     1.0
     """
-    confidence, correct = _confidence_and_correctness(y_true, proba)
+    confidence, correct = _confidence_and_correctness(y_true, y_proba, labels)
     if correct.all() or not correct.any():
         return float("nan")
     return float(roc_auc_score(correct, confidence))
 
 
-def _confidence_and_correctness(y, proba):
-    proba = check_proba(proba)
-    y = check_columns(y, proba)
-    if not len(y):
-        raise ValueError("proba must hold at least one row. Got none.")
-    return proba.max(axis=1), proba.argmax(axis=1) == y
+def _confidence_and_correctness(y_true, y_proba, labels):
+    columns, y_proba = check_labels_and_proba(y_true, y_proba, labels)
+    if not len(columns):
+        raise ValueError("y_proba must hold at least one row. Got none.")
+    return y_proba.max(axis=1), y_proba.argmax(axis=1) == columns

@@ -1,51 +1,51 @@
-"""Membership signals: one number a row from a classifier's answer, higher for what looks more like a member."""
+"""Membership signals: one number for each row of class probabilities, higher for likelier members."""
 
 import numpy as np
 from scipy.special import entr
 
-# Floors keep logarithms finite. They lie below anything a float32 softmax can give, so they never reorder
-# rows, and a probability of zero at the true class is a very large loss, never a small one.
-_LOGIT_FLOOR = 1e-45
-_LOG_FLOOR = 1e-45
+# Keeps logarithms finite. It lies below the smallest positive float32, so it never reorders the answers of a float32
+# softmax, and a probability of zero at the true class is the largest loss.
+_FLOOR = 1e-45
 _SUM_TOLERANCE = 1e-3
 
 
-def check_proba(proba):
-    """Return class probabilities as float64, or say what is wrong with them.
+def check_proba(y_proba):
+    """Return validated class probabilities as float64.
 
     Parameters
     ----------
-    proba : array-like of shape (n_samples, n_classes)
+    y_proba : array-like of shape (n_samples, n_classes)
         Class probabilities.
 
     Returns
     -------
-    proba : ndarray of shape (n_samples, n_classes), dtype float64
+    y_proba : ndarray of shape (n_samples, n_classes), dtype float64
 
     Raises
     ------
     ValueError
-        If there is one column only, a value is negative or not finite, or a row does not sum to 1.
+        If there are fewer than two columns, a value is negative or not finite, or a row does not sum to 1.
     """
-    proba = np.asarray(proba, dtype=np.float64)
-    if proba.ndim != 2 or proba.shape[1] < 2:
+    y_proba = np.asarray(y_proba, dtype=np.float64)
+    if y_proba.ndim != 2 or y_proba.shape[1] < 2:
         raise ValueError(
-            "proba must have shape (n_samples, n_classes) with one column for each class, of which there are at "
-            f"least two. Got shape {proba.shape}. If it holds only the probability p of the second of two classes, "
+            "Class probabilities must have shape (n_samples, n_classes), with at least two columns. "
+            f"Got shape {y_proba.shape}. For the probability p of the second of two classes, "
             "pass np.column_stack([1 - p, p])."
         )
+    sums = y_proba.sum(axis=1)
     # A NaN fails both comparisons.
-    if proba.size and not (proba.min() >= 0 and np.abs(proba.sum(axis=1) - 1).max() <= _SUM_TOLERANCE):
+    if y_proba.size and not (y_proba.min() >= 0 and np.abs(sums - 1).max() <= _SUM_TOLERANCE):
         raise ValueError(
-            "proba must hold probabilities: not negative, each row summing to 1. Got values from "
-            f"{proba.min():.3g} to {proba.max():.3g} and row sums from {proba.sum(axis=1).min():.3g} to "
-            f"{proba.sum(axis=1).max():.3g}. Are these logits? Apply a softmax first."
+            "Class probabilities must not be negative, and each row must sum to 1. "
+            f"Got values from {y_proba.min():.3g} to {y_proba.max():.3g} and row sums from {sums.min():.3g} to "
+            f"{sums.max():.3g}. Are these logits? Apply a softmax first."
         )
-    return proba
+    return y_proba
 
 
 def label_columns(y, classes):
-    """Return the column of ``proba`` that belongs to each label.
+    """Return the column number of each label.
 
     Parameters
     ----------
@@ -57,13 +57,13 @@ def label_columns(y, classes):
     Returns
     -------
     columns : ndarray of shape (n_samples,), dtype int64
-        -1 for a label that is not in ``classes``: the classifier was never shown this class, and gives it
-        probability zero.
+        -1 for a label that is not in ``classes``. The classifier has no column for this class, so its probability
+        is zero.
 
     Raises
     ------
     ValueError
-        If there are no classes, or one of ``y`` and ``classes`` holds text and the other does not.
+        If ``classes`` is empty, or only one of ``y`` and ``classes`` holds text.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def label_columns(y, classes):
     y, classes = np.asarray(y), np.asarray(classes)
     if not classes.size:
         raise ValueError("classes must hold at least one label. Got none.")
-    # Compared as they are, 1 and "1" would match in one place of NumPy and not in another.
+    # Some NumPy functions take 1 and "1" as equal, others do not.
     if y.size and _is_text(y) != _is_text(classes):
         raise ValueError(
             "y and classes must both be text or both be numbers. "
@@ -90,65 +90,75 @@ def _is_text(labels):
     return labels.dtype.kind in "UST" or (labels.dtype.kind == "O" and all(isinstance(x, str) for x in labels.flat))
 
 
-def check_columns(y, proba):
-    """Return column indices as an integer array, or say what is wrong with them.
+def check_columns(y_true, y_proba, labels=None):
+    """Return the validated column number of each true label.
 
     Parameters
     ----------
-    y : array-like of shape (n_samples,)
-        Columns of ``proba``, -1 for a class that has none.
-    proba : ndarray of shape (n_samples, n_classes)
+    y_true : array-like of shape (n_samples,)
+        True labels. Without ``labels``, column numbers of ``y_proba``, -1 for a class without a column.
+    y_proba : ndarray of shape (n_samples, n_classes)
         Class probabilities.
+    labels : array-like of shape (n_classes,), default=None
+        The label of each column.
 
     Returns
     -------
-    y : ndarray of shape (n_samples,), dtype int64
+    columns : ndarray of shape (n_samples,), dtype int64
 
     Raises
     ------
     ValueError
-        If y is of another length, not of whole numbers, or out of range.
+        If lengths differ, or column numbers are not integers or out of range.
     """
-    columns = np.asarray(y)
-    if columns.shape != proba.shape[:1]:
-        raise ValueError(f"y must hold one column index a row of proba, {len(proba)}. Got shape {columns.shape}.")
+    if labels is not None:
+        if np.shape(labels) != y_proba.shape[1:]:
+            raise ValueError(
+                f"labels must hold one label for each of {y_proba.shape[1]} columns. Got shape {np.shape(labels)}."
+            )
+        y_true = label_columns(y_true, labels)
+    columns = np.asarray(y_true)
+    if columns.shape != y_proba.shape[:1]:
+        raise ValueError(f"There must be one label for each of {len(y_proba)} rows. Got shape {columns.shape}.")
     if columns.dtype.kind not in "iub":
         raise ValueError(
-            f"y must hold integer column indices of proba. Got dtype {columns.dtype}. "
-            "For labels, use label_columns(y, classes)."
+            f"Without labels=, labels must be integer column numbers. Got dtype {columns.dtype}. "
+            "Pass labels=classifier.classes_ for labels of another kind."
         )
     columns = columns.astype(np.int64)
-    if columns.size and (columns.min() < -1 or columns.max() >= proba.shape[1]):
+    if columns.size and (columns.min() < -1 or columns.max() >= y_proba.shape[1]):
         raise ValueError(
-            f"y must hold column indices of proba, from 0 to {proba.shape[1] - 1}, or -1 for a class without a "
-            f"column. Got values from {columns.min()} to {columns.max()}. For labels, use label_columns(y, classes)."
+            f"Column numbers must lie from 0 to {y_proba.shape[1] - 1}, or be -1 for a class without a column. "
+            f"Got values from {columns.min()} to {columns.max()}. For labels, pass labels=classifier.classes_."
         )
     return columns
 
 
-def _checked(proba, y):
-    proba = check_proba(proba)
-    return proba, check_columns(y, proba)
+def check_labels_and_proba(y_true, y_proba, labels):
+    """Return validated column numbers and probabilities."""
+    y_proba = check_proba(y_proba)
+    return check_columns(y_true, y_proba, labels), y_proba
 
 
-def _at_label(proba, y):
-    known = np.take_along_axis(proba, np.maximum(y, 0)[:, None], axis=1)[:, 0]
-    return np.where(y >= 0, known, 0.0)
+def _is_label(columns, y_proba):
+    return np.arange(y_proba.shape[1]) == columns[:, np.newaxis]
 
 
-def _is_label(proba, y):
-    return np.arange(proba.shape[1]) == y[:, None]
+def _at_label(columns, y_proba):
+    return np.where(_is_label(columns, y_proba), y_proba, 0.0).sum(axis=1)
 
 
-def confidence_signal(proba, y):
+def confidence_signal(y_true, y_proba, *, labels=None):
     """Return the probability of the true class.
 
     Parameters
     ----------
-    proba : array-like of shape (n_samples, n_classes)
+    y_true : array-like of shape (n_samples,)
+        True labels. Without ``labels``, column numbers, -1 for a class without a column.
+    y_proba : array-like of shape (n_samples, n_classes)
         Class probabilities.
-    y : array-like of shape (n_samples,), dtype int
-        Columns of the true labels, see :func:`label_columns`; -1 for a class without a column.
+    labels : array-like of shape (n_classes,), default=None
+        The label of each column, such as ``classes_`` of a classifier.
 
     Returns
     -------
@@ -158,104 +168,28 @@ def confidence_signal(proba, y):
     Raises
     ------
     ValueError
-        If ``proba`` does not hold probabilities or ``y`` no columns of it.
+        If ``y_proba`` does not hold probabilities, or ``y_true`` does not fit its columns.
+
+    Examples
+    --------
+    >>> from skdiffence.metrics import confidence_signal
+    >>> confidence_signal(["dog", "cat"], [[0.25, 0.75], [0.5, 0.5]], labels=["cat", "dog"])
+    array([0.75, 0.5 ])
     """
-    return _at_label(*_checked(proba, y))
+    return _at_label(*check_labels_and_proba(y_true, y_proba, labels))
 
 
-def loss_signal(proba, y):
-    """Return the negated cross-entropy at the true class, in nats.
-
-    A probability of zero gives a very low, finite signal: the loss is large, so the row looks like a
-    non-member.
-
-    Parameters
-    ----------
-    proba : array-like of shape (n_samples, n_classes)
-        Class probabilities.
-    y : array-like of shape (n_samples,), dtype int
-        Columns of the true labels, see :func:`label_columns`; -1 for a class without a column.
-
-    Returns
-    -------
-    signal : ndarray of shape (n_samples,), dtype float64
-        At most 0; higher means more likely a member.
-
-    Raises
-    ------
-    ValueError
-        If ``proba`` does not hold probabilities or ``y`` no columns of it.
-    """
-    return np.log(np.maximum(_at_label(*_checked(proba, y)), _LOG_FLOOR))
-
-
-def entropy_signal(proba, y=None):
-    """Return the negated entropy of the answer, in nats.
-
-    Parameters
-    ----------
-    proba : array-like of shape (n_samples, n_classes)
-        Class probabilities.
-    y : array-like of shape (n_samples,), default=None
-        Not used; here so that all signals are called alike.
-
-    Returns
-    -------
-    signal : ndarray of shape (n_samples,), dtype float64
-        In [-ln n_classes, 0]; higher means more likely a member.
-
-    Raises
-    ------
-    ValueError
-        If ``proba`` does not hold probabilities.
-    """
-    return -entr(check_proba(proba)).sum(axis=1)
-
-
-def modified_entropy_signal(proba, y):
-    """Return the negated modified entropy of the answer, in nats.
-
-    The modified entropy is ``-(1 - p_y) ln p_y - sum over k != y of p_k ln(1 - p_k)``: zero for full
-    confidence in the true class, large for full confidence in a wrong one.
-
-    Parameters
-    ----------
-    proba : array-like of shape (n_samples, n_classes)
-        Class probabilities.
-    y : array-like of shape (n_samples,), dtype int
-        Columns of the true labels, see :func:`label_columns`; -1 for a class without a column.
-
-    Returns
-    -------
-    signal : ndarray of shape (n_samples,), dtype float64
-        At most 0; higher means more likely a member.
-
-    Raises
-    ------
-    ValueError
-        If ``proba`` does not hold probabilities or ``y`` no columns of it.
-
-    References
-    ----------
-    Song and Mittal, "Systematic evaluation of privacy risks of machine learning models", USENIX Security
-    2021, section 3.2.
-    """
-    proba, y = _checked(proba, y)
-    at_label = _at_label(proba, y)
-    rest = np.maximum(1 - proba, 0)
-    others = np.where(_is_label(proba, y), 0.0, proba * np.log(np.maximum(rest, _LOG_FLOOR)))
-    return np.maximum(1 - at_label, 0) * np.log(np.maximum(at_label, _LOG_FLOOR)) + others.sum(axis=1)
-
-
-def correctness_signal(proba, y):
+def correctness_signal(y_true, y_proba, *, labels=None):
     """Return 1 where the most probable class is the true one and 0 elsewhere.
 
     Parameters
     ----------
-    proba : array-like of shape (n_samples, n_classes)
+    y_true : array-like of shape (n_samples,)
+        True labels. Without ``labels``, column numbers, -1 for a class without a column.
+    y_proba : array-like of shape (n_samples, n_classes)
         Class probabilities.
-    y : array-like of shape (n_samples,), dtype int
-        Columns of the true labels, see :func:`label_columns`; -1 for a class without a column.
+    labels : array-like of shape (n_classes,), default=None
+        The label of each column, such as ``classes_`` of a classifier.
 
     Returns
     -------
@@ -265,30 +199,55 @@ def correctness_signal(proba, y):
     Raises
     ------
     ValueError
-        If ``proba`` does not hold probabilities or ``y`` no columns of it.
+        If ``y_proba`` does not hold probabilities, or ``y_true`` does not fit its columns.
 
     References
     ----------
     Yeom et al., "Privacy risk in machine learning: analyzing the connection to overfitting", CSF 2018,
     section 3.1 (the gap attack).
     """
-    proba, y = _checked(proba, y)
-    return (proba.argmax(axis=1) == y).astype(np.float64)
+    columns, y_proba = check_labels_and_proba(y_true, y_proba, labels)
+    return (y_proba.argmax(axis=1) == columns).astype(np.float64)
 
 
-def logit_signal(proba, y):
-    """Return ``phi = ln p_y - ln(sum of the other probabilities)``.
-
-    The others are summed, not taken as ``1 - p_y``: in single precision a confident answer rounds to
-    ``p_y = 1``, and what tells members apart is in the small rest.
+def entropy_signal(y_true, y_proba, *, labels=None):
+    """Return the negated entropy of the class probabilities, in nats.
 
     Parameters
     ----------
-    proba : array-like of shape (n_samples, n_classes)
+    y_true : array-like of shape (n_samples,) or None
+        Ignored. Present so that all signals have one signature.
+    y_proba : array-like of shape (n_samples, n_classes)
         Class probabilities.
-    y : array-like of shape (n_samples,), dtype int
-        Columns of the classes to take phi at: the true ones for an attack, the answered ones for a defense;
-        -1 for a class without a column.
+    labels : array-like of shape (n_classes,), default=None
+        Ignored.
+
+    Returns
+    -------
+    signal : ndarray of shape (n_samples,), dtype float64
+        In [-ln n_classes, 0]; higher means more likely a member.
+
+    Raises
+    ------
+    ValueError
+        If ``y_proba`` does not hold probabilities.
+    """
+    return -entr(check_proba(y_proba)).sum(axis=1)
+
+
+def hinge_signal(y_true, y_proba, *, labels=None):
+    """Return the log-probability of the true class minus the highest other log-probability.
+
+    For a softmax classifier this is the margin of the logits.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        True labels. Without ``labels``, column numbers, -1 for a class without a column.
+    y_proba : array-like of shape (n_samples, n_classes)
+        Class probabilities.
+    labels : array-like of shape (n_classes,), default=None
+        The label of each column, such as ``classes_`` of a classifier.
 
     Returns
     -------
@@ -298,7 +257,38 @@ def logit_signal(proba, y):
     Raises
     ------
     ValueError
-        If ``proba`` does not hold probabilities or ``y`` no columns of it.
+        If ``y_proba`` does not hold probabilities, or ``y_true`` does not fit its columns.
+    """
+    columns, y_proba = check_labels_and_proba(y_true, y_proba, labels)
+    others = np.where(_is_label(columns, y_proba), 0.0, y_proba).max(axis=1)
+    return np.log(_at_label(columns, y_proba) + _FLOOR) - np.log(others + _FLOOR)
+
+
+def logit_signal(y_true, y_proba, *, labels=None):
+    """Return ``phi = ln p_y - ln(sum of the other probabilities)``.
+
+    The other probabilities are summed. ``1 - p_y`` would lose them: in single precision a confident answer rounds to
+    ``p_y = 1``, and members differ from non-members in the small remainder.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        The classes to compute phi at: true labels in an attack, predicted labels in a defense. Without ``labels``,
+        column numbers, -1 for a class without a column.
+    y_proba : array-like of shape (n_samples, n_classes)
+        Class probabilities.
+    labels : array-like of shape (n_classes,), default=None
+        The label of each column, such as ``classes_`` of a classifier.
+
+    Returns
+    -------
+    signal : ndarray of shape (n_samples,), dtype float64
+        Within about -104 and 104; higher means more likely a member.
+
+    Raises
+    ------
+    ValueError
+        If ``y_proba`` does not hold probabilities, or ``y_true`` does not fit its columns.
 
     References
     ----------
@@ -306,6 +296,82 @@ def logit_signal(proba, y):
 
     Peng et al., "Diffence: fencing membership privacy with diffusion models", NDSS 2025.
     """
-    proba, y = _checked(proba, y)
-    others = np.where(_is_label(proba, y), 0.0, proba).sum(axis=1)
-    return np.log(_at_label(proba, y) + _LOGIT_FLOOR) - np.log(others + _LOGIT_FLOOR)
+    columns, y_proba = check_labels_and_proba(y_true, y_proba, labels)
+    others = np.where(_is_label(columns, y_proba), 0.0, y_proba).sum(axis=1)
+    return np.log(_at_label(columns, y_proba) + _FLOOR) - np.log(others + _FLOOR)
+
+
+def loss_signal(y_true, y_proba, *, labels=None):
+    """Return the negated cross-entropy at the true class, in nats.
+
+    A probability of zero gives a very low, finite signal.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        True labels. Without ``labels``, column numbers, -1 for a class without a column.
+    y_proba : array-like of shape (n_samples, n_classes)
+        Class probabilities.
+    labels : array-like of shape (n_classes,), default=None
+        The label of each column, such as ``classes_`` of a classifier.
+
+    Returns
+    -------
+    signal : ndarray of shape (n_samples,), dtype float64
+        At most 0; higher means more likely a member.
+
+    Raises
+    ------
+    ValueError
+        If ``y_proba`` does not hold probabilities, or ``y_true`` does not fit its columns.
+    """
+    return np.log(np.maximum(_at_label(*check_labels_and_proba(y_true, y_proba, labels)), _FLOOR))
+
+
+def modified_entropy_signal(y_true, y_proba, *, labels=None):
+    """Return the negated modified entropy of the class probabilities, in nats.
+
+    The modified entropy is ``-(1 - p_y) ln p_y - sum over k != y of p_k ln(1 - p_k)``. It is zero for full
+    confidence in the true class and large for full confidence in a wrong one.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        True labels. Without ``labels``, column numbers, -1 for a class without a column.
+    y_proba : array-like of shape (n_samples, n_classes)
+        Class probabilities.
+    labels : array-like of shape (n_classes,), default=None
+        The label of each column, such as ``classes_`` of a classifier.
+
+    Returns
+    -------
+    signal : ndarray of shape (n_samples,), dtype float64
+        At most 0; higher means more likely a member.
+
+    Raises
+    ------
+    ValueError
+        If ``y_proba`` does not hold probabilities, or ``y_true`` does not fit its columns.
+
+    References
+    ----------
+    Song and Mittal, "Systematic evaluation of privacy risks of machine learning models", USENIX Security
+    2021, section 3.2.
+    """
+    columns, y_proba = check_labels_and_proba(y_true, y_proba, labels)
+    at_label = _at_label(columns, y_proba)
+    rest = np.maximum(1 - y_proba, 0)
+    others = np.where(_is_label(columns, y_proba), 0.0, y_proba * np.log(np.maximum(rest, _FLOOR)))
+    return np.maximum(1 - at_label, 0) * np.log(np.maximum(at_label, _FLOOR)) + others.sum(axis=1)
+
+
+# Every signal by the name that attacks and displays take. Each is called as signal(y_true, y_proba, labels=labels).
+SIGNALS = {
+    "confidence": confidence_signal,
+    "correctness": correctness_signal,
+    "entropy": entropy_signal,
+    "hinge": hinge_signal,
+    "logit": logit_signal,
+    "loss": loss_signal,
+    "modified_entropy": modified_entropy_signal,
+}

@@ -379,8 +379,8 @@ def test_threshold_scores_are_the_signal():
         X, y, is_member = planted(*phis)
         target = Dictated(tuple(LETTERS)).fit()
         proba = target.predict_proba(X)
-        expected = {"confidence": confidence_signal(proba, label_columns(LETTERS[y], LETTERS))}
-        expected["entropy"] = entropy_signal(proba)
+        expected = {"confidence": confidence_signal(label_columns(LETTERS[y], LETTERS), proba)}
+        expected["entropy"] = entropy_signal(None, proba)
         for name, signal in expected.items():
             attack = ThresholdAttack(name).fit(target, X, LETTERS[y], is_member)
             assert attack.direction_ == direction

@@ -37,7 +37,7 @@ def confidence_follows_the_undefended_one(regenerator, selection):
     """What the classifier is sure of stays, in the main, surer than what it is not."""
     defended, X, _ = _defended(regenerator, selection)
     labels = defended.predict(X)
-    signals = [logit_signal(proba, labels) for proba in (defended.predict_proba(X), bare_proba(defended, X))]
+    signals = [logit_signal(labels, proba) for proba in (defended.predict_proba(X), bare_proba(defended, X))]
     with np.errstate(invalid="ignore"):  # A constant signal has no correlation, and NaN is not above 0.3.
         assert np.corrcoef(*signals)[0, 1] > 0.3
 

@@ -191,7 +191,7 @@ def test_choose_is_the_search_over_columns(logits, interval):
     found = answers(probas.copy(), originals, rule, lazy=False, fallback="swap")
     kept = probas.argmax(axis=2) == labels
     # Read as the search does: another sum rounds otherwise, and candidates that are mirror images then tie no more.
-    phi = np.where(kept, [logit_signal(proba, labels) for proba in probas], np.nan).T
+    phi = np.where(kept, [logit_signal(labels, proba) for proba in probas], np.nan).T
     rows = kept.any(axis=0)
     np.testing.assert_array_equal(rule.choose(phi)[rows], found.candidate[rows])
 

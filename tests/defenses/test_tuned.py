@@ -92,7 +92,7 @@ def test_results_are_what_a_defended_classifier_would_give(fitted):
         defended = quiet(defended.fit, X, y, is_member=half(y))
         selected = defended.select(X[rows])
         labels = selected.proba.argmax(axis=1)
-        phi, members = logit_signal(selected.proba, labels), half(y)[rows]
+        phi, members = logit_signal(labels, selected.proba), half(y)[rows]
         n, m = members.sum(), (~members).sum()
         statistic = cramervonmises_2samp(phi[members], phi[~members], method="asymptotic").statistic
         expected = (statistic - (1 + 1 / (n + m)) / 6) * (n + m) / (n * m)

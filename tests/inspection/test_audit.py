@@ -55,9 +55,7 @@ def quick(*parts, attacks=FAST, **params):
 
 def digit_sides(n_members=150, n_others=200, seed=0):
     """Return random members and non-members of scikit-learn's digits."""
-    parts = membership_partition(
-        len(Y_DIGITS), {"members": n_members, "others": n_others}, random_state=seed
-    )
+    parts = membership_partition(len(Y_DIGITS), {"members": n_members, "others": n_others}, random_state=seed)
     return tuple((X_DIGITS[rows], Y_DIGITS[rows]) for rows in (parts.members, parts.others))
 
 
@@ -156,9 +154,7 @@ def test_small_but_certain_area_is_not_lost_among_uncertain_ones():
     noise = rng.normal(size=(5, 800))
     signals = {"right": right} | {f"noise {i}": signal for i, signal in enumerate(noise)}
     runs = [scored_run(name, signal, half, signal) for name, signal in signals.items()]
-    found = compare_with_chance(
-        runs, is_member, np.ones(800, bool), row_digests(noise.T), n_permutations=1000, seed=0
-    )
+    found = compare_with_chance(runs, is_member, np.ones(800, bool), row_digests(noise.T), n_permutations=1000, seed=0)
     assert found["least_likely"] == "right"
     assert found["p_value"] < 0.01
 
@@ -496,7 +492,7 @@ def test_defended_classifier_is_measured_beside_itself_undefended(defended):
     assert report.rows["held_out_or_calibrated_left_out"] == 20  # the known non-members, which did not train the net
     kept = np.concatenate([members[0], others[0][20:]]).astype(np.float32)
     proba = classifier.estimator_.predict_proba(kept)
-    expected = logit_signal(proba, proba.argmax(axis=1))
+    expected = logit_signal(proba.argmax(axis=1), proba)
     np.testing.assert_allclose(report.phi["undefended"], expected, rtol=1e-5, atol=1e-4)
     assert "Without the defense" in repr(report)
     assert classifier.regenerator != "passthrough"  # the estimator itself is as it was
@@ -623,7 +619,7 @@ class Logits(Dictated):
 
 def test_answers_that_are_no_probabilities_are_refused():
     """Before any attack."""
-    with pytest.raises(ValueError, match="proba must hold probabilities"):
+    with pytest.raises(ValueError, match="Class probabilities must not be negative"):
         quick(Logits().fit(), MEMBERS, OTHERS)
 
 

@@ -13,13 +13,12 @@ from sklearn.neural_network import MLPClassifier
 from skorch.dataset import ValidSplit
 
 from skdiffence.attacks import lira_scores, query, train_shadows
-from skdiffence.attacks.shadow._signal_matrix import hinge_signal
 from skdiffence.datasets import make_canaries
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.inspection import canary_audit
 from skdiffence.inspection._canary_audit import _part
-from skdiffence.metrics import logit_signal
+from skdiffence.metrics import hinge_signal, logit_signal
 from tests.attacks.shadow.shadow_estimators import LOG, Logged
 from tests.defenses.regenerators import NoiseRegenerator
 from tests.nets import MLP, make_net
@@ -83,8 +82,8 @@ def test_scores_are_those_of_attacking_each_model_with_the_others():
     )
     answers = [query(shadow, made.X[made.canaries], made.y[made.canaries]) for shadow in shadows["estimator"]]
     signals = {
-        "logit": np.column_stack([logit_signal(each.proba, each.y) for each in answers]),
-        "hinge": np.column_stack([hinge_signal(each.proba, each.y) for each in answers]),
+        "logit": np.column_stack([logit_signal(each.y, each.proba) for each in answers]),
+        "hinge": np.column_stack([hinge_signal(each.y, each.proba) for each in answers]),
     }
     membership = np.column_stack([np.isin(made.canaries, rows) for rows in shadows["indices"]["train"]])
     np.testing.assert_array_equal(result.membership, membership)
@@ -98,15 +97,6 @@ def test_scores_are_those_of_attacking_each_model_with_the_others():
         assert result.attacks[f"lira_{name}"]["roc_auc"] == pytest.approx(area)
     correct = np.column_stack([each.correct for each in answers])
     np.testing.assert_array_equal(result.scores["threshold_correctness"], correct)
-
-
-def test_hinge_is_the_margin_of_the_logits():
-    """For a softmax, the true class's logit less the highest other one."""
-    logits = np.random.default_rng(0).normal(size=(50, 4)) * 3
-    columns = np.arange(50) % 4
-    proba = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    others = np.where(np.arange(4) == columns[:, None], -np.inf, logits).max(axis=1)
-    np.testing.assert_allclose(hinge_signal(proba, columns), logits[np.arange(50), columns] - others)
 
 
 def test_every_canary_is_in_half_of_the_models():

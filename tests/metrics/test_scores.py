@@ -233,13 +233,21 @@ def test_failure_detection_needs_both_kinds(y):
 
 
 @pytest.mark.parametrize("name", CONFIDENCE_SCORES)
+def test_labels_name_the_columns(name):
+    """With labels=, y_true holds labels, of any type; an unknown one is a wrong answer."""
+    proba = [[0.9, 0.1], [0.6, 0.4], [0.3, 0.7]]
+    expected = CONFIDENCE_SCORES[name]([0, 1, -1], proba)
+    assert CONFIDENCE_SCORES[name](["dog", "cat", "eel"], proba, labels=["dog", "cat"]) == expected
+
+
+@pytest.mark.parametrize("name", CONFIDENCE_SCORES)
 @pytest.mark.parametrize(
     ("y", "proba", "message"),
     [
         ([0, 1], [[2.0, -1.0], [0.5, 0.5]], "logits"),
-        ([0], [[0.5, 0.5], [0.5, 0.5]], "one column index a row"),
+        ([0], [[0.5, 0.5], [0.5, 0.5]], "one label for each of 2 rows"),
         ([0, 2], [[0.5, 0.5], [0.5, 0.5]], "from 0 to 1"),
-        (["a", "b"], [[0.5, 0.5], [0.5, 0.5]], "label_columns"),
+        (["a", "b"], [[0.5, 0.5], [0.5, 0.5]], "labels=classifier.classes_"),
         (np.zeros(0, dtype=int), np.zeros((0, 2)), "at least one row"),
     ],
 )

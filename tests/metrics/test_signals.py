@@ -13,20 +13,15 @@ from skdiffence.metrics import (
     confidence_signal,
     correctness_signal,
     entropy_signal,
+    hinge_signal,
     label_columns,
     logit_signal,
     loss_signal,
     modified_entropy_signal,
 )
+from skdiffence.metrics._signals import SIGNALS
 
-LABEL_SIGNALS = {
-    "confidence": confidence_signal,
-    "correctness": correctness_signal,
-    "logit": logit_signal,
-    "loss": loss_signal,
-    "modified_entropy": modified_entropy_signal,
-}
-SIGNALS = LABEL_SIGNALS | {"entropy": entropy_signal}
+LABEL_SIGNALS = {name: signal for name, signal in SIGNALS.items() if name != "entropy"}
 
 TABLE = np.array([[0.5, 0.25, 0.25], [0.25, 0.5, 0.25], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 LABELS = np.array([0, 0, 0, 2])
@@ -36,6 +31,7 @@ BY_HAND = {
     "confidence": [1 / 2, 1 / 4, 1, 0],
     "correctness": [1, 0, 1, 0],
     "entropy": [-1.5 * LN2, -1.5 * LN2, 0, 0],
+    "hinge": [LN2, -LN2, -FLOOR, FLOOR],
     "logit": [0, -LN3, -FLOOR, FLOOR],
     "loss": [-LN2, -2 * LN2, 0, FLOOR],
     # -(1 - p_y) ln p_y - sum of p_k ln(1 - p_k) over the others, negated
@@ -57,26 +53,26 @@ def _random_answers(n_classes=5, n=300, seed=0, scale=3.0):
 @pytest.mark.parametrize("name", SIGNALS)
 def test_by_hand(name):
     """Four rows of three classes, worked out on paper."""
-    np.testing.assert_allclose(SIGNALS[name](TABLE, LABELS), BY_HAND[name], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(SIGNALS[name](LABELS, TABLE), BY_HAND[name], rtol=1e-12, atol=1e-12)
 
 
 def test_against_logits():
     """Loss and logit equal what the raw logits give by scipy; entropy equals scipy's."""
     z, proba, y = _random_answers()
     rows = np.arange(len(y))
-    np.testing.assert_allclose(loss_signal(proba, y), log_softmax(z, axis=1)[rows, y], atol=1e-10)
+    np.testing.assert_allclose(loss_signal(y, proba), log_softmax(z, axis=1)[rows, y], atol=1e-10)
     others = z.copy()
     others[rows, y] = -np.inf
-    np.testing.assert_allclose(logit_signal(proba, y), z[rows, y] - logsumexp(others, axis=1), atol=1e-8)
-    np.testing.assert_allclose(entropy_signal(proba, y), -entropy(proba, axis=1), atol=1e-12)
-    np.testing.assert_array_equal(confidence_signal(proba, y), proba[rows, y])
-    np.testing.assert_array_equal(correctness_signal(proba, y), z.argmax(axis=1) == y)
+    np.testing.assert_allclose(logit_signal(y, proba), z[rows, y] - logsumexp(others, axis=1), atol=1e-8)
+    np.testing.assert_allclose(entropy_signal(y, proba), -entropy(proba, axis=1), atol=1e-12)
+    np.testing.assert_array_equal(confidence_signal(y, proba), proba[rows, y])
+    np.testing.assert_array_equal(correctness_signal(y, proba), z.argmax(axis=1) == y)
 
 
 def test_mean_loss_is_log_loss():
     """The mean loss is scikit-learn's log loss."""
     _, proba, y = _random_answers()
-    assert -loss_signal(proba, y).mean() == pytest.approx(log_loss(y, proba, labels=range(5)), rel=1e-12)
+    assert -loss_signal(y, proba).mean() == pytest.approx(log_loss(y, proba, labels=range(5)), rel=1e-12)
 
 
 def test_modified_entropy_row_by_row():
@@ -86,7 +82,16 @@ def test_modified_entropy_row_by_row():
         (1 - p[k]) * np.log(p[k]) + sum(p[j] * np.log(1 - p[j]) for j in range(len(p)) if j != k)
         for p, k in zip(proba, y, strict=True)
     ]
-    np.testing.assert_allclose(modified_entropy_signal(proba, y), expected, rtol=1e-10)
+    np.testing.assert_allclose(modified_entropy_signal(y, proba), expected, rtol=1e-10)
+
+
+def test_hinge_is_the_margin_of_the_logits():
+    """For a softmax, the true class's logit less the highest other one."""
+    logits = np.random.default_rng(0).normal(size=(50, 4)) * 3
+    columns = np.arange(50) % 4
+    proba = softmax(logits, axis=1)
+    others = np.where(np.arange(4) == columns[:, None], -np.inf, logits).max(axis=1)
+    np.testing.assert_allclose(hinge_signal(columns, proba), logits[np.arange(50), columns] - others)
 
 
 @pytest.mark.parametrize("name", SIGNALS)
@@ -97,14 +102,14 @@ def test_higher_is_more_member_like(name):
     y = rng.integers(4, size=800)
     z = rng.normal(size=(800, 4))
     z[np.arange(800), y] += np.where(is_member, 5, 1)
-    assert roc_auc_score(is_member, SIGNALS[name](softmax(z, axis=1), y)) > 0.7
+    assert roc_auc_score(is_member, SIGNALS[name](y, softmax(z, axis=1))) > 0.7
 
 
 @pytest.mark.parametrize("name", LABEL_SIGNALS)
 def test_monotone_in_the_label(name):
     """More probability for the true class never lowers a signal, and raises all but correctness."""
     p = np.linspace(0, 1, 501)
-    signal = LABEL_SIGNALS[name](np.column_stack([p, 0.7 * (1 - p), 0.3 * (1 - p)]), np.zeros(501, dtype=int))
+    signal = LABEL_SIGNALS[name](np.zeros(501, dtype=int), np.column_stack([p, 0.7 * (1 - p), 0.3 * (1 - p)]))
     steps = np.diff(signal)
     assert (steps >= 0).all()
     assert (steps > 0).all() or name == "correctness"
@@ -113,16 +118,16 @@ def test_monotone_in_the_label(name):
 def test_entropy_ignores_the_label():
     """The entropy is the same with and without labels, and highest for certain answers."""
     _, proba, y = _random_answers()
-    np.testing.assert_array_equal(entropy_signal(proba), entropy_signal(proba, y))
-    signal = entropy_signal([[1 / 3, 1 / 3, 1 / 3], [0.5, 0.5, 0], [1, 0, 0]])
+    np.testing.assert_array_equal(entropy_signal(None, proba), entropy_signal(y, proba))
+    signal = entropy_signal(None, [[1 / 3, 1 / 3, 1 / 3], [0.5, 0.5, 0], [1, 0, 0]])
     np.testing.assert_allclose(signal, [-LN3, -LN2, 0], atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["loss", "logit", "modified_entropy"])
+@pytest.mark.parametrize("name", ["hinge", "logit", "loss", "modified_entropy"])
 def test_zero_at_the_label_is_the_largest_loss(name):
     """A probability of zero at the true class is finite, below the smallest one that float32 can hold."""
     tiny = float(np.nextafter(np.float32(0), np.float32(1)))
-    signal = LABEL_SIGNALS[name]([[0.0, 1.0], [tiny, 1.0], [1e-30, 1.0], [0.5, 0.5]], np.zeros(4, dtype=int))
+    signal = LABEL_SIGNALS[name]([0, 0, 0, 0], [[0.0, 1.0], [tiny, 1.0], [1e-30, 1.0], [0.5, 0.5]])
     assert np.isfinite(signal).all()
     assert (np.diff(signal) > 0).all()
     assert signal[0] < -100
@@ -132,26 +137,26 @@ def test_zero_at_the_label_is_the_largest_loss(name):
 def test_logit_is_taken_from_the_others(z):
     """The binary softmax of [z, 0] gives z back, also where 1 - p_y would round to zero."""
     proba = softmax([[z, 0.0]], axis=1)
-    assert logit_signal(proba, [0])[0] == pytest.approx(z, abs=1e-9)
-    assert logit_signal(proba, proba.argmax(axis=1))[0] == pytest.approx(abs(z), abs=1e-9)
-    assert logit_signal(proba, [1])[0] == pytest.approx(-z, abs=1e-9)
+    assert logit_signal([0], proba)[0] == pytest.approx(z, abs=1e-9)
+    assert logit_signal(proba.argmax(axis=1), proba)[0] == pytest.approx(abs(z), abs=1e-9)
+    assert logit_signal([1], proba)[0] == pytest.approx(-z, abs=1e-9)
 
 
 def test_logit_tells_saturated_float32_rows_apart():
     """Answers that all round to p_y = 1 in single precision keep their order."""
     proba = softmax(np.array([[z, 0, 0] for z in (20, 30, 40)], dtype=np.float32), axis=1)
     assert (proba[:, 0] == 1).all()
-    assert (np.diff(logit_signal(proba, np.zeros(3, dtype=int))) > 5).all()
+    assert (np.diff(logit_signal(np.zeros(3, dtype=int), proba)) > 5).all()
 
 
 @pytest.mark.parametrize("name", LABEL_SIGNALS)
 def test_unknown_class_has_probability_zero(name):
     """Label -1 is a class that the target gives nothing."""
-    signal = LABEL_SIGNALS[name](TABLE[:2], [-1, -1])
+    signal = LABEL_SIGNALS[name]([-1, -1], TABLE[:2])
     if name == "modified_entropy":
         expected = FLOOR + 0.5 * np.log(0.5) + 0.5 * np.log(0.75)
     else:
-        expected = {"confidence": 0, "correctness": 0, "logit": FLOOR, "loss": FLOOR}[name]
+        expected = {"confidence": 0, "correctness": 0, "hinge": FLOOR + LN2, "logit": FLOOR, "loss": FLOOR}[name]
     np.testing.assert_allclose(signal, expected, rtol=1e-12)
 
 
@@ -160,9 +165,9 @@ def test_rows_are_independent_and_inputs_unchanged(name):
     """Permuting rows permutes signals, bit by bit; the given arrays are only read."""
     _, proba, y = _random_answers()
     kept = proba.copy(), y.copy()
-    signal = SIGNALS[name](proba, y)
+    signal = SIGNALS[name](y, proba)
     order = np.random.default_rng(1).permutation(len(y))
-    np.testing.assert_array_equal(SIGNALS[name](proba[order], y[order]), signal[order])
+    np.testing.assert_array_equal(SIGNALS[name](y[order], proba[order]), signal[order])
     np.testing.assert_array_equal(proba, kept[0])
     np.testing.assert_array_equal(y, kept[1])
 
@@ -173,7 +178,7 @@ def test_columns_may_be_renumbered(name):
     _, proba, y = _random_answers()
     order = np.random.default_rng(1).permutation(5)
     np.testing.assert_allclose(
-        SIGNALS[name](proba[:, order], np.argsort(order)[y]), SIGNALS[name](proba, y), rtol=1e-9, atol=1e-12
+        SIGNALS[name](np.argsort(order)[y], proba[:, order]), SIGNALS[name](y, proba), rtol=1e-9, atol=1e-12
     )
 
 
@@ -190,7 +195,7 @@ def test_finite_and_shaped(name, n, n_classes, dtype, scale, seed):
     """Any softmax, saturated or not, gives one finite float64 a row."""
     rng = np.random.default_rng(seed)
     proba = softmax(scale * rng.normal(size=(n, n_classes)), axis=1).astype(dtype)
-    signal = SIGNALS[name](proba, rng.integers(-1, n_classes, size=n))
+    signal = SIGNALS[name](rng.integers(-1, n_classes, size=n), proba)
     assert signal.shape == (n,)
     assert signal.dtype == np.float64
     assert np.isfinite(signal).all()
@@ -230,36 +235,53 @@ def test_label_columns_of_other_types(y, classes):
     ("proba", "message"),
     [
         ([[2.0, -1.0], [0.5, 0.5]], "logits.*softmax"),
-        ([[3.0, 1.0], [0.5, 0.5]], "each row summing to 1"),
+        ([[3.0, 1.0], [0.5, 0.5]], "each row must sum to 1"),
         ([[0.5, 0.3], [0.5, 0.5]], "row sums from 0.8 to 1"),
         ([[0.5], [0.5]], r"np.column_stack\(\[1 - p, p\]\)"),
         ([0.5, 0.5], r"Got shape \(2,\)"),
-        ([[np.nan, 1.0], [0.5, 0.5]], "proba must hold probabilities"),
-        ([[np.inf, 0.0], [0.5, 0.5]], "proba must hold probabilities"),
+        ([[np.nan, 1.0], [0.5, 0.5]], "Class probabilities must not be negative"),
+        ([[np.inf, 0.0], [0.5, 0.5]], "Class probabilities must not be negative"),
     ],
 )
 def test_bad_proba(name, proba, message):
     """Logits, a single column and values that are not finite are named."""
     with pytest.raises(ValueError, match=message):
-        SIGNALS[name](proba, [0, 1])
+        SIGNALS[name]([0, 1], proba)
 
 
 @pytest.mark.parametrize("name", LABEL_SIGNALS)
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        ([0], r"one column index a row of proba, 4. Got shape \(1,\)"),
+        ([0], r"one label for each of 4 rows. Got shape \(1,\)"),
         ([[0], [1], [1], [0]], r"Got shape \(4, 1\)"),
-        ([0, 1, 2, 3], "from 0 to 2, or -1.*Got values from 0 to 3"),
+        ([0, 1, 2, 3], "from 0 to 2, or be -1.*Got values from 0 to 3"),
         ([0, 1, -2, 0], "Got values from -2 to 1"),
-        ([0.0, 1.0, 1.0, 0.0], "integer column indices.*float64.*label_columns"),
-        (["a", "b", "a", "b"], "integer column indices.*label_columns"),
+        ([0.0, 1.0, 1.0, 0.0], "integer column numbers.*float64.*labels=classifier.classes_"),
+        (["a", "b", "a", "b"], "integer column numbers.*labels=classifier.classes_"),
     ],
 )
 def test_bad_labels(name, y, message):
     """Labels in place of columns, a wrong range and a wrong length are named."""
     with pytest.raises(ValueError, match=message):
-        LABEL_SIGNALS[name](TABLE, y)
+        LABEL_SIGNALS[name](y, TABLE)
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_labels_name_the_columns(name):
+    """With labels=, y_true holds labels of any type, in any order of the columns; an unknown one counts as -1."""
+    names = np.array(["cat", "ant", "bee"])
+    expected = SIGNALS[name]([0, 1, 2, -1], TABLE)
+    np.testing.assert_array_equal(SIGNALS[name](["cat", "ant", "bee", "eel"], TABLE, labels=names), expected)
+
+
+@pytest.mark.parametrize("name", LABEL_SIGNALS)
+def test_bad_names_of_columns(name):
+    """There is one label for each column, and true labels are of the same kind."""
+    with pytest.raises(ValueError, match="one label for each of 3 columns"):
+        LABEL_SIGNALS[name]([1, 1, 1, 1], TABLE, labels=[1, 2])
+    with pytest.raises(ValueError, match="both be text or both be numbers"):
+        LABEL_SIGNALS[name]([1, 1, 1, 1], TABLE, labels=["1", "2", "3"])
 
 
 def test_label_columns_needs_classes():

@@ -13,9 +13,9 @@ from skdiffence.metrics import entropy_signal, logit_signal
 from skdiffence.utils._sklearn import fit_context, num_samples
 
 SIGNALS = {
-    "answered_logit": lambda answers: logit_signal(answers.proba, answers.label),
-    "entropy": lambda answers: entropy_signal(answers.proba),
-    "logit": lambda answers: logit_signal(answers.proba, answers.y),
+    "answered_logit": lambda answers: logit_signal(answers.label, answers.proba),
+    "entropy": lambda answers: entropy_signal(None, answers.proba),
+    "logit": lambda answers: logit_signal(answers.y, answers.proba),
 }
 
 

@@ -187,7 +187,7 @@ class FallbackAttack(MembershipAttack):
         else:
             others = [query(target, self.neighbors_.make(X, number), y) for number in range(1, self.k)]
         change = np.max([_distance(answers.proba, other.proba) for other in others], axis=0)
-        return logit_signal(answers.proba, answers.y), change <= self._tolerance()
+        return logit_signal(answers.y, answers.proba), change <= self._tolerance()
 
     def _tolerance(self):
         if self.tolerance != "auto":

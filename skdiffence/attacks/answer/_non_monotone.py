@@ -138,7 +138,7 @@ class NonMonotoneAttack(SingleQueryAttack):
 def _features(answers):
     top = -np.sort(-answers.proba, axis=1)[:, :_N_TOP]
     signals = [
-        signal(answers.proba, answers.y)
+        signal(answers.y, answers.proba)
         for signal in (confidence_signal, logit_signal, entropy_signal, modified_entropy_signal)
     ]
     return np.column_stack([top, *signals, answers.correct])

@@ -22,7 +22,7 @@ def _answered_correctly(answers):
 
 def _on_arrays(signal):
     def of_answers(answers):
-        return signal(answers.proba, answers.y)
+        return signal(answers.y, answers.proba)
 
     return of_answers
 

@@ -15,8 +15,9 @@ from skdiffence.attacks._answers import query
 from skdiffence.attacks._single_query import SingleQueryAttack, check_known
 from skdiffence.attacks.shadow._shadow_signals import POOL_SIGNALS, ShadowSignals, check_pool, check_shadows
 from skdiffence.attacks.shadow._shadows import train_shadows
-from skdiffence.attacks.shadow._signal_matrix import SIGNALS, content_key, signals_of
+from skdiffence.attacks.shadow._signal_matrix import content_key, signals_of
 from skdiffence.exceptions import MembershipWarning
+from skdiffence.metrics._signals import SIGNALS
 from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, fit_context, num_samples
 
 # What shadows answered, by all that it depends on: attacks on the same shadows share it while one of them is alive.
@@ -172,7 +173,7 @@ class ShadowAttack(SingleQueryAttack):
         return answers, np.hstack([self._signals(answers), of_further])
 
     def _signals(self, answers):
-        return SIGNALS[self._signal](answers.proba, answers.y)[:, np.newaxis]
+        return SIGNALS[self._signal](answers.y, answers.proba)[:, np.newaxis]
 
     def _check_asks_once(self):
         if not self.asks_once:

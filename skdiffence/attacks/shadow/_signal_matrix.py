@@ -5,39 +5,14 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.parallel import Parallel, delayed
 
 from skdiffence.attacks._answers import _column_labels, query
-from skdiffence.metrics import confidence_signal, label_columns, logit_signal
-from skdiffence.metrics._signals import check_columns, check_proba
+from skdiffence.metrics import label_columns
+from skdiffence.metrics._signals import SIGNALS
 from skdiffence.utils._files import whole_file
 from skdiffence.utils._fingerprint import fingerprint, library_versions
 
-_FLOOR = 1e-45
 # Beyond this a signal shows the floor of its logarithms: one of its probabilities is zero.
 _SATURATED = 100.0
 
-
-def hinge_signal(proba, y):
-    """Return how far the logarithm of the true class's probability lies above the highest other one.
-
-    Parameters
-    ----------
-    proba : array-like of shape (n_samples, n_classes)
-        Class probabilities.
-    y : array-like of shape (n_samples,)
-        Columns of the true labels.
-
-    Returns
-    -------
-    signal : ndarray of shape (n_samples,)
-    """
-    proba = check_proba(proba)
-    y = check_columns(y, proba)
-    is_label = np.arange(proba.shape[1]) == y[:, np.newaxis]
-    at_label = np.where(is_label, proba, 0.0).sum(axis=1)
-    return np.log(at_label + _FLOOR) - np.log(np.where(is_label, 0.0, proba).max(axis=1) + _FLOOR)
-
-
-# Functions of class probabilities and columns of true labels.
-SIGNALS = {"confidence": confidence_signal, "hinge": hinge_signal, "logit": logit_signal}
 # Needs the label that the model answers, and so a second question.
 CORRECTNESS = "correctness"
 
@@ -54,7 +29,7 @@ def signals_of(model, views, y, names):
     y : ndarray of shape (n_samples,)
         The true labels. A class that the model was never shown has probability zero.
     names : sequence of str
-        Keys of SIGNALS, or "correctness".
+        Names of signals.
 
     Returns
     -------
@@ -64,7 +39,7 @@ def signals_of(model, views, y, names):
     for query_number, view in enumerate(views):
         proba, columns, correct = _ask(model, view, y, CORRECTNESS in names)
         for place, name in enumerate(names):
-            signals[place, :, query_number] = correct if name == CORRECTNESS else SIGNALS[name](proba, columns)
+            signals[place, :, query_number] = correct if name == CORRECTNESS else SIGNALS[name](columns, proba)
     return signals
 
 
@@ -96,7 +71,7 @@ def signal_matrix(models, X, y, known, names, *, views=None, n_jobs=None, path=N
     known : ndarray of shape (n_samples, n_models), dtype bool
         Whether it is known if the model was trained on the row.
     names : sequence of str
-        Keys of SIGNALS, or "correctness".
+        Names of signals.
     views : callable, default=None
         Takes X and returns the list of arrays to ask about for it; None asks about X itself.
     n_jobs : int, default=None
@@ -167,7 +142,7 @@ def content_key(models, names, views, *context):
         None if something can't be recognized again, such as a classifier that holds an open file, or objects nested
         too deeply.
     """
-    signals = [SIGNALS.get(name, name) for name in names]
+    signals = [name if name == CORRECTNESS else SIGNALS[name] for name in names]
     try:
         frozen = [FrozenEstimator(model) for model in models]
         return fingerprint(frozen, list(names), signals, views, context, library_versions()).hex()

@@ -67,7 +67,7 @@ class SelectionRule(BaseEstimator, metaclass=ABCMeta):
         phi : ndarray of shape (n,)
             Of the label, or of the top entry where the two change places.
         """
-        return logit_signal(proba, proba.argmax(axis=1) if self.swaps else labels)
+        return logit_signal(proba.argmax(axis=1) if self.swaps else labels, proba)
 
     @abstractmethod
     def cost(self, phi):

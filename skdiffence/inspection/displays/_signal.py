@@ -18,30 +18,23 @@ from skdiffence.inspection.displays._mixin import (
     styled,
 )
 from skdiffence.inspection.displays._undefended import undefended_responses
-from skdiffence.metrics import (
-    auc_interval,
-    confidence_signal,
-    correctness_signal,
-    entropy_signal,
-    logit_signal,
-    loss_signal,
-    modified_entropy_signal,
-)
-from skdiffence.metrics._signals import check_columns, check_proba
+from skdiffence.metrics import auc_interval
+from skdiffence.metrics._signals import SIGNALS, check_proba
 from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, validate_params
 
-_SIGNALS = {
-    "confidence": (confidence_signal, "probability of the {} label"),
-    "correctness": (correctness_signal, "1 where the label is the {} one"),
-    "entropy": (entropy_signal, "negated entropy, nats"),
-    "logit": (logit_signal, "phi of the {} label"),
-    "loss": (loss_signal, "ln p of the {} label"),
-    "modified_entropy": (modified_entropy_signal, "negated modified entropy, nats"),
+_XLABELS = {
+    "confidence": "probability of the {} label",
+    "correctness": "1 where the label is the {} one",
+    "entropy": "negated entropy, nats",
+    "hinge": "margin of ln p of the {} label",
+    "logit": "phi of the {} label",
+    "loss": "ln p of the {} label",
+    "modified_entropy": "negated modified entropy, nats",
 }
 # Rarer values are counted in the outermost bins, so that a few of them do not press all others together.
 _RARE = 0.005
 _STYLE = {
-    "signal": [StrOptions(set(_SIGNALS))],
+    "signal": [StrOptions(set(SIGNALS))],
     "at": [StrOptions({"answered", "true"})],
     "n_bins": [Interval(Integral, 2, None, closed="left")],
     "ax": "no_validation",
@@ -199,7 +192,8 @@ class SignalDisplay(DisplayMixin):
             Their labels.
         is_member : array-like of shape (n_samples,), dtype bool
             True for rows that the classifier was trained on.
-        signal : {"confidence", "correctness", "entropy", "logit", "loss", "modified_entropy"}, default="logit"
+        signal : {"confidence", "correctness", "entropy", "hinge", "logit", "loss", "modified_entropy"}, \
+                default="logit"
             What to show, see :mod:`skdiffence.metrics`.
         at : {"answered", "true"}, default="answered"
             The label at which the signal is taken. Everybody sees the answered one.
@@ -270,7 +264,8 @@ class SignalDisplay(DisplayMixin):
         y : array-like of shape (n_samples,), dtype int, default=None
             Columns of the labels at which the signal is taken, see :func:`~skdiffence.metrics.label_columns`. None is
             the most probable one of each answer.
-        signal : {"confidence", "correctness", "entropy", "logit", "loss", "modified_entropy"}, default="logit"
+        signal : {"confidence", "correctness", "entropy", "hinge", "logit", "loss", "modified_entropy"}, \
+                default="logit"
             What to show, see :mod:`skdiffence.metrics`.
         at : {"answered", "true"}, default="answered"
             What ``y`` holds; "true" needs it.
@@ -302,16 +297,12 @@ class SignalDisplay(DisplayMixin):
         shapes = {name: answers.shape for name, answers in panels.items()}
         if len(set(shapes.values())) > 1:
             raise ValueError(f"proba and proba_before must be of one shape. Got {shapes}.")
-        function, xlabel = _SIGNALS[signal]
-        values = [
-            function(answers, answers.argmax(axis=1) if y is None else check_columns(y, answers))
-            for answers in panels.values()
-        ]
+        values = [SIGNALS[signal](each.argmax(axis=1) if y is None else y, each) for each in panels.values()]
         display = cls(
             is_member=is_member,
             signal=values[0] if len(values) == 1 else values,
             name=None if len(values) == 1 else list(panels),
-            xlabel=xlabel.format(at),
+            xlabel=_XLABELS[signal].format(at),
         )
         return display.plot(ax, n_bins=n_bins, members_kw=members_kw, non_members_kw=non_members_kw)
 

@@ -76,8 +76,8 @@ def test_scores_by_hand(statistic, signal):
     signals = []
     for number in range(4):
         proba = target.predict_proba(attack.neighbors_.make(X, number))
-        by_hand = {"logit": logit_signal(proba, y), "answered_logit": logit_signal(proba, proba.argmax(axis=1))}
-        signals.append((by_hand | {"entropy": entropy_signal(proba)})[signal])
+        by_hand = {"logit": logit_signal(y, proba), "answered_logit": logit_signal(proba.argmax(axis=1), proba)}
+        signals.append((by_hand | {"entropy": entropy_signal(None, proba)})[signal])
     expected = {"mean": np.mean, "max": np.max, "spread": np.std}[statistic](signals, axis=0)
     np.testing.assert_allclose(attack.score_samples(X, y), attack.direction_ * expected, atol=1e-12)
 

@@ -34,9 +34,9 @@ def test_loss_of_certainty_is_zero():
 @pytest.mark.parametrize(
     ("proba", "y", "message"),
     [
-        ([[np.nan, 1.0]], [0], "proba must hold probabilities"),
+        ([[np.nan, 1.0]], [0], "Class probabilities must not be negative"),
         ([[3.0, -2.0]], [0], "Are these logits"),
-        ([[0.5, 0.5]], [2], "column indices"),
+        ([[0.5, 0.5]], [2], "Column numbers"),
     ],
 )
 def test_bad_answers(proba, y, message):

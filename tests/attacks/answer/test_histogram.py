@@ -22,7 +22,7 @@ def test_ratios_are_counts():
     """Each bin's score is the ratio of the smoothed shares, counted here by comparing every row with every edge."""
     answers, is_member = _answers(normal(2), normal(1))
     attack = HistogramAttack(n_bins=7, smoothing=0.5).fit_answers(answers, is_member)
-    phi = logit_signal(answers.proba, answers.y)
+    phi = logit_signal(answers.y, answers.proba)
     edges = [-np.inf, *attack.edges_, np.inf]
     assert len(edges) == 8
     for score, low, high in zip(attack.log_ratio_, edges[:-1], edges[1:], strict=True):
@@ -37,7 +37,7 @@ def test_smoothed_shares_sum_to_one():
     answers, is_member = _answers(normal(2), normal(1))
     rows = is_member | (np.arange(len(is_member)) < 60)
     attack = HistogramAttack(n_bins=5).fit_answers(answers.take(rows), is_member[rows])
-    phi = logit_signal(answers.proba, answers.y)[rows & is_member]
+    phi = logit_signal(answers.y, answers.proba)[rows & is_member]
     assert np.exp(attack._log_shares(phi)).sum() == pytest.approx(1)
 
 

@@ -118,8 +118,8 @@ def test_answers_that_are_no_probabilities(name, bad):
     proba = answers.proba.copy()
     proba[3, 1] = bad
     attack = clone(ATTACKS[name])
-    with pytest.raises(ValueError, match="proba must hold probabilities"):
+    with pytest.raises(ValueError, match="Class probabilities must not be negative"):
         attack.fit_answers(replace(answers, proba=proba), is_member)
     attack.fit_answers(answers, is_member)
-    with pytest.raises(ValueError, match="proba must hold probabilities"):
+    with pytest.raises(ValueError, match="Class probabilities must not be negative"):
         attack.score_answers(replace(answers, proba=proba))

@@ -91,7 +91,7 @@ def test_scores_are_in_standard_deviations():
     scores, straying = attack.score_answers(fresh), fresh.X[:, 1] > 0
     deviations = [scores[~is_member & rows].std() for rows in (straying, ~straying)]
     assert deviations[0] == pytest.approx(deviations[1], rel=0.35)
-    signal = logit_signal(fresh.proba, fresh.y)
+    signal = logit_signal(fresh.y, fresh.proba)
     assert signal[~is_member & straying].std() > 4 * signal[~is_member & ~straying].std()
 
 
@@ -125,7 +125,7 @@ def test_no_row_is_judged_by_a_model_that_knew_it():
     assert not (trained_on[:, None] == members).all(axis=2).any()
     assert len(Forgetful.log) == 2 * (5 + 1)
     # Expecting nothing of anybody, scores are the signal's normal scores up to one factor.
-    order = np.argsort(logit_signal(known.proba, known.y)[is_member])
+    order = np.argsort(logit_signal(known.y, known.proba)[is_member])
     assert np.all(np.diff(attack.score_answers(known.take(is_member))[order]) > 0)
 
 
@@ -142,7 +142,7 @@ def test_constant_regressor_leaves_the_threshold_attack():
     """Where every row is expected to do the same, rows are ordered by their signal."""
     known, is_member = _rows(200)
     scores = QuantileAttack(DummyRegressor()).fit_answers(known, is_member).score_answers(known)
-    assert roc_auc_score(is_member, scores) == roc_auc_score(is_member, logit_signal(known.proba, known.y))
+    assert roc_auc_score(is_member, scores) == roc_auc_score(is_member, logit_signal(known.y, known.proba))
 
 
 def test_label_is_part_of_the_row():

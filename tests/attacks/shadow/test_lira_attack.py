@@ -85,7 +85,7 @@ def test_queries_are_averaged(queries):
 def phi(model, X, y):
     """Return a model's logit signal."""
     answers = query(model, X, y)
-    return logit_signal(answers.proba, answers.y)
+    return logit_signal(answers.y, answers.proba)
 
 
 def test_size_of_shifts():

@@ -40,7 +40,7 @@ def test_logit(advanced_mia):
     y = np.random.default_rng(1).integers(5, size=200)
     # It overwrites what it is given.
     expected = advanced_mia.calculate_statistic(proba.copy(), y, is_logits=False, option="logit")
-    np.testing.assert_allclose(logit_signal(proba, y), expected, rtol=1e-12)
+    np.testing.assert_allclose(logit_signal(y, proba), expected, rtol=1e-12)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_confidence_and_loss(advanced_mia, answers, signal, option, sign):
     """The signals of single answers."""
     proba, y = answers
     expected = sign * advanced_mia.calculate_statistic(proba.copy(), y, is_logits=False, option=option)
-    np.testing.assert_allclose(signal(proba, y), expected, rtol=1e-8)
+    np.testing.assert_allclose(signal(y, proba), expected, rtol=1e-8)
 
 
 def test_entropies(answers):
@@ -65,8 +65,8 @@ def test_entropies(answers):
     structures = pytest.importorskip(PATH.replace("advanced_mia", "data_structures"), exc_type=ImportError)
     proba, y = answers
     entropy = structures.AttackInputData._get_entropy
-    np.testing.assert_allclose(entropy_signal(proba), -entropy(proba, None), atol=1e-8)
-    np.testing.assert_allclose(modified_entropy_signal(proba, y), -entropy(proba, y), atol=1e-8)
+    np.testing.assert_allclose(entropy_signal(None, proba), -entropy(proba, None), atol=1e-8)
+    np.testing.assert_allclose(modified_entropy_signal(y, proba), -entropy(proba, y), atol=1e-8)
 
 
 def test_rmia_reference_probabilities():

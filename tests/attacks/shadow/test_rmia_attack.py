@@ -24,7 +24,7 @@ TARGET = RandomForestClassifier(20, random_state=0).fit(X[:200][MEMBERS], Y[:200
 def confidences(model, rows, labels):
     """Return a model's probabilities of the true class."""
     answers = query(model, rows, labels)
-    return confidence_signal(answers.proba, answers.y)
+    return confidence_signal(answers.y, answers.proba)
 
 
 @pytest.mark.parametrize("mode", ["auto", "offline"])

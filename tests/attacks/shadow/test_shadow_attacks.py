@@ -250,9 +250,9 @@ def test_rows_outside_the_pool_are_scored_offline():
 
 
 def answered(model, X, y):
-    """Return a model's probabilities and the columns of labels."""
+    """Return the columns of labels and a model's probabilities."""
     answers = query(model, X, y)
-    return answers.proba, answers.y
+    return answers.y, answers.proba
 
 
 def test_outsiders_are_called_at_their_own_threshold():

@@ -19,9 +19,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdiffence.attacks import LiRAAttack, RMIAAttack, query, train_shadows
-from skdiffence.attacks.shadow._signal_matrix import SIGNALS, content_key, saturation, signal_matrix
+from skdiffence.attacks.shadow._signal_matrix import content_key, saturation, signal_matrix
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.inspection import canary_audit
+from skdiffence.metrics._signals import SIGNALS
 from skdiffence.model_selection import AttackScorer
 from skdiffence.utils._halves import complementary_halves
 from tests.attacks.shadow.shadow_estimators import Tallied
@@ -297,7 +298,7 @@ def test_keys_are_those_of_other_processes():
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_matrix_is_what_each_model_says(n_jobs, tmp_path):
     """Signal by signal and model by model, NaN where nobody knows who was trained; from memory and from a file."""
-    models, names = [forest(), forest(random_state=1)], ("correctness", *SIGNALS)
+    models, names = [forest(), forest(random_state=1)], ("correctness", "confidence", "hinge", "logit")
     known = np.random.default_rng(0).random((len(y), 2)) < 0.8
     signals = dict.fromkeys(["memory", "file"])
     for place, path in (("memory", None), ("file", tmp_path / "signals.npy")):
@@ -306,7 +307,7 @@ def test_matrix_is_what_each_model_says(n_jobs, tmp_path):
     np.testing.assert_array_equal(signals["memory"], signals["file"])
     for model, answered, column in zip(models, signals["memory"], known.T, strict=True):
         answers = query(model, X, y)
-        expected = [answers.correct, *(SIGNALS[name](answers.proba, answers.y) for name in SIGNALS)]
+        expected = [answers.correct, *(SIGNALS[name](answers.y, answers.proba) for name in names[1:])]
         np.testing.assert_array_equal(answered[:, column, 0], np.array(expected, dtype=float)[:, column])
         assert np.isnan(answered[:, ~column]).all()
 

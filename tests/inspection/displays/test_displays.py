@@ -348,7 +348,7 @@ def test_signal_is_a_histogram_of_phi():
     """Each outline is the density of its side, at the answered label, in the same bins."""
     proba, _ = answers()
     display = SignalDisplay.from_predictions(IS_MEMBER, proba, n_bins=10, ax=axes())
-    phi = logit_signal(proba, proba.argmax(axis=1))
+    phi = logit_signal(proba.argmax(axis=1), proba)
     np.testing.assert_allclose(display.signal, phi)
     for patch, side in zip(display.hists_[0], (~IS_MEMBER, IS_MEMBER), strict=True):
         density, _ = np.histogram(phi[side].clip(*display.bins_[[0, -1]]), display.bins_, density=True)
@@ -393,8 +393,8 @@ def test_signal_of_a_defended_classifier_shows_what_it_hides(forests):
     display = SignalDisplay.from_estimator(defended["matched"], X, y, is_member, at="true")
     scored = ~defended["matched"].calibrated_on_.contains(X)
     before, after = (defended[name].predict_proba(X[scored]) for name in ("undefended", "matched"))
-    np.testing.assert_allclose(display.signal[0], logit_signal(before, y[scored]))
-    np.testing.assert_allclose(display.signal[1], logit_signal(after, y[scored]))
+    np.testing.assert_allclose(display.signal[0], logit_signal(y[scored], before))
+    np.testing.assert_allclose(display.signal[1], logit_signal(y[scored], after))
     bare = SignalDisplay.from_estimator(defended["undefended"], X, y, is_member, ax=axes())
     assert len(bare.hists_) == 1
 
@@ -404,7 +404,7 @@ def test_signal_of_a_defended_net(nets):
     defended, X, y = nets
     inner = defended.estimator_.predict_proba(X.astype(np.float32))
     display = SignalDisplay.from_estimator(defended, X.astype(np.float64), y, np.arange(300) < 150)
-    np.testing.assert_allclose(display.signal[0], logit_signal(inner, inner.argmax(axis=1)), rtol=1e-4)
+    np.testing.assert_allclose(display.signal[0], logit_signal(inner.argmax(axis=1), inner), rtol=1e-4)
 
 
 def test_signal_kwargs_reach_the_outlines():
@@ -422,13 +422,13 @@ def test_signal_kwargs_reach_the_outlines():
         ({"signal": "charm"}, "'signal'"),
         ({"at": "true"}, "y must hold the columns"),
         ({"signal": "correctness"}, "needs the true labels"),
-        ({"proba": np.full((60, 4), np.nan)}, "must hold probabilities"),
-        ({"proba": np.full((60, 4), 0.5)}, "must hold probabilities"),
+        ({"proba": np.full((60, 4), np.nan)}, "must not be negative"),
+        ({"proba": np.full((60, 4), 0.5)}, "must not be negative"),
         ({"proba": np.full((60, 1), 1.0)}, "at least two"),
         ({"proba_before": np.full((60, 2), 0.5)}, "of one shape"),
         ({"is_member": IS_MEMBER[:9]}, "one value for each of 60 rows"),
         ({"is_member": np.zeros(60)}, "at least one of each"),
-        ({"y": np.full(60, 9)}, "column indices"),
+        ({"y": np.full(60, 9)}, "Column numbers"),
         ({"n_bins": 1}, "'n_bins'"),
         ({"ax": []}, "one matplotlib Axes. Got 0"),
     ],
@@ -463,9 +463,7 @@ def test_candidates_are_those_that_answer(nets):
         made = defended.regenerator_.regenerate(X[rows], candidate)
         np.testing.assert_array_equal(display.candidates[:, candidate], made)
         proba = defended.estimator_.predict_proba(made)
-        np.testing.assert_array_equal(
-            display.candidate_label[:, candidate], defended.classes_[proba.argmax(axis=1)]
-        )
+        np.testing.assert_array_equal(display.candidate_label[:, candidate], defended.classes_[proba.argmax(axis=1)])
         np.testing.assert_allclose(display.candidate_confidence[:, candidate], proba.max(axis=1), rtol=1e-5)
     changed = display.candidate_label != display.label[:, None]
     assert 0 < changed.sum() == len(display.strikes_)
@@ -569,7 +567,7 @@ def test_candidates_refuse_what_is_no_defense(forests):
         ({"y": [0]}, "Shapes must fit"),
         ({"number": [[0, 1, 2]]}, "Shapes must fit"),
         ({"proba": np.full((2, 3), 1 / 3)}, "candidate_proba must have shape"),
-        ({"candidate_proba": np.full((2, 3, 4), 0.5)}, "must hold probabilities"),
+        ({"candidate_proba": np.full((2, 3, 4), 0.5)}, "must not be negative"),
         ({"value_range": (0, np.nan)}, "value_range must be finite"),
         ({"value_range": (0, 1, 2)}, "value_range must be finite"),
     ],
@@ -691,8 +689,8 @@ def test_points_refuse(change, match):
     ("change", "match"),
     [
         ({"proba": {}}, "at least one set of answers"),
-        ({"proba": {"a": np.full((60, 4), 0.3)}}, "must hold probabilities"),
-        ({"y": np.zeros(59, dtype=int)}, "one column index a row"),
+        ({"proba": {"a": np.full((60, 4), 0.3)}}, "must not be negative"),
+        ({"y": np.zeros(59, dtype=int)}, "one label for each of"),
         ({"plane": "cartesian"}, "'plane'"),
         ({"is_member": np.arange(60) < 3}, "4 distinct members"),
         ({"y": answers()[0].argmax(axis=1)}, "Use plane='accuracy'"),
