@@ -160,19 +160,34 @@ class InferenceOnly(InferenceOnlyMixin, MetaEstimatorMixin, BaseEstimator):
 
 
 class MembershipAttack(BaseEstimator, metaclass=ABCMeta):
-    """Base class of attacks that tell members of a training set from non-members.
+    """Base class of membership inference attacks.
 
-    An attack is fitted to a target, a classifier that it may only ask, and to the rows whose membership the
-    attacker knows. From these it learns everything, the direction in which members differ included. A
-    subclass sets ``target_``, and ``threshold_`` in the units of its scores.
+    An attack is fitted to a target, a classifier that it can only query, and to rows whose membership the attacker
+    knows. From these it learns everything, including the direction in which members differ. A subclass sets
+    ``target_``, and ``threshold_`` in the units of its scores.
+
+    Audits, scorers and reports treat an attack by the five attributes below and never by its class, so a subclass is
+    treated like its parent. An attack of which a parameter decides one of them defines that one as a property.
     """
 
-    #: Whether one answer a row is all that it needs, so that attacks can share their queries; such an attack has
-    #: ``fit_answers`` and ``score_answers`` as well.
+    #: What the attack examines: "answer" (the answer for the row), "label_only" (labels of the row and of its
+    #: neighbors), "shadow" (the answers of shadow models as well) or "adaptive" (answers for rows that are changed with
+    #: a defense in mind, or what a defense gives away beside the answer).
+    family = "answer"
+
+    #: What it reads in the target's answers: "proba" (probabilities), "labels" (nothing but the predicted labels) or
+    #: "cost" (how much work or time an answer takes). Attacks that read labels form the floor of an audit.
+    uses = "proba"
+
+    #: Whether it compares the target with shadow models.
+    needs_shadows = False
+
+    #: Whether one answer for each row is enough, so that attacks can share their queries. Such an attack also has
+    #: ``fit_answers`` and ``score_answers``.
     asks_once = False
 
-    #: Whether an answer means the same to it whenever it was given, so that it may be told what another attacker was
-    #: answered to the same question. Not so if it measures how an answer is given, the time it takes for instance.
+    #: Whether an earlier answer to the same query, given to another attacker, may be used. Not if the attack measures
+    #: how an answer is given, such as the time that it takes.
     shares_answers = False
 
     @abstractmethod

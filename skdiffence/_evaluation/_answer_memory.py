@@ -7,7 +7,6 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.metaestimators import available_if
 
-from skdiffence.attacks import AnswerCostAttack
 from skdiffence.attacks._answers import _answering
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.utils._sklearn import num_samples, safe_indexing
@@ -208,7 +207,7 @@ def remember_answers(target, attacks):
     -------
     memory : AnswerMemory
     """
-    counts_work = any(isinstance(attack, AnswerCostAttack) and attack.shares_answers for attack in attacks)
+    counts_work = any(attack.uses == "cost" and attack.shares_answers for attack in attacks)
     # A pipeline or a search around a defended classifier does not pass select on.
     has_select = hasattr(target, "select") and isinstance(_answering(target), DefendedClassifier)
     return AnswerMemory(target, with_select=counts_work and has_select)

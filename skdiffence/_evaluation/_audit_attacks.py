@@ -24,8 +24,6 @@ from skdiffence.metrics import (
 from skdiffence.metrics._signals import check_proba
 from skdiffence.utils._random import mix_seed
 
-_LABEL_ONLY = {"BoundaryAttack", "CorrectnessAttack", "LabelOnlyAttack"}
-
 
 @dataclass(frozen=True)
 class Asked:
@@ -158,7 +156,8 @@ def run_attack(name, attack, asked, rows, *, known, seed):
     questions = asked.memory.questions - before
     queries = 1.0 if attack.asks_once else n_queries(questions) / (len(rows.y) * (1 + 2 * known))
     half, _ = split_halves(rows.keys, rows.is_member)
-    label_only = _uses_labels_only(attack, questions)
+    # An attack of the user's own may say nothing of what it reads, and ask for labels alone.
+    label_only = attack.uses == "labels" or set(questions) == {"predict"}
     signal = _signal(attack, asked.answers, rows.is_member)
     return AttackRun(name, found.scores, found.accused, half, signal, queries, seconds, label_only)
 
@@ -167,13 +166,6 @@ def _signal(attack, answers, is_member):
     if isinstance(attack, ThresholdAttack) and attack.threshold == "global":
         return clone(attack).fit_answers(answers, is_member).score_answers(answers)
     return None
-
-
-def _uses_labels_only(attack, counts):
-    # Some ask once for probabilities to see how many columns there are.
-    if type(attack).__name__ in _LABEL_ONLY or getattr(attack, "signal", None) == "correctness":
-        return True
-    return set(counts) == {"predict"}
 
 
 def measure(run, rows, correct, *, levels, confidence, seed):

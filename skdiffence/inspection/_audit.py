@@ -242,6 +242,10 @@ def _settings(rows, attacks, *, confidence, max_fpr, known, seed):
     libraries = ("skdiffence", "scikit-learn", "skorch", "torch", "numpy")
     return {
         "attacks": {name: type(attack).__name__ for name, attack in attacks.items()},
+        "attack_facts": {
+            name: {fact: getattr(attack, fact) for fact in ("family", "uses", "needs_shadows")}
+            for name, attack in attacks.items()
+        },
         "confidence": float(confidence),
         "known": float(known),
         "max_fpr": level,

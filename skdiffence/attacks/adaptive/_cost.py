@@ -67,6 +67,8 @@ class AnswerCostAttack(DirectedAttack):
     array([1., 1., 1., 1.])
     """
 
+    uses = "cost"
+
     _parameter_constraints: dict = {
         "cost": [StrOptions({"n_regenerations", "seconds"})],
         "n_repeats": [Interval(Integral, 1, None, closed="left")],

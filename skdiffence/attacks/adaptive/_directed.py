@@ -30,6 +30,7 @@ class DirectedAttack(MembershipAttack):
     A subclass writes ``_measure``, and ``_prepare`` if it must learn something before.
     """
 
+    family = "adaptive"
     shares_answers = True
 
     @fit_context(prefer_skip_nested_validation=True)

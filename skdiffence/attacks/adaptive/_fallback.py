@@ -118,6 +118,11 @@ class FallbackAttack(MembershipAttack):
         self.value_range = value_range
         self.random_state = random_state
 
+    @property
+    def family(self):
+        """What is examined: one answer with ``undefended``, otherwise answers for changed rows as well."""
+        return "adaptive" if self.undefended is None else "answer"
+
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, target, X, y, is_member):
         """Learn from rows whose membership the attacker knows.

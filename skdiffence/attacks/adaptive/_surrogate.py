@@ -91,6 +91,7 @@ class SurrogateRegenerationAttack(MembershipAttack):
     True
     """
 
+    family = "adaptive"
     shares_answers = True
 
     _parameter_constraints: dict = {

@@ -56,6 +56,8 @@ class CorrectnessAttack(SingleQueryAttack):
     True
     """
 
+    uses = "labels"
+
     def fit(self, target, X, y, is_member):
         """Learn from rows whose membership the attacker knows.
 

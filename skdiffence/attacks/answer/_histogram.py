@@ -73,6 +73,11 @@ class HistogramAttack(SingleQueryAttack):
         self.n_bins = n_bins
         self.smoothing = smoothing
 
+    @property
+    def uses(self):
+        """What is read in an answer: "labels" for the signal "correctness", otherwise "proba"."""
+        return "labels" if self.signal == "correctness" else "proba"
+
     @fit_context(prefer_skip_nested_validation=True)
     def fit_answers(self, answers, is_member):
         """Count the answers to known rows.

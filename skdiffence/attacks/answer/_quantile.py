@@ -98,6 +98,11 @@ class QuantileAttack(SingleQueryAttack):
         self.signal = signal
         self.random_state = random_state
 
+    @property
+    def uses(self):
+        """What is read in an answer: "labels" for the signal "correctness", otherwise "proba"."""
+        return "labels" if self.signal == "correctness" else "proba"
+
     @fit_context(prefer_skip_nested_validation=False)
     def fit_answers(self, answers, is_member):
         """Learn from answers to known rows what to expect of non-members.

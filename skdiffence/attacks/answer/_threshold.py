@@ -102,6 +102,11 @@ class ThresholdAttack(SingleQueryAttack):
         self.signal = signal
         self.threshold = threshold
 
+    @property
+    def uses(self):
+        """What is read in an answer: "labels" for the signal "correctness", otherwise "proba"."""
+        return "labels" if self.signal == "correctness" else "proba"
+
     @fit_context(prefer_skip_nested_validation=True)
     def fit_answers(self, answers, is_member):
         """Learn direction and threshold from answers to known rows.

@@ -95,6 +95,9 @@ class BoundaryAttack(MembershipAttack):
     array([1.5, 0.5, 0. ])
     """
 
+    family = "label_only"
+    uses = "labels"
+
     _parameter_constraints: dict = {
         "norm": [Options(Real, {2, float("inf")})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],

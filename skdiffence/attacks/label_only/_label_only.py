@@ -110,6 +110,8 @@ class LabelOnlyAttack(MembershipAttack):
     True
     """
 
+    family = "label_only"
+    uses = "labels"
     shares_answers = True
 
     _parameter_constraints: dict = {

@@ -31,6 +31,8 @@ class ShadowAttack(SingleQueryAttack):
     are constrained here.
     """
 
+    family = "shadow"
+    needs_shadows = True
     shares_answers = True
 
     _parameter_constraints: dict = {

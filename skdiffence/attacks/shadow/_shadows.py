@@ -283,8 +283,9 @@ def _may_use_torch(estimator):
 
 def _fit(shadow, X, y, params, seed):
     """Fit a shadow in place and return which of its rows it kept from training."""
-    # Classifiers of ours look after the nets inside them.
-    looks_after_nets = type(nets.final_estimator(shadow)).__module__.partition(".")[0] == "skdiffence"
+    # Classifiers of this library, and subclasses of them, record themselves what the nets inside them hold out.
+    classes = type(nets.final_estimator(shadow)).__mro__
+    looks_after_nets = any(cls.__module__.partition(".")[0] == "skdiffence" for cls in classes)
     recorders = {} if looks_after_nets else nets.prepare_splits(shadow)
     if _may_use_torch(shadow):
         with _TORCH_LOCK, torch_seed(mix_seed(seed, "net")):

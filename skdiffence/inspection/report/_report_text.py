@@ -5,10 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 _CHANCE = 0.05
-_SHADOWS = {"LiRAAttack", "RMIAAttack"}
-_LABELS = {"BoundaryAttack", "LabelOnlyAttack"}
-_REPEATED = {"PrecompensatedQueryAttack", "RepeatedQueryAttack", "SurrogateRegenerationAttack"}
-_COST = {"AnswerCostAttack"}
 
 CONTROLS = {
     "null": "Null control: non-members called members at random must not be told apart",
@@ -253,14 +249,20 @@ def defense_sentences(report):
 
 def untested(report):
     """Say what the audit leaves open."""
-    ran = set(report.settings["attacks"].values())
-    open_questions = [
-        (_SHADOWS, "Attacks that train shadow models (LiRA, RMIA), the strongest known where training can be copied."),
-        (_REPEATED, "Repeated, shifted or prepared queries about one row, and an attacker with its own denoiser."),
-        (_LABELS, "Attacks on labels that ask many times about one row: the floor may lie higher."),
-        (_COST, "How long an answer takes, and how much work it is."),
-    ]
-    return [text for classes, text in open_questions if not classes & ran] + [
+    ran = report.settings["attack_facts"].values()
+    open_questions = {
+        "Attacks that train shadow models (LiRA, RMIA), the strongest known where training can be copied.": any(
+            facts["needs_shadows"] for facts in ran
+        ),
+        "Repeated, shifted or prepared queries about one row, and an attacker with its own denoiser.": any(
+            facts["family"] == "adaptive" and facts["uses"] == "proba" for facts in ran
+        ),
+        "Attacks on labels that ask many times about one row: the floor may lie higher.": any(
+            facts["family"] == "label_only" for facts in ran
+        ),
+        "How long an answer takes, and how much work it is.": any(facts["uses"] == "cost" for facts in ran),
+    }
+    return [text for text, was_tested in open_questions.items() if not was_tested] + [
         "Single persons: all figures are averages over these rows. Rare or mislabeled rows can leak far more.",
         "Attackers who see weights, gradients or intermediate values, and questions other than membership.",
     ]

@@ -100,6 +100,20 @@ def test_rows_that_a_net_holds_out_are_on_neither_side():
             assert not set(train) & set(test)
 
 
+class Mine(DefendedClassifier):
+    """A defense that a user derived."""
+
+
+@pytest.mark.filterwarnings("error::skdiffence.exceptions.MembershipWarning")
+@pytest.mark.parametrize("defense", [DefendedClassifier, Mine])
+def test_held_out_rows_of_a_net_inside_a_defense(defense):
+    """The defense records them itself, whether its class is the library's or derived from it."""
+    net = small_net(train_split=ValidSplit(4))
+    found = train_shadows(defense(net, NoiseRegenerator()), X, y, n_shadows=2, random_state=0)
+    for train, test in zip(*found["indices"].values(), strict=True):
+        assert len(train) == round(0.75 * (61 - len(test)))
+
+
 def test_rows_that_a_defense_calibrates_on_are_on_neither_side():
     """Known members and non-members of a rule can't be scored."""
     defended = DefendedClassifier(GaussianNB(), NoiseRegenerator(), selection="matched", calibration_size=0.2)

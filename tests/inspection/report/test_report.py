@@ -183,8 +183,12 @@ def test_text_lists_every_attack(report):
 def test_what_was_tested_is_not_called_untested(report):
     """A sentence goes when an attack of its kind was run."""
     open_questions = untested(report)
-    settings = report.settings | {"attacks": {"a": "LiRAAttack", "b": "RepeatedQueryAttack", "c": "AnswerCostAttack"}}
-    fewer = untested(replace(report, settings=settings))
+    ran = {
+        "a": {"family": "shadow", "uses": "proba", "needs_shadows": True},
+        "b": {"family": "adaptive", "uses": "proba", "needs_shadows": False},
+        "c": {"family": "adaptive", "uses": "cost", "needs_shadows": False},
+    }
+    fewer = untested(replace(report, settings=report.settings | {"attack_facts": ran}))
     assert len(fewer) == len(open_questions) - 3
     assert not any("LiRA" in text for text in fewer)
 

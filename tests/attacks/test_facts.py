@@ -1,0 +1,68 @@
+"""What an attack says of itself: a subclass is audited and reported as its parent is."""
+
+import numpy as np
+import pytest
+from sklearn.frozen import FrozenEstimator
+
+from skdiffence.attacks import FallbackAttack, HistogramAttack, QuantileAttack, ThresholdAttack, get_attack
+from skdiffence.inspection import audit
+from skdiffence.inspection.report._report_text import untested
+from tests.attacks.cases import CASES, OFFERED, world
+
+N_ROWS_OF_A_SIDE = 10
+# By the word that tells in which of the questions that a report leaves open they are answered.
+ANSWERS = {
+    "shadow": {"LiRAAttack", "RMIAAttack"},
+    "Repeated": {"PrecompensatedQueryAttack", "RepeatedQueryAttack", "SurrogateRegenerationAttack"},
+    "labels": {"BoundaryAttack", "LabelOnlyAttack"},
+    "How long": {"AnswerCostAttack"},
+}
+READ_LABELS = {"BoundaryAttack", "CorrectnessAttack", "LabelOnlyAttack"}
+ONE_EACH = {type(case.make(world("null"))).__name__: case for case in reversed(CASES)}
+
+
+def subclass(attack):
+    """Return an attack with the same parameters, of a class that a user derived and named anew."""
+    params = attack.get_params(deep=False)
+    if "undefended" in params:
+        params["undefended"] = FrozenEstimator(params["undefended"])
+    return type("Mine", (type(attack),), {})(**params)
+
+
+@pytest.mark.filterwarnings("ignore::skdiffence.exceptions.MembershipWarning")
+@pytest.mark.parametrize("name", ONE_EACH)
+def test_subclass_is_treated_as_its_parent(name):
+    """Floor, shared queries and what a report leaves open: nothing goes by the name of a class."""
+    case = ONE_EACH[name]
+    of_kind = world("memorizer", case.of_neighbors)
+    sides = [np.flatnonzero(side)[:N_ROWS_OF_A_SIDE] for side in (of_kind.is_member, ~of_kind.is_member)]
+    members, others = ((of_kind.X[rows], of_kind.y[rows]) for rows in sides)
+    attacks = {"mine": subclass(case.make(of_kind)), "entropy": get_attack("entropy")}
+    report = audit(of_kind.target, members, others, attacks=attacks, n_permutations=100, random_state=0)
+    record = report.targets["audited"]["attacks"][0]
+    assert record["label_only"] == (name in READ_LABELS)
+    assert report.targets["audited"]["floor"] == ("mine" if name in READ_LABELS else None)
+    left_open = " ".join(untested(report))
+    assert {word for word in ANSWERS if word in left_open} == {w for w, names in ANSWERS.items() if name not in names}
+
+
+@pytest.mark.parametrize("name", sorted(attack.__name__ for attack in OFFERED))
+def test_families_are_the_rooms(name):
+    """An attack stands in the folder of its family, and only that of shadows needs shadows."""
+    attack = ONE_EACH[name].make(world("null"))
+    assert type(attack).__module__.split(".")[2] == ("adaptive" if name == "FallbackAttack" else attack.family)
+    assert attack.needs_shadows == (attack.family == "shadow")
+    assert attack.uses in {"proba", "labels", "cost"}
+
+
+@pytest.mark.parametrize("attack", [ThresholdAttack(), HistogramAttack(), QuantileAttack()], ids=repr)
+def test_signal_decides_what_is_read(attack):
+    """Correctness needs nothing but labels."""
+    assert attack.uses == "proba"
+    assert attack.set_params(signal="correctness").uses == "labels"
+
+
+def test_fallback_attack_is_adaptive_where_it_changes_rows():
+    """With the bare classifier at hand one answer for each row is all that it looks at."""
+    assert FallbackAttack().family == "adaptive"
+    assert FallbackAttack(world("null").target).family == "answer"
