@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skdiffence._evaluation._parts import fitted_parts, instantiated_nets, is_frozen, through
-from skdiffence._evaluation._training_rows import n_training_rows, unrecorded_hold_out
+from skdiffence._fitted import is_frozen, n_training_rows, stored_rows, unrecorded_validation_split
 from skdiffence.attacks._single_query import check_known
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples, safe_indexing
+from skdiffence.utils._skorch import instantiated_modules
 
 _CAUSES = (
     "Usual causes: the scorer runs inside a nested search or learning_curve, whose estimators see part of the pool; "
@@ -87,7 +87,7 @@ def find_membership(estimator, pool, X, y, *, sample_index=None, is_member=None)
         )
     told = pool.check()
     held = _places(pool, X, y, sample_index)
-    sets = _stored_sets(estimator, pool.X)
+    sets = stored_rows(estimator, pool.X)
     if told is None:
         return _inferred(estimator, pool, held, sets)
     return _looked_up(estimator, pool, held, sets, told)
@@ -166,32 +166,6 @@ def _checked_index(sample_index, y, y_pool):
     return index.astype(int)
 
 
-@dataclass(frozen=True)
-class _StoredSets:
-    """Rows that estimators inside say they held out of training or calibrated on, as masks."""
-
-    not_trained_on: np.ndarray
-    calibrated_on: np.ndarray
-    n_lost: int  # stored rows that are nowhere in X
-
-    @property
-    def any(self):
-        return self.not_trained_on | self.calibrated_on
-
-
-def _stored_sets(estimator, X):
-    masks = {name: np.zeros(num_samples(X), dtype=bool) for name in ("not_trained_on_", "calibrated_on_")}
-    n_lost = 0
-    for part, steps in fitted_parts(estimator):
-        for name, mask in masks.items():
-            rows = getattr(part, name, ())
-            if len(rows):
-                digests = row_digests(through(steps, X), rows.key)
-                mask |= np.isin(digests, rows.digests)
-                n_lost += len(np.setdiff1d(rows.digests, digests))
-    return _StoredSets(*masks.values(), n_lost)
-
-
 def _inferred(estimator, pool, held, sets):
     """Take the held-out rows as non-members and the rest of the pool as members."""
     _check_inferable(estimator)
@@ -217,15 +191,16 @@ def _check_inferable(estimator):
             "pool must be (X, y, is_member) for a frozen estimator: it was not trained on the rows that "
             "cross-validation takes for training, so nothing can be inferred from them. Got pool=(X, y)."
         )
-    if (reason := unrecorded_hold_out(estimator)) is not None:
+    if (reason := unrecorded_validation_split(estimator)) is not None:
         raise ValueError(
             f"pool=(X, y) takes all rows but the held-out ones as members, but {reason} kept a validation split of "
             "them out of its training and does not tell which. Turn that off, or mark the rows that were really "
             "trained on: pool=(X, y, is_member) or a routed is_member."
         )
-    if names := instantiated_nets(estimator):
+    if modules := instantiated_modules(estimator):
+        names = ", ".join(type(module).__name__ for module in modules.values())
         warnings.warn(
-            f"A net inside holds a module instance ({', '.join(names)}), not a class: clones of it keep what was "
+            f"A net inside holds a module instance ({names}), not a class: clones of it keep what was "
             "learned before, from held-out rows too. Pass the class, with its arguments as module__argument=value.",
             MembershipWarning,
             stacklevel=2,
@@ -322,7 +297,7 @@ def _check_told(estimator, n_told):
 def _as_told(estimator, X, y, is_member):
     """Take the routed membership of the call's own rows."""
     is_member = check_known(is_member, num_samples(X))
-    sets = _stored_sets(estimator, X)
+    sets = stored_rows(estimator, X)
     _check_told(estimator, (is_member & ~sets.not_trained_on).sum())
     both = np.zeros(len(is_member), dtype=bool)
     try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skdiffence._evaluation._cross_fit import cross_fit
-from skdiffence._evaluation._membership import _stored_sets
+from skdiffence._fitted import stored_rows
 from skdiffence.attacks import query
 from skdiffence.attacks._single_query import check_known
 from skdiffence.utils._random import mix_seed
@@ -106,7 +106,7 @@ def scored_rows(estimators, X, y, is_member):
         raise ValueError(f"y must hold one label for each of the {len(is_member)} rows of X. Got shape {y.shape}.")
     scored = np.ones(len(is_member), dtype=bool)
     for estimator in estimators:
-        sets = _stored_sets(estimator, X)
+        sets = stored_rows(estimator, X)
         if (told := is_member & sets.not_trained_on).any():
             raise ValueError(
                 f"is_member marks {told.sum()} rows, the first at position {told.argmax()}, that "

@@ -12,6 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 from tqdm.auto import tqdm
 
+from skdiffence._fitted import is_frozen
 from skdiffence.defenses._answering import Answering
 from skdiffence.defenses._calibration import split_rows
 from skdiffence.defenses._diagnosis import warn_if_argmax_differs, warn_if_poor
@@ -412,7 +413,7 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return isinstance(self.regenerator, str)
 
     def _is_frozen(self):
-        return nets.holds_frozen_classifier(self.estimator)
+        return is_frozen(self.estimator)
 
     def _new_rule(self, seed):
         rule = _RULES[self.selection]() if isinstance(self.selection, str) else clone(self.selection)

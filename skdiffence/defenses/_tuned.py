@@ -11,6 +11,7 @@ from sklearn.utils import Bunch, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from skdiffence._fitted import is_frozen
 from skdiffence.defenses._defended import DefendedClassifier
 from skdiffence.defenses._tuning import CandidateTable
 from skdiffence.defenses.rules._divergence import standard_error
@@ -19,7 +20,6 @@ from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.exceptions import DefenseWarning
 from skdiffence.metrics import label_columns
 from skdiffence.utils._sklearn import Interval, fit_context, routing_enabled, safe_indexing
-from skdiffence.utils._skorch import holds_frozen_classifier
 
 
 class TuningSelection(SwapSelection):
@@ -165,7 +165,7 @@ class TunedDefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
             the classifier is frozen and ``is_member`` not given.
         """
         timesteps, rules = self._check_choices()
-        if is_member is None and holds_frozen_classifier(self.defended.estimator):
+        if is_member is None and is_frozen(self.defended.estimator):
             raise ValueError(
                 "is_member must say which rows trained the frozen classifier, because only its owner knows. Got None."
             )

@@ -18,7 +18,7 @@ from skdiffence._evaluation._attack_metrics import honest_level, utility, warn_i
 from skdiffence._evaluation._audit_attacks import ask, measure, run_attack, strongest
 from skdiffence._evaluation._named_attacks import named_attacks
 from skdiffence._evaluation._significance import compare_with_chance
-from skdiffence._evaluation._training_rows import n_training_rows, unrecorded_hold_out
+from skdiffence._fitted import n_training_rows, unrecorded_validation_split
 from skdiffence.attacks import attacks_on_regeneration, get_attack, get_attack_names
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.exceptions import MembershipWarning
@@ -346,7 +346,7 @@ def _notes(estimator, rows, answers):
     notes = [str(warning.message) for warning in caught]
     if unknown := int(np.count_nonzero(answers.y < 0)):
         notes.append(f"{unknown} rows have a label that the classifier does not know.")
-    if (reason := unrecorded_hold_out(estimator)) is not None:
+    if (reason := unrecorded_validation_split(estimator)) is not None:
         notes.append(
             f"{reason} kept rows out of its training without telling which. Those among the members are attacked as "
             "members all the same, so that the leak looks smaller than it is."

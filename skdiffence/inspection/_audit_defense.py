@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skdiffence._evaluation._parts import denoiser_saw_members, fitted_parts
+from skdiffence._fitted import denoiser_saw_members, fitted_parts
 
 _SETTINGS = ("selection", "search", "fallback", "n_candidates")
 _REGENERATOR_SETTINGS = ("timestep", "n_steps", "noise")
@@ -21,7 +21,7 @@ def defense_facts(estimator):
     facts : dict
         Plain values; empty where there is no defense that regenerates. None stands for "not known".
     """
-    for part, _ in fitted_parts(estimator):
+    for part, *_ in fitted_parts(estimator):
         if hasattr(part, "regenerator_") and not isinstance(part.regenerator_, str):
             return _of_defended(part)
     # A regenerator in front of a classifier, as a step of a pipeline.

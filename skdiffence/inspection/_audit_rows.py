@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from skdiffence._evaluation._membership import _stored_sets
+from skdiffence._fitted import stored_rows
 from skdiffence.utils._optional import import_optional
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples, safe_indexing
@@ -152,7 +152,7 @@ def _stored(estimators, X, numeric):
     stored = np.zeros(num_samples(X), dtype=bool)
     if numeric and not sparse.issparse(X):
         for estimator in estimators:
-            stored |= _stored_sets(estimator, X).any
+            stored |= stored_rows(estimator, X).any
     return stored
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from skdiffence._evaluation._training_rows import unrecorded_hold_out
+from skdiffence._fitted import unrecorded_validation_split
 from skdiffence.attacks import lira_leave_one_out, train_shadows
 from skdiffence.attacks.label_only._augmentations import all_views
 from skdiffence.attacks.shadow._shadows import check_trainable
@@ -246,7 +246,7 @@ def _default_number(n_samples):
 
 
 def _warn_of_hold_out(model):
-    if (reason := unrecorded_hold_out(model)) is not None:
+    if (reason := unrecorded_validation_split(model)) is not None:
         warnings.warn(
             f"{reason} kept a validation split out of its training and does not tell which rows: canaries in it are "
             "counted as members, so that less leak is shown than there is. Turn that off.",

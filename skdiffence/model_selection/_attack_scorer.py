@@ -18,8 +18,8 @@ from skdiffence._evaluation._attack_metrics import (
 from skdiffence._evaluation._cross_fit import balanced_rows, cross_fit
 from skdiffence._evaluation._membership import find_membership
 from skdiffence._evaluation._named_attacks import named_attacks
-from skdiffence._evaluation._parts import denoiser_saw_members
 from skdiffence._evaluation._pool import Pool
+from skdiffence._fitted import denoiser_saw_members
 from skdiffence.attacks import query
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._rows import row_digests

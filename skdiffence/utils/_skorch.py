@@ -61,12 +61,6 @@ def nets_inside(estimator, *, frozen=True):
     return nets
 
 
-def holds_frozen_classifier(estimator):
-    """Say whether an estimator answers, wholly or in part, with a classifier that ``fit`` does not train."""
-    inside = estimator.get_params(deep=True).values() if hasattr(estimator, "get_params") else ()
-    return any(isinstance(value, FrozenEstimator) and hasattr(value, "predict") for value in (estimator, *inside))
-
-
 def answers_columns(estimator):
     """Say whether ``predict`` answers column indices, as nets do, and not elements of ``classes_``."""
     return isinstance(final_estimator(estimator), NeuralNet)
@@ -138,23 +132,43 @@ def loadable(estimator, X):
     return Rows(X) if answers and loads and not special else X
 
 
+def instantiated_modules(estimator):
+    """Return the modules with weights that nets hold as parameters, so that clones of the nets share the weights.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A net, or anything that holds nets as parameters. Nets inside a FrozenEstimator are left out.
+
+    Returns
+    -------
+    modules : dict of str to Module
+        By the name of the estimator's parameter.
+    """
+    return {
+        f"{prefix}{name}": value
+        for prefix, net in nets_inside(estimator, frozen=False).items()
+        for name, value in net.get_params(deep=False).items()
+        if isinstance(value, nn.Module) and value.state_dict()
+    }
+
+
 def check_uninstantiated(estimator):
-    """Refuse nets that would carry trained weights from one fit to the next.
+    """Raise if a net would carry trained weights from one fit to the next.
 
     Raises
     ------
     ValueError
         If a net holds an instantiated module with weights, which ``clone`` copies as they are.
     """
-    for prefix, net in nets_inside(estimator, frozen=False).items():
-        for name, value in net.get_params(deep=False).items():
-            if isinstance(value, nn.Module) and value.state_dict():
-                raise ValueError(
-                    f"estimator__{prefix}{name} must be a module class or a function that makes a module, so that "
-                    f"every fit starts from new weights. Got an instance of {type(value).__name__}: clones of the net "
-                    "would share what it learned, members and non-members alike. Pass the class, with its arguments as "
-                    f"{name}__argument=value, or functools.partial(...); wrap a trained net in FrozenEstimator."
-                )
+    if modules := instantiated_modules(estimator):
+        name, module = next(iter(modules.items()))
+        raise ValueError(
+            f"estimator__{name} must be a module class or a function that makes a module, so that every fit starts "
+            f"from new weights. Got an instance of {type(module).__name__}: clones of the net would share what it "
+            f"learned, members and non-members alike. Pass the class, with its arguments as {name}__argument=value, "
+            "or functools.partial(...); wrap a trained net in FrozenEstimator."
+        )
 
 
 def _is_default_split(split):

@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skdiffence._fitted import is_frozen
 from skdiffence.utils import _skorch as skorch
 from skdiffence.utils._optional import import_optional
 from skdiffence.utils._torch import resolve_device
@@ -73,13 +74,13 @@ def test_nets_inside(estimator, all_nets, trained_nets):
     """Nets are found at any depth, and those that fit trains are told from frozen ones."""
     assert list(skorch.nets_inside(estimator)) == all_nets
     assert list(skorch.nets_inside(estimator, frozen=False)) == trained_nets
-    assert skorch.holds_frozen_classifier(estimator) == (len(all_nets) > len(trained_nets))
+    assert is_frozen(estimator) == (len(all_nets) > len(trained_nets))
 
 
 def test_frozen_transformers_are_not_frozen_classifiers():
     """A frozen scaler says nothing about who trained the classifier."""
     scaler = FrozenEstimator(StandardScaler().fit(np.eye(2)))
-    assert not skorch.holds_frozen_classifier(make_pipeline(scaler, NET))
+    assert not is_frozen(make_pipeline(scaler, NET))
 
 
 @pytest.mark.parametrize(

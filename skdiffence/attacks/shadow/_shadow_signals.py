@@ -3,12 +3,10 @@
 import secrets
 
 import numpy as np
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 from sklearn.utils.parallel import Parallel, delayed
 
+from skdiffence._fitted import stored_rows
 from skdiffence.attacks.shadow._signal_matrix import signal_matrix, signals_of
-from skdiffence.base import is_inference_only
 from skdiffence.metrics import label_columns
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples, safe_indexing
@@ -57,7 +55,7 @@ class ShadowSignals:
         self.membership = _marked(train, place, len(first))
         known = np.ones_like(self.membership) if test is None else self.membership | _marked(test, place, len(first))
         for model, estimator in enumerate(self.estimators):
-            known[held_back(estimator, rows), model] = False
+            known[stored_rows(estimator, rows).any, model] = False
         self._matrix = signal_matrix(
             self.estimators, rows, self._labels, known, POOL_SIGNALS, views=views, n_jobs=n_jobs, path=path
         )
@@ -244,40 +242,3 @@ def _check_indices(indices, name, n_models, n_pool):
                 "Is this the pool that the shadows were trained on?"
             )
     return [rows.astype(int) for rows in indices]
-
-
-def held_back(estimator, X):
-    """Say which rows a shadow had, but did not train on, or calibrated itself on.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Fitted; the last step of pipelines, what searches found and frozen wrappers hold are asked.
-    X : array-like of shape (n_samples, ...)
-        Rows.
-
-    Returns
-    -------
-    mask : ndarray of shape (n_samples,), dtype bool
-    """
-    mask = np.zeros(num_samples(X), dtype=bool)
-    for rows, steps in _kept_records(estimator):
-        seen = X
-        for step in steps:
-            seen = step.transform(seen)
-        mask |= rows.contains(seen)
-    return mask
-
-
-def _kept_records(estimator, steps=()):
-    """Yield the sets of rows that an estimator, or one inside it, stored, and the steps that rows go through before."""
-    for name in ("not_trained_on_", "calibrated_on_"):
-        if len(rows := getattr(estimator, name, ())):
-            yield rows, steps
-    if isinstance(estimator, Pipeline):
-        passed = [step for _, step in estimator.steps[:-1] if step not in (None, "passthrough")]
-        inner, steps = estimator.steps[-1][1], (*steps, *(step for step in passed if not is_inference_only(step)))
-    else:
-        inner = getattr(estimator, "estimator" if isinstance(estimator, FrozenEstimator) else "best_estimator_", None)
-    if inner is not None:
-        yield from _kept_records(inner, steps)

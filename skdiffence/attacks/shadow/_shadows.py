@@ -14,7 +14,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
-from skdiffence.attacks.shadow._shadow_signals import held_back
+from skdiffence._fitted import stored_rows
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.utils import _skorch as nets
 from skdiffence.utils._files import whole_file
@@ -293,7 +293,7 @@ def _fit(shadow, X, y, params, seed):
         nets.check_trained_to_the_end(shadow)
     else:
         shadow.fit(X, y, **params)
-    return np.union1d(nets.restore_splits(shadow, recorders), np.flatnonzero(held_back(shadow, X)))
+    return np.union1d(nets.restore_splits(shadow, recorders), np.flatnonzero(stored_rows(shadow, X).any))
 
 
 def _trained(jobs, X, y, membership, n_jobs, verbose):

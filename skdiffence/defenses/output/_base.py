@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted
 
+from skdiffence._fitted import is_frozen
 from skdiffence.defenses._base import ClassifierWrapper, check_is_member
 from skdiffence.defenses._calibration import split_rows
 from skdiffence.defenses._defended import DefendedClassifier
@@ -11,7 +12,6 @@ from skdiffence.defenses._responses import Responses, put_label_on_top
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._rows import RowSet
 from skdiffence.utils._sklearn import fit_context, safe_indexing
-from skdiffence.utils._skorch import holds_frozen_classifier
 
 
 class OutputDefense(ClassifierWrapper):
@@ -131,7 +131,7 @@ class OutputDefense(ClassifierWrapper):
         share = self._share_to_calibrate()
         if share and is_member is not None and is_member.all():
             raise ValueError(f"{type(self).__name__} needs known non-members, but is_member marks every row.")
-        if share and is_member is None and holds_frozen_classifier(self.estimator):
+        if share and is_member is None and is_frozen(self.estimator):
             raise ValueError(
                 f"{type(self).__name__} on a frozen estimator needs is_member, because only its owner knows which rows "
                 "trained it. Pass is_member to fit."

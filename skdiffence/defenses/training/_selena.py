@@ -6,6 +6,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
+from skdiffence._fitted import is_frozen
 from skdiffence.defenses._base import ClassifierWrapper
 from skdiffence.defenses._fit_classifier import rows_outside, train
 from skdiffence.defenses._responses import Responses
@@ -13,7 +14,7 @@ from skdiffence.defenses.training._distillation import check_student, distill
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import HasMethods, Interval, fit_context, num_samples, safe_indexing
-from skdiffence.utils._skorch import check_uninstantiated, holds_frozen_classifier
+from skdiffence.utils._skorch import check_uninstantiated
 
 
 class SELENAClassifier(ClassifierWrapper):
@@ -217,7 +218,7 @@ class SELENAClassifier(ClassifierWrapper):
             )
         for name in ("estimator", "student"):
             inner = getattr(self, name)
-            if inner is not None and holds_frozen_classifier(inner):
+            if inner is not None and is_frozen(inner):
                 raise ValueError(f"{name} must be trained anew, many times. Got a frozen one, {inner!r}.")
         if self.student is not None:
             check_uninstantiated(self.student)

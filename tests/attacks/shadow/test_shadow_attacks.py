@@ -21,7 +21,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdiffence.attacks import Answers, LiRAAttack, RMIAAttack, lira_scores, query, rmia_scores, train_shadows
-from skdiffence.attacks.shadow._shadow_signals import ShadowSignals, held_back
+from skdiffence._fitted import stored_rows
+from skdiffence.attacks.shadow._shadow_signals import ShadowSignals
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.metrics import auc_interval, confidence_signal, logit_signal
@@ -352,7 +353,7 @@ def test_rows_that_a_shadow_held_back_are_on_no_side():
     found, _, _ = kept.gather(query(Dictated().fit(), X, y), "logit")
     gaps = set(zip(*np.nonzero(np.isnan(found[:, :, 0])), strict=True))
     assert gaps == {(3, 0), (4, 0), (5, 1), (6, 2), (7, 4)}
-    assert not held_back(models["estimator"][3], X).any()
+    assert not stored_rows(models["estimator"][3], X).any.any()
 
 
 @cache

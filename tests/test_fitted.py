@@ -1,4 +1,4 @@
-"""How many rows an estimator was trained on: the right number or None."""
+"""What fitted estimators tell about their training."""
 
 import inspect
 import warnings
@@ -38,7 +38,8 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import all_estimators
 
-from skdiffence._evaluation._training_rows import n_training_rows, unrecorded_hold_out
+from skdiffence import DiffusionRegenerator
+from skdiffence._fitted import denoiser_saw_members, n_training_rows, unrecorded_validation_split
 from skdiffence.defenses import DefendedClassifier
 from tests.defenses.regenerators import NoiseRegenerator
 from tests.nets import make_net
@@ -175,7 +176,7 @@ STOPPING = {
 @pytest.mark.parametrize("wrap", [lambda m: m, lambda m: make_pipeline(StandardScaler(), m), OneVsRestClassifier])
 @pytest.mark.parametrize("reason", STOPPING)
 def test_an_unrecorded_hold_out_is_named(reason, wrap):
-    assert unrecorded_hold_out(wrap(STOPPING[reason]).fit(*_rows())) == reason
+    assert unrecorded_validation_split(wrap(STOPPING[reason]).fit(*_rows())) == reason
 
 
 @pytest.mark.parametrize(
@@ -193,4 +194,31 @@ def test_an_unrecorded_hold_out_is_named(reason, wrap):
 def test_no_hold_out(model):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        assert unrecorded_hold_out(model.fit(*_rows())) is None
+        assert unrecorded_validation_split(model.fit(*_rows())) is None
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_denoiser_that_saw_the_members_is_found(tmp_path):
+    """In a defended classifier, in a pipeline, in a frozen wrapper; not where it was pretrained."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 3)), np.arange(40) % 2
+    trained = DiffusionRegenerator(max_epochs=1, random_state=0)
+    trained.fit(X).save_pretrained(tmp_path / "denoiser")
+    new = DiffusionRegenerator(max_epochs=1, random_state=0)
+    loaded = DiffusionRegenerator(tmp_path / "denoiser")
+    for regenerator, expected in ((new, True), (loaded, False)):
+        pipeline = make_pipeline(regenerator, LogisticRegression()).fit(X, y)
+        defended = DefendedClassifier(LogisticRegression(), regenerator, random_state=0).fit(X, y)
+        for estimator in (pipeline, defended, FrozenEstimator(defended)):
+            assert denoiser_saw_members(estimator) is expected
+    assert not denoiser_saw_members(LogisticRegression().fit(X, y))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_frozen_regenerator_saw_rows_that_only_its_owner_knows():
+    """Nothing is claimed of what it was trained on."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 3)), np.arange(40) % 2
+    regenerator = DiffusionRegenerator(max_epochs=1, random_state=0).fit(X)
+    defended = DefendedClassifier(LogisticRegression(), FrozenEstimator(regenerator), random_state=0).fit(X, y)
+    assert defended.denoiser_saw_members_ is None
