@@ -20,8 +20,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skdiffence.attacks import Answers, LiRAAttack, RMIAAttack, lira_scores, query, rmia_scores, train_shadows
 from skdiffence._fitted import stored_rows
+from skdiffence.attacks import Answers, LiRAAttack, RMIAAttack, lira_scores, query, rmia_scores, train_shadows
 from skdiffence.attacks.shadow._shadow_signals import ShadowSignals
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.exceptions import MembershipWarning
