@@ -4,6 +4,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from skdiffence.utils._sklearn import validate_params
+from skdiffence.utils._validation import check_is_member
 
 
 @validate_params({"scores": ["array-like"], "membership": ["array-like"]}, prefer_skip_nested_validation=True)
@@ -55,13 +56,12 @@ def per_row_auc(scores, membership):
 
 
 def _check_matrices(scores, membership):
-    scores, membership = np.asarray(scores, dtype=np.float64), np.asarray(membership)
-    if scores.ndim != 2 or scores.shape != membership.shape:
+    scores = np.asarray(scores, dtype=np.float64)
+    if scores.ndim != 2 or scores.shape != np.shape(membership):
         raise ValueError(
-            f"scores and membership must both have shape (n_rows, n_models). Got {scores.shape} and {membership.shape}."
+            "scores and membership must both have shape (n_rows, n_models). "
+            f"Got {scores.shape} and {np.shape(membership)}."
         )
     if np.isinf(scores).any():
         raise ValueError(f"scores must be finite, or NaN where there is none. Got {np.isinf(scores).sum()} infinities.")
-    if membership.dtype.kind not in "biuf" or not np.isin(membership, (0, 1)).all():
-        raise ValueError("membership must hold True where the model was trained on the row and False elsewhere.")
-    return scores, membership.astype(bool)
+    return scores, check_is_member(membership, scores.shape, name="membership")

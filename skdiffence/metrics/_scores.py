@@ -7,13 +7,14 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from skdiffence.metrics._signals import check_labels_and_proba
 from skdiffence.utils._sklearn import Interval, StrOptions, validate_params
+from skdiffence.utils._validation import check_is_member
 
 # Rates are counts over n: a max_fpr written as 0.1 must allow 3 of 30, whatever 0.1 is in binary.
 _RATE_TOLERANCE = 1e-9
 
 
 def check_membership(y_true, y_score):
-    """Return memberships as booleans and scores as float64, or say what is wrong with them.
+    """Return validated memberships and scores.
 
     Parameters
     ----------
@@ -32,19 +33,12 @@ def check_membership(y_true, y_score):
     ValueError
         If lengths differ, a side is empty, or a score is not finite.
     """
-    is_member, score = np.asarray(y_true), np.asarray(y_score, dtype=np.float64)
-    if is_member.ndim != 1 or is_member.shape != score.shape:
+    score = np.asarray(y_score, dtype=np.float64)
+    if score.ndim != 1 or score.shape != np.shape(y_true):
         raise ValueError(
-            f"y_true and y_score must be one-dimensional and equally long. Got {is_member.shape} and {score.shape}."
+            f"y_true and y_score must be one-dimensional and equally long. Got {np.shape(y_true)} and {score.shape}."
         )
-    if is_member.dtype.kind not in "biuf" or not np.isin(is_member, (0, 1)).all():
-        raise ValueError("y_true must hold True for members and False for non-members, or 1 and 0.")
-    is_member = is_member.astype(bool)
-    if is_member.all() or not is_member.any():
-        raise ValueError(
-            "y_true must hold at least one member and one non-member. "
-            f"Got {is_member.sum()} members and {(~is_member).sum()} non-members."
-        )
+    is_member = check_is_member(y_true, len(score), name="y_true", both_sides=True)
     if not np.isfinite(score).all():
         raise ValueError(f"y_score must be finite. Got {(~np.isfinite(score)).sum()} values that are not.")
     return is_member, score

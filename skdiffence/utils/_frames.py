@@ -1,78 +1,110 @@
-"""Inputs in the form that the wrapped estimator was given, candidates included."""
+"""Arrays and data frames of numbers, and changed rows in the type of the input."""
 
 import numpy as np
+from scipy.sparse import issparse
 
 
 def is_frame(X):
-    """Say whether X is a data frame in the manner of pandas."""
+    """Return whether X is a data frame in the manner of pandas."""
     return hasattr(X, "iloc") and hasattr(X, "columns")
 
 
+def is_numeric(dtype):
+    """Return whether a dtype is numeric: boolean, integer or float.
+
+    Categories, text of digits and objects are not numeric, whatever they hold.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Of NumPy or pandas, nullable ones included.
+
+    Returns
+    -------
+    is_numeric : bool
+    """
+    return getattr(dtype, "kind", "O") in "biuf"
+
+
 def check_numeric_frame(X):
-    """Refuse frames with columns that can't be regenerated.
+    """Raise an error if X is a data frame with columns that are not numeric.
+
+    Parameters
+    ----------
+    X : array-like or data frame of shape (n_samples, ...)
+        Rows. What is no data frame is not checked.
 
     Raises
     ------
     ValueError
-        If a column is not numeric; names it.
+        If a column is not numeric. The message names all such columns.
     """
-    if not is_frame(X):
-        return
-    bad = [str(name) for name, dtype in X.dtypes.items() if getattr(dtype, "kind", "O") not in "biuf"]
-    if bad:
-        raise ValueError(
-            f"X must have numeric columns only, because every input is regenerated as numbers. Got columns that are "
-            f"not: {', '.join(bad)}. Encode them before this estimator."
-        )
+    if is_frame(X):
+        bad = [str(name) for name, dtype in X.dtypes.items() if not is_numeric(dtype)]
+        if bad:
+            raise ValueError(
+                f"X must have numeric columns only. Got columns that are not: {', '.join(bad)}. Encode them first."
+            )
 
 
 def as_numbers(X):
-    """Return inputs as an array of numbers, which is what a regenerator takes.
+    """Return rows as a numeric array.
 
     Parameters
     ----------
-    X : ndarray or data frame of shape (n, ...)
-        The inputs.
+    X : array-like or data frame of shape (n_samples, ...)
+        Rows.
 
     Returns
     -------
-    values : ndarray
-        Columns of types that have no common one in NumPy become float64.
+    values : ndarray of shape (n_samples, ...)
+        In the dtype of X. Columns of a data frame without a common NumPy dtype become float64, missing values NaN.
+
+    Raises
+    ------
+    TypeError
+        If X is sparse.
+    ValueError
+        If X is not numeric.
     """
+    if issparse(X):
+        raise TypeError("X must be dense, because its values are changed. Got a sparse matrix. Pass X.toarray().")
+    check_numeric_frame(X)
     values = np.asarray(X)
-    return values.astype(np.float64) if values.dtype.kind == "O" else values
-
-
-def _cast(values, dtype):
-    if dtype.kind == "b":
-        return values > 0.5
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        values = np.clip(np.rint(values.astype(np.float64)), limits.min, limits.max)
-    return values.astype(dtype)
+    if is_frame(X) and not is_numeric(values.dtype):
+        return X.to_numpy(dtype=np.float64, na_value=np.nan)
+    if not is_numeric(values.dtype):
+        raise ValueError(f"X must be numeric. Got dtype {values.dtype}.")
+    return values
 
 
 def like(values, X):
-    """Give candidates the type, dtypes and column names of the inputs that they replace.
+    """Return changed rows in the type of the input.
 
     Parameters
     ----------
-    values : ndarray of shape (n, ...)
-        Candidates.
-    X : ndarray or data frame of shape (n, ...)
-        The inputs.
+    values : ndarray of shape (n_samples, ...)
+        Changed rows.
+    X : array-like or data frame of shape (n_samples, ...)
+        The input that they replace.
 
     Returns
     -------
-    candidates : ndarray or data frame
-        Integers are rounded and kept in the range of their dtype.
+    changed : ndarray or data frame of shape (n_samples, ...)
+        With the dtypes, columns and index of X. Integers are rounded and clipped to the range of their dtype.
     """
     if not is_frame(X):
-        return _cast(values, X.dtype)
-    frame = type(X)(values, columns=X.columns, index=X.index)
-    for position, dtype in enumerate(X.dtypes):
-        # Nullable dtypes of pandas know the NumPy dtype that they extend.
-        frame.isetitem(position, _cast(values[:, position], np.dtype(getattr(dtype, "numpy_dtype", dtype))))
-        if hasattr(dtype, "numpy_dtype"):
-            frame.isetitem(position, frame.iloc[:, position].astype(dtype))
-    return frame
+        dtype = np.asarray(X).dtype
+        return _rounded(values, dtype).astype(dtype)
+    dtypes = dict(enumerate(X.dtypes))
+    # Nullable dtypes of pandas know the NumPy dtype that they extend.
+    plain = [np.dtype(getattr(dtype, "numpy_dtype", dtype)) for dtype in dtypes.values()]
+    columns = [_rounded(values[:, place], dtype) for place, dtype in enumerate(plain)]
+    return type(X)(np.column_stack(columns), index=X.index).astype(dtypes).set_axis(X.columns, axis=1)
+
+
+def _rounded(values, dtype):
+    if dtype.kind not in "biu":
+        return values
+    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    return np.clip(np.rint(values.astype(np.float64)), low, high)
