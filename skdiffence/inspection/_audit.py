@@ -178,7 +178,7 @@ def audit(
     >>> report.worst["attack"], bool(report.worst["auc"] > 0.7)
     ('entropy', True)
     >>> report.verdict.headline
-    'The answers tell who was in the training set.'
+    'The answers reveal who was in the training set.'
     """
     targets = {"audited": _checked(estimator, "estimator")}
     if (other := _undefended(estimator, undefended)) is not None:

@@ -4,7 +4,15 @@ from numbers import Integral
 
 import numpy as np
 
-from skdiffence.inspection.displays._mixin import BLACK, GRAY, GREEN, VERMILLION, DisplayMixin, check_matplotlib
+from skdiffence.inspection.displays._mixin import (
+    BLACK,
+    GRAY,
+    GREEN,
+    VERMILLION,
+    DisplayMixin,
+    check_matplotlib,
+    shortened,
+)
 from skdiffence.inspection.displays._pictures import as_pictures, draw_picture
 from skdiffence.inspection.displays._undefended import undefended_responses
 from skdiffence.metrics._signals import check_columns, check_proba
@@ -394,8 +402,7 @@ class CandidateDisplay(DisplayMixin):
 
 
 def _short(label):
-    text = str(label)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
+    return shortened(label, _LONGEST)
 
 
 def _exchanged(label, other):

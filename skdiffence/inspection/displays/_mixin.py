@@ -95,6 +95,12 @@ def soften(ax):
     ax.spines[["top", "right"]].set_visible(False)
 
 
+def shortened(label, longest):
+    """Return a label as text, cut with an ellipsis if it is longer than a number of characters."""
+    text = str(label)
+    return text if len(text) <= longest else f"{text[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
 def as_list(value):
     """Return lists as they are, anything else as a list of one; None stays None."""
     return value if value is None or isinstance(value, list) else [value]

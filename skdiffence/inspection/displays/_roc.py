@@ -204,6 +204,9 @@ class MembershipRocDisplay(DisplayMixin):
             self.noise_.set_label(f"below {_FEWEST} non-members: noise")
         ax.set(xscale="log", yscale="log", xlim=(low, 1), ylim=(low, 1.15), box_aspect=1)
         ax.set(xlabel="false positive rate", ylabel="true positive rate")
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter("")
         # Curves first, also those that were added to another display's.
         handles = sorted(ax.get_legend_handles_labels()[0], key=lambda handle: handle.get_gid() != _CURVE)
         ax.legend(handles=handles, loc="lower right", fontsize="small")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from tabulate import tabulate
 
 from skdiffence.utils._optional import import_optional
 
@@ -131,14 +132,12 @@ class CanaryAudit:
 
     def _table(self):
         columns = ["roc_auc", *(f"{_RATE}{rate}" for rate in self._rates())]
-        heads = ["AUC", *(f"TPR at FPR {float(rate):.4g}" for rate in self._rates())]
-        cells = [["attack", *heads]]
-        for name, measured in self.attacks.items():
-            cells.append([name.replace("_", ", "), *(_cell(measured, key) for key in columns)])
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
-        lines.insert(1, "-" * len(lines[0]))
-        return "\n".join(line.rstrip() for line in lines)
+        heads = ["attack", "AUC", *(f"TPR at FPR {float(rate):.4g}" for rate in self._rates())]
+        lines = [
+            [name.replace("_", ", "), *(_cell(measured, key) for key in columns)]
+            for name, measured in self.attacks.items()
+        ]
+        return tabulate(lines, heads, disable_numparse=True)
 
 
 def _cell(measured, key):

@@ -5,10 +5,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from tabulate import tabulate
 
 from skdiffence.inspection.displays._roc import MembershipRocDisplay
-from skdiffence.inspection.report._report_html import compact_html, full_html
-from skdiffence.inspection.report._report_text import text_table, verdict
+from skdiffence.inspection.report._html import notebook_html, page_html
+from skdiffence.inspection.report._format import queries
+from skdiffence.inspection.report._sections import attack_heading, attack_line
+from skdiffence.inspection.report._verdict import verdict
 from skdiffence.utils._files import whole_file
 from skdiffence.utils._optional import import_optional
 
@@ -63,7 +66,7 @@ class AuditReport:
     >>> forest = RandomForestClassifier(20, random_state=0).fit(*members)
     >>> report = audit(forest, members, others, attacks=["entropy"], random_state=0)
     >>> report.verdict.headline
-    'The answers tell who was in the training set.'
+    'The answers reveal who was in the training set.'
     >>> report.to_dict()["rows"]["n_members"]
     200
     """
@@ -151,7 +154,7 @@ class AuditReport:
         page : str or None
             The page, if no file is given.
         """
-        return _written(full_html(self), file)
+        return _written(page_html(self), file)
 
     def to_frame(self):
         """Return one row for each attack and target.
@@ -186,11 +189,17 @@ class AuditReport:
         return MembershipRocDisplay.from_predictions(self.is_member, self.scores["audited"]).plot(ax=ax)
 
     def _repr_html_(self):
-        return compact_html(self)
+        return notebook_html(self)
 
     def __repr__(self):
         found = self.verdict
-        return "\n".join([found.headline, *(f"- {sentence}" for sentence in found.sentences), "", text_table(self)])
+        lines = [
+            [target, *attack_line(self, target, record), queries(record)]
+            for target, facts in self.targets.items()
+            for record in facts["attacks"]
+        ]
+        table = tabulate(lines, ["target", *attack_heading(self), "queries"], disable_numparse=True)
+        return "\n".join([found.headline, *(f"- {sentence}" for sentence in found.sentences), "", table])
 
 
 def _plain(value):

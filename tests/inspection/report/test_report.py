@@ -1,26 +1,31 @@
 """The report of an audit: as text, JSON, frame and page."""
 
+import importlib
 import json
 import re
+import runpy
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
+from pathlib import Path
 from urllib.request import urlopen
 
 import numpy as np
 import pytest
 from PIL import Image
-from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.metrics import roc_auc_score
 
+import skdiffence
 from skdiffence.inspection import audit
-from skdiffence.inspection.report._report_figures import _steps, attacks_svg, phi_svg, png_uri, roc_svg
-from skdiffence.inspection.report._report_text import percent, untested
+from skdiffence.inspection.report import _html
+from skdiffence.inspection.report._format import percent
+from skdiffence.inspection.report._sections import png_uri, untested
 from tests.attacks.targets import Dictated, normal, planted
 from tests.inspection.audit_cases import FAST, Repeated, sides
 
 EVIL = '<script>alert("1")</script>'
-VOID = {"br", "circle", "img", "line", "meta", "path", "rect"}
+VOID = {"img", "meta"}
 
 
 def evil_sides():
@@ -64,9 +69,10 @@ class Page(HTMLParser):
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attrs):
-        """Note an element that closes itself."""
-        assert tag in VOID
+        """Note an element that closes itself, as those of figures may."""
+        assert "svg" in self.open
         self.handle_starttag(tag, attrs)
+        self.open.pop()
 
     def handle_endtag(self, tag):
         """Close it."""
@@ -83,9 +89,10 @@ def test_page_needs_no_other_file(report):
     shown = {"images": np.zeros((2, 3, 4, 4), np.uint8), "labels": [EVIL, "b"]}
     text = replace(report, shown=shown).to_html()
     page = Page(text)
-    assert {address.partition(",")[0] for address in page.loads} == {"data:image/png;base64"}
-    assert "script" not in page.tags and "link" not in page.tags and "iframe" not in page.tags
-    assert not re.search(r"https?://|url\(|@import", text)
+    loaded = {address.partition(",")[0] for address in page.loads if not address.startswith("#")}
+    assert loaded == {"data:image/png;base64"}
+    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+    assert not re.search(r"https?://|url\((?!#)|@import", text)
     assert page.tags.count("svg") == 3
 
 
@@ -111,7 +118,7 @@ def test_page_begins_with_the_verdict(report, failed):
 
 
 def test_page_holds_the_figures(report):
-    """Each attack's area with its interval, what was not tested, and the seed."""
+    """The AUC of each attack with its interval, what was not tested, and the seed."""
     text = "".join(Page(report.to_html()).text)
     for record in report.targets["audited"]["attacks"]:
         assert f"{record['auc']:.3f} [{record['auc_low']:.3f}, {record['auc_high']:.3f}]" in text
@@ -212,47 +219,70 @@ def test_percentages(value, text):
 # --- figures -------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def scored():
-    """Membership and scores with ties."""
-    rng = np.random.default_rng(0)
-    is_member = np.arange(300) % 2 == 0
-    return is_member, np.round(rng.normal(size=300) + is_member, 1)
+@pytest.fixture(scope="module")
+def figures(report):
+    """The elements of the page's figures, as any reader of XML sees them."""
+    return [ElementTree.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", report.to_html(), flags=re.DOTALL)]
 
 
-def test_figures_are_well_formed(scored):
-    """XML that any viewer reads, with a title, nothing outside the frame, and names escaped."""
-    is_member, scores = scored
-    records = [{"attack": EVIL, "auc": 0.7, "auc_low": 0.6, "auc_high": 0.8}]
-    figures = [
-        attacks_svg({"a": records, EVIL: records}, 0.6, 0.95),
-        roc_svg(is_member, {EVIL: scores, "constant": np.zeros(300)}),
-        phi_svg(is_member, {EVIL: scores, "constant": np.zeros(300)}),
-    ]
+def test_figures_show_what_the_displays_draw(report, figures):
+    """Attacks beside the floor, ROC curves and phi; text stays text, and names are shown as they are."""
+    texts = [[element.text for element in figure.iter("text")] for figure in figures]
+    attacks, roc, phi = texts
+    assert attacks[-2:] == ["as audited", "without the defense"]
+    assert {"correctness", "entropy", EVIL} <= set(attacks)
+    assert any(text.startswith(f"{report.worst['attack']}, as audited: AUC") for text in roc)
+    assert {"0.1", "1", "false positive rate"} <= set(roc)
+    assert {"without the defense", "as audited", "members", "non-members"} <= set(phi)
+    assert all(figure.find("title").text for figure in figures)
+
+
+def test_figures_take_the_colors_of_the_page(figures):
+    """Every color is one of the style sheet, which knows a light and a dark one."""
+    style = (Path(_html.__file__).parent / "report.css").read_text()
     for figure in figures:
-        tree = ElementTree.fromstring(figure)
-        width, height = map(float, tree.attrib["viewBox"].split()[2:])
-        assert tree.find("title").text
-        places = [
-            tuple(map(float, pair.split()))
-            for path in tree.iter("path")
-            for pair in re.split("[ML]", path.attrib["d"])
-            if pair.strip()
-        ]
-        assert all(0 <= x <= width and 0 <= y <= height for x, y in places)
-        for line in tree.iter("line"):
-            assert 0 <= float(line.attrib["x1"]) <= width and 0 <= float(line.attrib["y2"]) <= height
+        given = " ".join(element.attrib.get("style", "") for element in figure.iter())
+        assert not re.search("#[0-9a-f]{6}", given)
+        for name in set(re.findall(r"var\((--\w+)\)", given)):
+            assert style.count(f"{name}:") >= 2, name
 
 
-def test_roc_steps_go_through_the_curve(scored):
-    """On linear axes the drawn corners hold scikit-learn's points, up to the width of a column."""
-    is_member, scores = scored
-    corners = _steps(is_member, scores, lambda rate: 1000 * rate, lambda rate: 1000 * rate)
-    fpr, tpr, _ = roc_curve(is_member, scores, drop_intermediate=False)
-    highest = {round(1000 * rate, 1): round(1000 * tpr[fpr == rate].max(), 1) for rate in np.unique(fpr)}
-    assert set(highest.items()) <= set(corners)
-    assert corners[-1] == (1000.0, 1000.0)
-    assert all(a[0] <= b[0] and a[1] <= b[1] for a, b in zip(corners[:-1], corners[1:], strict=True))
+def test_figures_ignore_the_reader_s_style(report):
+    """A dark style or a font of matplotlib's settings changes nothing."""
+    matplotlib = pytest.importorskip("matplotlib")
+    plain = report.to_html()
+    with matplotlib.rc_context({"axes.facecolor": "black", "text.color": "white", "font.size": 20}):
+        assert report.to_html() == plain
+
+
+def test_page_without_matplotlib_says_what_to_install(report, monkeypatch):
+    """In the place of each figure; all else is there."""
+    real = importlib.import_module
+
+    def missing(module, *args):
+        if module.startswith("matplotlib"):
+            raise ImportError(module)
+        return real(module, *args)
+
+    monkeypatch.setattr("skdiffence.utils._optional.importlib.import_module", missing)
+    text = Page(report.to_html())
+    assert text.tags.count("svg") == 0
+    assert "".join(text.text).count("pip install 'skdiffence[plot]'") == 3
+    assert text.tags.count("table") > 5
+
+
+def test_templates_are_installed(monkeypatch):
+    """Every file of the package that is no module is in the wheel and in the source archive."""
+    given = {}
+    monkeypatch.setattr("setuptools.setup", given.update)
+    root = Path(skdiffence.__file__).parent
+    runpy.run_path(root.parent / "setup.py")
+    files = [path for path in root.rglob("*.*") if path.suffix not in (".py", ".pyc")]
+    assert {path.suffix for path in files} == {".css", ".jinja"}
+    for path in files:
+        package = ".".join(path.parent.relative_to(root.parent).parts)
+        assert any(path.match(pattern) for pattern in given["package_data"][package]), path
+        assert f"*{path.suffix}" in (root.parent / "MANIFEST.in").read_text()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -268,4 +298,4 @@ def test_null_report_reads_as_chance():
     """Whoever reads it is told what the rows could not rule out."""
     found = audit(*sides(normal(0.0), normal(0.0), n=240, seed=3), attacks=FAST, n_permutations=100, random_state=0)
     assert found.verdict.headline == "No leak was found with these attacks on these rows."
-    assert 'class="verdict none"' in found.to_html()
+    assert 'class="verdict none-found"' in found.to_html()

@@ -1,0 +1,59 @@
+"""The HTML of a report, rendered by jinja2 from the templates beside this file."""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from skdiffence.inspection.report._sections import attacks, sections
+from skdiffence.inspection.report._verdict import verdict
+
+
+def page_html(report):
+    """Return the report as a page that needs no other file and no network.
+
+    Parameters
+    ----------
+    report : AuditReport
+        The report.
+
+    Returns
+    -------
+    page : str
+    """
+    settings, rows = report.settings, report.rows
+    subject = [
+        f"{rows['n_members']} members and {rows['n_non_members']} non-members",
+        f"{len(settings['attacks'])} attacks",
+        settings["created"],
+        f"skdiffence {settings['versions']['skdiffence']}",
+        f"seed {settings['seed']}",
+    ]
+    return _render("page", report, subject=subject, sections=sections(report))
+
+
+def notebook_html(report):
+    """Return verdict and attacks as an HTML fragment for a notebook.
+
+    Parameters
+    ----------
+    report : AuditReport
+        The report.
+
+    Returns
+    -------
+    fragment : str
+    """
+    return _render("fragment", report, sections=[attacks(report, with_figure=False)])
+
+
+def _render(name, report, **context):
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    template = environment.get_template(f"{name}.html.jinja")
+    return template.render(verdict=verdict(report), notes=report.notes, **context)

@@ -1,0 +1,364 @@
+"""The sections of a report's page below the verdict. To add one: write its function, and name it in ``sections``."""
+
+import base64
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+
+from skdiffence.inspection.report._figures import Figure, attacks_figure, phi_figure, roc_figure
+from skdiffence.inspection.report._format import interval, number, percent, queries, rate
+from skdiffence.inspection.report._verdict import CONTROLS, point_at
+
+_MOST_CLASSES = 25
+_HOW_TO_READ = [
+    "AUC, the area under the ROC curve, is the probability that an attack ranks a random member above a random "
+    "non-member. 0.5 is a random guess, 1 is perfect. The direction is learned, so an AUC below 0.5 counts as one "
+    "above.",
+    "TPR at a low FPR is the share of members that an attack identifies while it wrongly accuses hardly any "
+    "non-member. It shows leaks that an average hides. Below ten accused non-members it is noise, and marked so.",
+    "AUC, label right, is the AUC among correctly labeled rows: what leaks beyond the label itself.",
+    "The floor is the strongest attack that sees labels only. A defense that keeps labels can't go below it, and an "
+    "attack below the floor shows the weakness of the attack, not the strength of the defense.",
+    "Epsilon is a lower bound: if membership had been drawn at random, no training with a smaller "
+    "differential-privacy epsilon could have given these figures. A bound of 0 proves nothing.",
+    "Failure-detection AUC is how well confidence separates right from wrong answers. It is what users lose when a "
+    "defense flattens confidence. Calibration error and log-loss are lower for better answers.",
+    "An audit finds a lower bound. No leak found is not the same as no leak.",
+]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page.
+
+    Parameters
+    ----------
+    heading : list of str
+        Heads of the columns.
+    lines : list of list of str
+        Cells by row.
+    title : str, default=""
+        The line above it.
+    caption : str, default=""
+        The line below it.
+    marked : list of int, default=()
+        Rows that stand out.
+    """
+
+    heading: list
+    lines: list
+    title: str = ""
+    caption: str = ""
+    marked: list = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the page.
+
+    Parameters
+    ----------
+    title : str, default=""
+        Its title.
+    figure : Figure, default=None
+        Its figure.
+    sentences : list of str, default=()
+        Its text.
+    tables : list of Table, default=()
+        Its tables.
+    images : list of tuple of str, default=()
+        Address and label of each image.
+    """
+
+    title: str = ""
+    figure: Figure | None = None
+    sentences: list = ()
+    tables: list = ()
+    images: list = ()
+
+
+def sections(report):
+    """Return the sections of a report's page.
+
+    Parameters
+    ----------
+    report : AuditReport
+        The report.
+
+    Returns
+    -------
+    sections : list of Section
+        In the order in which they are shown.
+    """
+    return [
+        attacks(report),
+        _low_fpr(report),
+        Section("Confidence of members and non-members", phi_figure(report, _names(report))),
+        _utility(report),
+        _controls(report),
+        _rows_and_defense(report),
+        _by_class(report),
+        _cost(report),
+        Section("What was not tested", sentences=untested(report)),
+        Section("How to read this", sentences=_HOW_TO_READ),
+        _settings(report),
+    ]
+
+
+def attacks(report, *, with_figure=True):
+    """Return the section on all attacks; for a notebook, the tables alone.
+
+    Parameters
+    ----------
+    report : AuditReport
+        The report.
+    with_figure : bool, default=True
+        Whether the section has a title and a figure.
+
+    Returns
+    -------
+    section : Section
+    """
+    names = _names(report)
+    note = f"Bold: the strongest. In brackets: {100 * report.settings['confidence']:g} % intervals."
+    # One table for each target: side by side, the figures would not fit on paper.
+    tables = [
+        Table(
+            attack_heading(report),
+            [attack_line(report, target, record) for record in facts["attacks"]],
+            title=names[target] if len(names) > 1 else "",
+            caption=note,
+            marked=[i for i, record in enumerate(facts["attacks"]) if record["attack"] == facts["worst"]["attack"]],
+        )
+        for target, facts in report.targets.items()
+    ]
+    return Section("Attacks", attacks_figure(report, names), tables=tables) if with_figure else Section(tables=tables)
+
+
+def attack_heading(report):
+    """Return the heads of the columns of :func:`attack_line`."""
+    level = report.settings["max_fpr"]
+    rates = [] if level is None else [f"TPR at {percent(level)} FPR"]
+    return ["attack", "AUC", "AUC, label right", "attack accuracy", *rates, ""]
+
+
+def attack_line(report, target, record):
+    """Return the cells of one attack on one target.
+
+    Parameters
+    ----------
+    report : AuditReport
+        The report.
+    target : str
+        Name of the target.
+    record : dict
+        The figures of the attack.
+
+    Returns
+    -------
+    cells : list of str
+    """
+    level = report.settings["max_fpr"]
+    rates = [] if level is None else [rate(point_at(record, level))]
+    figures = [interval(record, key) for key in ("auc", "correct_auc", "accuracy")]
+    return [record["attack"], *figures, *rates, _remark(record, report.targets[target]["floor"])]
+
+
+def _remark(record, floor):
+    """Return the relation of an attack to the label-only baseline."""
+    if record["attack"] == floor:
+        return "floor"
+    return "weaker than labels" if record["weaker_than_labels"] else "labels only" * record["label_only"]
+
+
+def _names(report):
+    if len(report.targets) == 1:
+        return dict.fromkeys(report.targets, "audited")
+    return {"audited": "as audited", "undefended": "without the defense"}
+
+
+def _strongest(facts):
+    return next(record for record in facts["attacks"] if record["attack"] == facts["worst"]["attack"])
+
+
+def _low_fpr(report):
+    names = _names(report)
+    lines = [
+        [names[target], facts["worst"]["attack"], percent(point["max_fpr"]), percent(point["fpr"]), rate(point)]
+        for target, facts in report.targets.items()
+        for point in _strongest(facts)["tpr_at_fpr"]
+    ]
+    table = Table(["target", "strongest attack", "FPR allowed", "FPR reached", "TPR"], lines)
+    return Section("True positive rates at low false positive rates", roc_figure(report, names), tables=[table])
+
+
+def _utility(report):
+    names, lines = _names(report), []
+    for target, facts in report.targets.items():
+        for side, measured in facts["utility"].items():
+            figures = [measured["accuracy"], -measured["neg_log_loss"]]
+            figures += [measured["expected_calibration_error"], measured["failure_detection_auc"]]
+            lines.append([names[target], side.replace("_", "-"), *map(number, figures)])
+    changed = report.defense.get("labels_changed")
+    caption = "" if changed is None else f"Labels changed by the defense: {changed}."
+    heading = ["target", "rows", "accuracy", "log-loss", "calibration error", "failure-detection AUC"]
+    return Section("Utility of the answers", tables=[Table(heading, lines, caption=caption)])
+
+
+def _controls(report):
+    results = {True: "holds", False: "FAILED", None: "not run"}
+    lines = [[CONTROLS[name], results[found["holds"]], found["why"]] for name, found in report.controls.items()]
+    failed = [i for i, found in enumerate(report.controls.values()) if found["holds"] is False]
+    return Section("Controls", tables=[Table(["control", "", "what was found"], lines, marked=failed)])
+
+
+def _rows_and_defense(report):
+    shown = report.shown or {"images": [], "labels": []}
+    images = [(png_uri(image), label) for image, label in zip(shown["images"], shown["labels"], strict=True)]
+    return Section("Rows and defense", sentences=[*_rows(report.rows), *defense_sentences(report)], images=images)
+
+
+def _rows(rows):
+    text = [f"{rows['n_members']} members and {rows['n_non_members']} non-members were attacked."]
+    if left_out := rows["held_out_or_calibrated_left_out"]:
+        text.append(f"{left_out} rows that the classifier held out or was calibrated on were left out.")
+    if rows["duplicates_left_out"] is None:
+        return [*text, "Rows could not be compared by content, so duplicates across the sides were not looked for."]
+    if left_out := rows["duplicates_left_out"]:
+        text.append(f"{left_out} rows with the same content on both sides were left out.")
+    if near := rows["near_duplicates"]:
+        text.append(
+            f"{near} of the attacked rows equal one of the other side once values are rounded to 256 steps; each can "
+            "hide a part of the leak."
+        )
+    return text
+
+
+def defense_sentences(report):
+    """Return what the defense tells of itself.
+
+    Parameters
+    ----------
+    report : AuditReport
+        The report.
+
+    Returns
+    -------
+    sentences : list of str
+        Empty where nothing is regenerated.
+    """
+    facts = report.defense
+    if "denoiser_saw_members" not in facts:
+        return []
+    saw = {
+        True: "The denoiser was trained on members. What the denoiser itself leaks is not measured here.",
+        False: "The denoiser was not trained on members.",
+        None: "It is not known whether the denoiser was trained on members.",
+    }
+    text = [saw[facts["denoiser_saw_members"]]]
+    if "selection" not in facts:
+        return text
+    if facts["key_is_secret"] is False:
+        text.append("The key of the noise is not secret: it follows from a number in the code.")
+    if facts["search"] == "lazy" and facts["selection"] != "swap":
+        text.append('search="lazy": the time an answer takes tells about membership to anybody who can measure it.')
+    if facts["fallback"] == "original":
+        text.append('fallback="original": rows without an acceptable candidate are answered undefended.')
+    return text + [_retention(side, rates, facts["fallback_rate"][side]) for side, rates in facts["retention"].items()]
+
+
+def _retention(side, rates, fallback):
+    return (
+        f"On {rates['n_rows']} {side.replace('_', '-')}, {percent(rates['overall'])} of the candidates kept their "
+        f"label and {percent(fallback['overall'])} of the rows had no candidate that did."
+    )
+
+
+def png_uri(pixels):
+    """Return an image as a data URI.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (channels, height, width), dtype uint8
+        One channel or three.
+
+    Returns
+    -------
+    uri : str
+    """
+    file = BytesIO()
+    Image.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1)).save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _by_class(report):
+    strongest = _strongest(report.targets["audited"])
+    groups = sorted(strongest["by_class"].items(), key=lambda item: -np.nan_to_num(item[1]["value"], nan=-1))
+    lines = [_class_line(*item) for item in groups[:_MOST_CLASSES]]
+    which = f"the {len(lines)} of {len(groups)} classes that leak most" if len(groups) > len(lines) else "all classes"
+    caption = (
+        f"{strongest['attack']}, {which}. The highest of many figures is high by chance as well: read it with its "
+        "interval."
+    )
+    return Section("By class", tables=[Table(["class", "AUC", "members", "non-members"], lines, caption=caption)])
+
+
+def _class_line(name, group):
+    ends = {f"value_{end}": group[end] for end in ("low", "high")}
+    return [name, interval({**group, **ends}, "value"), f"{group['n_members']:.0f}", f"{group['n_non_members']:.0f}"]
+
+
+def _cost(report):
+    facts = report.targets["audited"]
+    lines = [
+        [record["attack"], queries(record), f"{record['seconds']:.2f}", f"{record['epsilon_lower_bound']:.2f}"]
+        for record in facts["attacks"]
+    ]
+    asked = ", ".join(f"{method} for {n} rows" for method, n in facts["rows_asked"].items())
+    caption = f"Attacks with one query per row share it: {asked}, in {facts['seconds_asked']:.2f} s."
+    heading = ["attack", "queries per row", "seconds", "epsilon at least"]
+    title = "Cost of the attacks, and the differential privacy that they rule out"
+    return Section(title, tables=[Table(heading, lines, caption=caption)])
+
+
+def untested(report):
+    """Return what the audit did not test.
+
+    Parameters
+    ----------
+    report : AuditReport
+        The report.
+
+    Returns
+    -------
+    sentences : list of str
+    """
+    ran = report.settings["attack_facts"].values()
+    tested = {
+        "Attacks with shadow models (LiRA, RMIA), the strongest known where training can be imitated.": any(
+            facts["needs_shadows"] for facts in ran
+        ),
+        "Repeated, shifted or precompensated queries about one row, and an attacker's own denoiser.": any(
+            facts["family"] == "adaptive" and facts["uses"] == "proba" for facts in ran
+        ),
+        "Attacks that query labels many times about one row: the floor may lie higher.": any(
+            facts["family"] == "label_only" for facts in ran
+        ),
+        "Timing side channels: how long an answer takes, and how much work it is.": any(
+            facts["uses"] == "cost" for facts in ran
+        ),
+    }
+    return [text for text, was_tested in tested.items() if not was_tested] + [
+        "Single persons: all figures are averages over these rows. Rare or mislabeled rows can leak far more.",
+        "Attackers who see weights, gradients or intermediate values, and questions other than membership.",
+    ]
+
+
+def _settings(report):
+    settings = report.settings
+    lines = [[f"attack {name}", kind] for name, kind in settings["attacks"].items()]
+    lines += [[name, str(settings[name])] for name in ("seed", "known", "confidence", "max_fpr", "n_permutations")]
+    lines += [[name, version] for name, version in settings["versions"].items()]
+    return Section("Settings, to run it again", tables=[Table(["setting", "value"], lines)])

@@ -1,0 +1,167 @@
+"""The verdict of an audit in sentences: what was found, how bad it is, and what to do."""
+
+from dataclasses import dataclass
+
+from skdiffence.inspection.report._format import counted, interval, number, percent
+
+_LEVEL = 0.05  # of significance
+
+_HEADLINES = {
+    "invalid": "A control failed: the figures below can't be relied on.",
+    "leak": "The answers reveal who was in the training set.",
+    "labels only": "The labels reveal who was in the training set; no leak beyond them was found.",
+    "none found": "No leak was found with these attacks on these rows.",
+}
+_ADVICE = {
+    "invalid": "What to do: find out why the control failed, and audit again.",
+    "leak": "What to do: add or strengthen a defense, or release labels instead of probabilities, and audit again.",
+    "labels only": (
+        "What to do: no defense that keeps labels lowers this leak. Train with less overfitting or with differential "
+        "privacy, and audit again."
+    ),
+    "none found": "What to do: see what was not tested. No leak found is not the same as no leak.",
+}
+CONTROLS = {
+    "null": "Null control: non-members that are called members at random must not be told apart",
+    "positive": "Positive control: attacks on a classifier that memorizes its members must succeed",
+    "blind": "Blind control: members and non-members must not be told apart without asking the classifier",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an audit found, in words.
+
+    Parameters
+    ----------
+    status : {"invalid", "leak", "labels only", "none found"}
+        "invalid" if a control failed; "labels only" if the labels leak and no leak beyond them was found.
+    headline : str
+        One sentence.
+    sentences : list of str
+        How bad it is, what to do, and the figures that the headline rests on.
+    """
+
+    status: str
+    headline: str
+    sentences: list
+
+
+def verdict(report):
+    """Return the verdict of an audit. Failed controls come first.
+
+    Parameters
+    ----------
+    report : AuditReport
+        The report.
+
+    Returns
+    -------
+    verdict : Verdict
+    """
+    status = _status(report)
+    sentences = [f"{CONTROLS[control['name']]}. It failed: {control['why']}." for control in report.failed_controls]
+    sentences += [_strongest(report), _ADVICE[status], _low_fpr(report), _floor(report), *_beyond_labels(report)]
+    sentences += [*_undefended(report), _utility(report), _significance(report)]
+    return Verdict(status, _HEADLINES[status], sentences)
+
+
+def _status(report):
+    if report.failed_controls:
+        return "invalid"
+    if report.worst["p_value"] > _LEVEL:
+        return "none found"
+    beyond = report.targets["audited"]["beyond_labels"]
+    return "labels only" if beyond is None or beyond["p_value"] > _LEVEL else "leak"
+
+
+def _strongest(report):
+    worst = report.worst
+    return (
+        f"The strongest of {counted(worst['n_attacks'], 'attack')}, {worst['attack']}, ranks a random member above a "
+        f"random non-member in {100 * worst['auc']:.0f} of 100 cases, where guessing does so in 50 (AUC "
+        f"{interval(worst, 'auc')})."
+    )
+
+
+def _low_fpr(report):
+    level, n_others = report.settings["max_fpr"], report.rows["n_non_members"]
+    if level is None:
+        return (
+            f"With {n_others} non-members no true positive rate at a low false positive rate can be estimated: it "
+            "takes at least 100."
+        )
+    points = {record["attack"]: point_at(record, level) for record in report.targets["audited"]["attacks"]}
+    name = max(points, key=lambda name: points[name]["tpr"])
+    point = points[name]
+    text = (
+        f"At a false positive rate of {percent(level)}, the attack that identifies most members, {name}, identifies "
+        f"{percent(point['tpr'])} of them ({percent(point['tpr_low'])} to {percent(point['tpr_high'])})."
+    )
+    if point["is_reliable"]:
+        return text
+    return f"{text} That rate is below 10 of the {n_others} non-members: the figure is noise."
+
+
+def point_at(record, max_fpr):
+    """Return the operating point of an attack at one of the audit's false positive rates."""
+    return next(point for point in record["tpr_at_fpr"] if point["max_fpr"] == max_fpr)
+
+
+def _floor(report):
+    floor = report.floor
+    if floor is None:
+        return "No attack that sees labels only was run, so the floor of defenses that keep labels is not known."
+    return (
+        f"The strongest attack that sees labels only, {floor['attack']}, has an AUC of {interval(floor, 'auc')}. This "
+        "is the floor: a defense that keeps labels can't go below it."
+    )
+
+
+def _beyond_labels(report):
+    beyond = report.targets["audited"]["beyond_labels"]
+    if beyond is None:
+        return []
+    found = "no more than chance explains" if beyond["p_value"] > _LEVEL else "a leak beyond the label"
+    return [
+        f"Among correctly labeled rows the strongest attack, {beyond['attack']}, has an AUC of "
+        f"{interval(beyond, 'auc')} (p = {beyond['p_value']:.2g}): {found}."
+    ]
+
+
+def _undefended(report):
+    if "undefended" not in report.targets:
+        return []
+    worst, n_rows = report.targets["undefended"]["worst"], report.rows["n_members"] + report.rows["n_non_members"]
+    return [
+        f"Without the defense the strongest attack, {worst['attack']}, has an AUC of {interval(worst, 'auc')}. The "
+        f"defense changed {report.defense['labels_changed']} of {n_rows} labels."
+    ]
+
+
+def _utility(report):
+    after = report.targets["audited"]["utility"]["non_members"]
+    before = report.targets["undefended"]["utility"]["non_members"] if "undefended" in report.targets else None
+
+    def change(name, key, sign=1):
+        end = number(sign * after[key])
+        return f"{name} {end}" if before is None else f"{name} {end} (undefended: {number(sign * before[key])})"
+
+    return (
+        f"On non-members {percent(after['accuracy'])} of the labels are right, with a "
+        f"{change('log-loss of', 'neg_log_loss', -1)}, a {change('calibration error of', 'expected_calibration_error')}"
+        f" and a {change('failure-detection AUC of', 'failure_detection_auc')}."
+    )
+
+
+def _significance(report):
+    worst = report.worst
+    n_attacks = worst["n_attacks"]
+    text = (
+        f"Permutation test of all attacks together: p = {worst['p_value']:.2g}; the most significant is "
+        f"{worst['least_likely']}. The strongest of {counted(n_attacks, 'random-guess attack')} stays below an AUC of "
+        f"{worst['null_quantile']:.3f} in 97.5 % of the permutations of either half of the rows."
+    )
+    if worst["p_value"] <= _LEVEL:
+        return text
+    return f"{text} With this many rows an AUC of up to {worst['auc_high']:.3f} can't be ruled out."
