@@ -8,8 +8,8 @@ import numpy as np
 from tabulate import tabulate
 
 from skdiffence.inspection.displays._roc import MembershipRocDisplay
-from skdiffence.inspection.report._html import notebook_html, page_html
 from skdiffence.inspection.report._format import queries
+from skdiffence.inspection.report._html import notebook_html, page_html
 from skdiffence.inspection.report._sections import attack_heading, attack_line
 from skdiffence.inspection.report._verdict import verdict
 from skdiffence.utils._files import whole_file
