@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from skdiffence._demo._demo import machine
+from skdiffence._demo._record import machine
 from skdiffence.utils._files import whole_file
 
 

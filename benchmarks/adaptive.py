@@ -21,9 +21,9 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
 
 from skdiffence._demo._cache import RegenerationCache
-from skdiffence._demo._demo import DemoSettings, make_net, pretrained, train_denoiser
-from skdiffence._demo._experiment import Split
-from skdiffence._demo._table import format_table, summarize
+from skdiffence._demo._digits import DemoSettings, make_net, pretrained, train_denoiser
+from skdiffence._demo._split import Split
+from skdiffence._demo._table import format_means
 from skdiffence._evaluation._cross_fit import cross_fit
 from skdiffence.attacks import (
     AnswerCostAttack,
@@ -151,13 +151,12 @@ def main():
 def report(records):
     """Print the table of areas, and that of paired differences from one query."""
     columns = [(key, heading, 3) for key, heading in HEADINGS.items()]
-    print(format_table(summarize(records, list(HEADINGS)), columns, "AUC"))
+    print(format_means(records, columns, "AUC"))
     gains = [
         {key: value if key == "name" else value - record[ONE] for key, value in record.items()} for record in records
     ]
-    rest = [key for key in HEADINGS if key != ONE]
     print()
-    print(format_table(summarize(gains, rest), columns[1:], "gain over one query"))
+    print(format_means(gains, columns[1:], "gain over one query"))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from sklearn.metrics import roc_auc_score
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from skdiffence._demo._demo import DigitNet
+from skdiffence._demo._digits import DigitNet
 from skdiffence.attacks import LabelOnlyAttack, lira_leave_one_out, query, train_shadows
 from skdiffence.attacks.label_only._augmentations import augmentations
 from skdiffence.datasets import load_digit_images, make_canaries

@@ -22,7 +22,7 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from skdiffence import DefendedClassifier, DiffusionRegenerator
-from skdiffence._demo._demo import DigitNet
+from skdiffence._demo._digits import DigitNet
 from skdiffence.exceptions import DefenseWarning
 from skdiffence.inspection import canary_audit
 from skdiffence.utils._files import whole_file

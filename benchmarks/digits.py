@@ -11,15 +11,10 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from skdiffence._demo._demo import (
-    DemoSettings,
-    explain,
-    paired_difference,
-    removed_share,
-    run_demo,
-    write_table,
-)
-from skdiffence._demo._experiment import CHOSEN, RULES, UNDEFENDED
+from skdiffence._demo._demo import run_demo
+from skdiffence._demo._digits import DemoSettings
+from skdiffence._demo._results import explain, paired_difference, removed_share, write_table
+from skdiffence._demo._split import CHOSEN, RULES, UNDEFENDED
 from skdiffence._demo._table import mean_and_margin
 
 

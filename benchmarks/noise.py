@@ -15,9 +15,9 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
 
-from skdiffence._demo._demo import DemoSettings, make_net, train_denoiser
-from skdiffence._demo._experiment import Split
-from skdiffence._demo._table import format_table, summarize
+from skdiffence._demo._digits import DemoSettings, make_net, train_denoiser
+from skdiffence._demo._split import Split
+from skdiffence._demo._table import format_means
 from skdiffence.datasets import load_digit_images, membership_partition
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.metrics import logit_signal
@@ -86,7 +86,7 @@ def main():
                     record[kind] = roc_auc_score(is_member, mean_phi(classifier, X, kind, number))
                 records.append(record)
     keys = ["one query", *QUERIES]
-    print(format_table(summarize(records, keys), [(key, key, 3) for key in keys], "phi's AUC"))
+    print(format_means(records, [(key, key, 3) for key in keys], "phi's AUC"))
 
 
 def mean_phi_once(classifier, X):

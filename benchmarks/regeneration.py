@@ -22,7 +22,7 @@ from selection_data import make_image_net
 from sklearn.frozen import FrozenEstimator
 
 from skdiffence import DefendedClassifier, DiffusionRegenerator
-from skdiffence._demo._demo import DemoSettings, make_net
+from skdiffence._demo._digits import DemoSettings, make_net
 from skdiffence.datasets import load_digit_images, load_images, membership_partition
 from skdiffence.diffusion._batches import rows_per_batch
 

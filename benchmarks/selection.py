@@ -28,8 +28,8 @@ from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
 from skdiffence._demo._cache import RegenerationCache
-from skdiffence._demo._demo import machine, pretrained
-from skdiffence._demo._disk_cache import DiskCache
+from skdiffence._demo._digits import pretrained
+from skdiffence._demo._record import machine
 from skdiffence.base import InferenceOnlyMixin
 from skdiffence.defenses import BudgetedSelection, DefendedClassifier, LowestSelection, TunedDefendedClassifier
 from skdiffence.utils._files import whole_file
@@ -97,7 +97,7 @@ def make_regenerators(options, X, seed):
             if options.data is None:
                 made[who, timestep] = AheadCache(regenerator).fit(X)
             else:
-                made[who, timestep] = DiskCache(regenerator, options.folder / f"{who}-{seed}-{timestep}").fit(X)
+                made[who, timestep] = RegenerationCache(regenerator, options.folder / f"{who}-{seed}-{timestep}").fit(X)
     return made
 
 

@@ -9,8 +9,8 @@ from sklearn.frozen import FrozenEstimator
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from skdiffence._demo._demo import DemoSettings, make_net, train_denoiser
-from skdiffence._demo._experiment import Split
+from skdiffence._demo._digits import DemoSettings, make_net, train_denoiser
+from skdiffence._demo._split import Split
 from skdiffence.datasets import load_digit_images, membership_partition
 from skdiffence.utils._files import whole_file
 

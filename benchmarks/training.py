@@ -18,9 +18,9 @@ import torch
 from _timing import interleaved, middle, print_table, save
 from sklearn.frozen import FrozenEstimator
 
-from skdiffence._demo._demo import DemoSettings, make_net
-from skdiffence._demo._experiment import Split
-from skdiffence._demo._table import format_table, mean_and_margin, summarize
+from skdiffence._demo._digits import DemoSettings, make_net
+from skdiffence._demo._split import Split
+from skdiffence._demo._table import format_means, mean_and_margin
 from skdiffence.datasets import load_digit_images, load_images, membership_partition
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.diffusion._denoisers import make_unet
@@ -108,7 +108,7 @@ def measure_range(options):
             seed,
         )
         records += compare_ranges(options, digits.data[parts.public], split)
-    print(format_table(summarize(records, [key for key, _, _ in COLUMNS]), COLUMNS, "trained on"))
+    print(format_means(records, COLUMNS, "trained on"))
     print_differences(records)
     return records
 

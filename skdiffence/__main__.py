@@ -3,11 +3,14 @@
 import argparse
 import sys
 
-from skdiffence._demo._demo import DemoSettings, run_demo
+from skdiffence._demo._demo import run_demo
+from skdiffence._demo._digits import DemoSettings
 from skdiffence.inspection._cli_audit import TRUST, CommandError, add_audit_parser, run_audit
 
 
 def _at_least(lowest):
+    """Return a parser of integers that are no smaller."""
+
     def parse(text):
         value = int(text)
         if value < lowest:

@@ -19,7 +19,7 @@ from paper.regenerators import RegenerationStore, ShippedRegenerator
 from paper.rows import attacked, calibration, joined, members
 from paper.targets import UNDEFENDED, AnswerCache, fit_target, make_net, make_target
 from skdiffence._demo._controls import LabelOnly, NoDenoiser, OutputNoise
-from skdiffence._demo._experiment import milliseconds_per_row
+from skdiffence._demo._record import milliseconds_per_row
 from skdiffence.attacks import LiRAAttack, train_shadows
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.diffusion import DiffusionRegenerator

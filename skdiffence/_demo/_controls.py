@@ -1,4 +1,4 @@
-"""Controls: what plain noise, an untrained denoiser and simple changes of the output achieve in the defense's place."""
+"""Controls: plain noise in place of the denoiser, and simple changes of the output in place of the defense."""
 
 import numpy as np
 from scipy.special import expit
@@ -11,7 +11,7 @@ from skdiffence.utils._rows import row_digests
 
 
 class NoDenoiser(nn.Module):
-    """Predicts no noise, so that what is regenerated is the input with the noise left in."""
+    """Predict no noise, so that a regeneration is the input with the noise left in."""
 
     def forward(self, x, timesteps):
         """Return zeros of the shape of x."""
@@ -19,22 +19,22 @@ class NoDenoiser(nn.Module):
 
 
 class _LabelKeeper(ClassifierMixin, BaseEstimator):
-    """A fitted classifier whose labels stay and whose confidence in them is replaced."""
+    """A fitted classifier with its labels and another confidence in them."""
 
     def __init__(self, estimator):
         self.estimator = estimator
 
     @property
     def classes_(self):
-        """The labels."""
+        """Class labels."""
         return self.estimator.classes_
 
     def predict(self, X):
-        """Predict the label of each row: the classifier's own."""
+        """Return the classifier's own label of each row."""
         return self.estimator.predict(X)
 
     def predict_proba(self, X):
-        """Answer the new confidence in the label, the rest shared equally by the others."""
+        """Return the new confidence in the label, with the rest in equal shares on the other labels."""
         proba = np.asarray(self.estimator.predict_proba(X), dtype=np.float64)
         n, k = proba.shape
         labels = proba.argmax(axis=1)
@@ -46,7 +46,7 @@ class _LabelKeeper(ClassifierMixin, BaseEstimator):
 
 
 class LabelOnly(_LabelKeeper):
-    """Answer the label with one confidence for all rows: the accuracy on known non-members.
+    """Output the label with one confidence for all rows: the accuracy on known non-members.
 
     Parameters
     ----------

@@ -1,17 +1,18 @@
-"""The table of a comparison: means over splits, each with its interval."""
+"""Tables of a comparison: means over splits, each with its interval."""
 
 import numpy as np
 from scipy.stats import t as student
+from tabulate import tabulate
 
 
-def mean_and_margin(values, confidence=0.95):
+def mean_and_margin(values, confidence_level=0.95):
     """Return the mean over splits and the half-width of its confidence interval.
 
     Parameters
     ----------
     values : array-like of shape (n_splits,)
-        One value a split; NaNs are left out.
-    confidence : float, default=0.95
+        One value for each split; NaNs are left out.
+    confidence_level : float, default=0.95
         Coverage of Student's interval.
 
     Returns
@@ -24,10 +25,10 @@ def mean_and_margin(values, confidence=0.95):
     values = np.asarray(values, dtype=float)
     values = values[~np.isnan(values)]
     n = len(values)
-    mean = values.mean() if n else np.nan
+    mean = float(values.mean()) if n else np.nan
     if n < 2:
-        return float(mean), np.nan
-    return float(mean), float(student.ppf((1 + confidence) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n))
+        return mean, np.nan
+    return mean, float(student.ppf((1 + confidence_level) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n))
 
 
 def summarize(records, keys):
@@ -36,8 +37,8 @@ def summarize(records, keys):
     Parameters
     ----------
     records : list of dict
-        With a ``name`` each; several of one name, one a split.
-    keys : list of str
+        With a ``name`` each; one for each name and split.
+    keys : iterable of str
         What to average.
 
     Returns
@@ -52,15 +53,20 @@ def summarize(records, keys):
     }
 
 
-def format_cell(mean, margin, digits):
-    """Write a mean and its margin, or what there is of them."""
+def format_cell(mean, margin, digits, sign=""):
+    """Return a mean and its margin as text: "-" without a mean, the mean alone without a margin."""
     if np.isnan(mean):
         return "-"
-    return f"{mean:.{digits}f}" if np.isnan(margin) else f"{mean:.{digits}f}±{margin:.{digits}f}"
+    return f"{mean:{sign}.{digits}f}" if np.isnan(margin) else f"{mean:{sign}.{digits}f}±{margin:.{digits}f}"
 
 
-def format_table(rows, columns, first="answers by"):
-    """Write rows as an aligned text table.
+def format_means(records, columns, first):
+    """Return means over splits as a text table, as :func:`format_table` does."""
+    return format_table(summarize(records, [key for key, _, _ in columns]), columns, first)
+
+
+def format_table(rows, columns, first):
+    """Return means and their margins as a text table.
 
     Parameters
     ----------
@@ -68,20 +74,29 @@ def format_table(rows, columns, first="answers by"):
         As :func:`summarize` returns them.
     columns : list of tuple (key, heading, digits)
         What to show.
-    first : str, default="answers by"
+    first : str
         Heading of the names.
 
     Returns
     -------
     table : str
     """
-    cells = [[first, *(heading for _, heading, _ in columns)]]
-    for name, row in rows.items():
-        cells.append([name, *(format_cell(*row[key], digits) for key, _, digits in columns)])
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = []
-    for line in cells:
-        padded = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
-        lines.append("  ".join([line[0].ljust(widths[0]), *padded[1:]]))
-    lines.insert(1, "-" * len(lines[0]))
-    return "\n".join(lines)
+    cells = [[name, *(format_cell(*row[key], digits) for key, _, digits in columns)] for name, row in rows.items()]
+    return align([[first, *(heading for _, heading, _ in columns)], *cells])
+
+
+def align(cells):
+    """Return rows of text as a table: the first one is the heading, the first column is aligned to the left.
+
+    Parameters
+    ----------
+    cells : list of list of str
+        Rows of equal length.
+
+    Returns
+    -------
+    table : str
+    """
+    alignment = ["left", *["right"] * (len(cells[0]) - 1)]
+    lines = tabulate(cells, tablefmt="plain", disable_numparse=True, colalign=alignment).splitlines()
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])

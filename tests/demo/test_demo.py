@@ -6,10 +6,13 @@ from dataclasses import replace
 import joblib
 import numpy as np
 import pytest
+from sklearn.utils import Bunch
 
 from skdiffence.__main__ import main, make_parser
 from skdiffence._demo._controls import NoDenoiser
-from skdiffence._demo._demo import DemoSettings, check_run, pretrained, run_splits
+from skdiffence._demo._demo import run_splits
+from skdiffence._demo._digits import DemoSettings, pretrained
+from skdiffence._demo._results import check_run
 from skdiffence.datasets import load_digit_images
 from tests.defenses.regenerators import ConstantRegenerator, IdentityRegenerator, ZeroRegenerator
 
@@ -24,10 +27,10 @@ def demo(tmp_path_factory):
 
 
 def run_checks(regenerator):
-    """Run one small split and return what the checks say, by the first words of each."""
+    """Run one small split and return which check holds."""
     digits = load_digit_images()
-    private = np.arange(700, 1300)
-    records, _, _ = run_splits(TINY, digits, private, regenerator.fit(digits.data[:10]), {}, 0, lambda what: None)
+    private = Bunch(X=digits.data[700:1300], y=digits.target[700:1300])
+    records, _, _ = run_splits(TINY, private, regenerator.fit(digits.data[:10]), {}, 0, lambda what: None)
     return dict(check_run(records, TINY))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from skdiffence._demo._table import format_table, mean_and_margin, summarize
+from skdiffence._demo._table import format_means, mean_and_margin
 
 
 def test_margin_is_students():
@@ -26,8 +26,7 @@ def test_one_value_has_no_margin():
 def test_table_by_hand():
     """Rows in order of appearance, a dash for what was not measured."""
     records = [{"name": "a", "x": 1.0}, {"name": "b", "x": 2.0, "y": 1.0}, {"name": "a", "x": 3.0}]
-    rows = summarize(records, ["x", "y"])
-    lines = format_table(rows, [("x", "X", 1), ("y", "Y", 1)], "name").splitlines()
+    lines = format_means(records, [("x", "X", 1), ("y", "Y", 1)], "name").splitlines()
     assert lines[0].split() == ["name", "X", "Y"]
     assert lines[2].split() == ["a", "2.0±12.7", "-"]
     assert lines[3].split() == ["b", "2.0", "1.0"]

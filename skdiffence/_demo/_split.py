@@ -1,6 +1,4 @@
-"""One comparison on one split: train a net, answer behind every defense, attack every answer."""
-
-import time
+"""One comparison on one split: train a net, defend it in every way, attack every answer."""
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
@@ -17,7 +15,6 @@ RULES = ("first", "members", "matched", "swap")
 ATTACKS = ["confidence", "entropy", "modified_entropy", "non_monotone", "correctness"]
 UNDEFENDED = "undefended"
 CHOSEN = "chosen"
-_TIMED_ROWS = 256
 
 
 class Split:
@@ -30,9 +27,9 @@ class Split:
     make_net : callable () -> classifier
         Makes an unfitted net.
     sizes : dict of str to int
-        Number of ``members`` and of ``known`` non-members; all other rows are non-members to be scored.
+        Number of ``members`` and of ``known`` non-members; all other rows are non-members that are scored.
     n_candidates : int
-        Candidates per row.
+        Number of candidates of each row.
     seed : int
         Seeds the split, the net and the choice of calibration rows.
     """
@@ -62,12 +59,12 @@ class Split:
         return defended.fit(self.X_fit, self.y_fit, is_member=self.is_member)
 
     def draw_scored_rows(self, calibrated):
-        """Leave out the rows that a defense was calibrated on, for all defenses alike.
+        """Set the rows that are scored for every defense: those that none of them was calibrated on.
 
         Parameters
         ----------
         calibrated : DefendedClassifier
-            The one that was calibrated on most rows.
+            The one that was calibrated on the most rows.
         """
         X_members, y_members = self.X_fit[self.is_member], self.y_fit[self.is_member]
         used = calibrated.calibrated_on_.contains(X_members)
@@ -84,18 +81,18 @@ class Split:
         self.scorer = AttackScorer(ATTACKS, pool=(*pool, pool_is_member), random_state=self.seed)
 
     def calibration_leak(self, defended):
-        """How well calibration rows can be told apart: the worse of two attacks, as distance from 0.5."""
+        """Return the AUC of the better of two attacks on calibration rows, as distance from 0.5."""
         proba = defended.predict_proba(self.X_calibration)
         signals = entropy_signal(None, proba), logit_signal(proba.argmax(axis=1), proba)
         return max(abs(roc_auc_score(self.calibration_is_member, signal) - 0.5) for signal in signals)
 
     def measure(self, name, classifier):
-        """Attack the answers of a classifier and say what they are worth.
+        """Measure the privacy and the utility of a classifier's answers.
 
         Parameters
         ----------
         name : str
-            Of the row of the table.
+            Name of the row of the table.
         classifier : classifier
             Fitted.
 
@@ -108,11 +105,8 @@ class Split:
         record = {"name": name, "seed": self.seed, **numbers}
         record["nll"] = -numbers["neg_log_loss"]
         record["worst_roc_auc"] = 1 - numbers["privacy"]
-        if isinstance(classifier, DefendedClassifier):
-            selected = classifier.select(scored.X)
-            proba = selected.proba
-        else:
-            selected, proba = None, classifier.predict_proba(scored.X)
+        selected = classifier.select(scored.X) if isinstance(classifier, DefendedClassifier) else None
+        proba = classifier.predict_proba(scored.X) if selected is None else selected.proba
         record["labels_changed"] = int(np.sum(proba.argmax(axis=1) != scored.labels))
         record["labels_asked"] = len(scored.labels)
         record["undefended_answers"] = int(np.sum((proba == scored.proba).all(axis=1)))
@@ -124,7 +118,7 @@ class Split:
 
 
 def chosen_rule(split, defended):
-    """Choose a rule on calibration rows alone: the one whose answers leak least there, the cheaper one of equals."""
+    """Return the rule whose answers leak least on calibration rows, the cheaper one of equals."""
     return min(defended, key=lambda rule: (round(split.calibration_leak(defended[rule]), 3), rule != "swap"))
 
 
@@ -138,9 +132,9 @@ def compare(split, regenerator, controls, progress):
     regenerator : RegenerationCache
         The defense's.
     controls : dict of str to RegenerationCache
-        What stands in its place in the control rows.
+        What is used in its place in the control rows.
     progress : callable (str)
-        Told what comes next.
+        Called with the name of each step.
 
     Returns
     -------
@@ -166,25 +160,3 @@ def compare(split, regenerator, controls, progress):
         progress(name)
         records.append(split.measure(name, control(split.net).fit(split.X_known, split.y_known)))
     return records, {**defended, CHOSEN: rules[best]}
-
-
-def milliseconds_per_row(classifier, X):
-    """Time the answers of a classifier.
-
-    Parameters
-    ----------
-    classifier : classifier
-        Fitted; without a cache.
-    X : ndarray of shape (n, ...)
-        At most 256 rows are asked for, after a warm-up.
-
-    Returns
-    -------
-    milliseconds : float
-        Wall-clock time per row.
-    """
-    X = X[:_TIMED_ROWS]
-    classifier.predict_proba(X[:16])
-    start = time.perf_counter()
-    classifier.predict_proba(X)
-    return 1000 * (time.perf_counter() - start) / len(X)
