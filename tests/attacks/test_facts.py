@@ -15,7 +15,7 @@ ANSWERS = {
     "shadow": {"LiRAAttack", "RMIAAttack"},
     "Repeated": {"PrecompensatedQueryAttack", "RepeatedQueryAttack", "SurrogateRegenerationAttack"},
     "labels": {"BoundaryAttack", "LabelOnlyAttack"},
-    "How long": {"AnswerCostAttack"},
+    "Timing": {"AnswerCostAttack"},
 }
 READ_LABELS = {"BoundaryAttack", "CorrectnessAttack", "LabelOnlyAttack"}
 ONE_EACH = {type(case.make(world("null"))).__name__: case for case in reversed(CASES)}
