@@ -193,7 +193,7 @@ def measure(run, rows, correct, *, levels, confidence, seed):
     """
     is_member = rows.is_member
     accuracy = attack_accuracy_score(is_member, run.accused)
-    of_accuracy = partial(accuracy_interval, confidence=confidence)
+    of_accuracy = partial(accuracy_interval, confidence_level=confidence)
     return {
         "attack": run.name,
         "label_only": run.label_only,
@@ -236,7 +236,7 @@ def turned_auc(run, is_member, kept, confidence):
     if not len(is_member) or is_member.all() or not is_member.any():
         return np.nan, (np.nan, np.nan)
     auc = roc_auc_score(is_member, scores)
-    low, high = cross_fit_interval(partial(auc_interval, confidence=confidence), is_member, scores, half)
+    low, high = cross_fit_interval(partial(auc_interval, confidence_level=confidence), is_member, scores, half)
     return (1 - auc, (1 - high, 1 - low)) if auc < 0.5 else (auc, (low, high))
 
 
@@ -245,19 +245,19 @@ def _epsilon(run, rows, confidence, seed):
     # The bound draws rows by their place: in an order of their own, it is the same however they came.
     order = np.argsort(rows.keys, kind="stable")
     is_member, scores, half = rows.is_member[order], run.scores[order], run.half[order]
-    each = {"confidence": (1 + confidence) / 2, "random_state": seed % 2**32}
+    each = {"confidence_level": (1 + confidence) / 2, "random_state": seed % 2**32}
     masks = [half == which for which in (0, 1)]
     return max(float(epsilon_lower_bound(is_member[mask], scores[mask], **each).epsilon) for mask in masks)
 
 
 def _operating(is_member, scores, level, confidence):
-    point = operating_point(is_member, scores, max_fpr=level, confidence=confidence)
+    point = operating_point(is_member, scores, max_fpr=level, confidence_level=confidence)
     names = ("tpr", "tpr_low", "tpr_high", "fpr")
     return {"max_fpr": level, **{name: float(point[name]) for name in names}, "is_reliable": bool(point.is_reliable)}
 
 
 def _by_class(is_member, scores, y, confidence):
-    groups = group_scores(is_member, scores, y, roc_auc_score, confidence=confidence)
+    groups = group_scores(is_member, scores, y, roc_auc_score, confidence_level=confidence)
     names = ("value", "low", "high", "n_members", "n_non_members")
     return {str(label): {name: float(group[name]) for name in names} for label, group in groups.items()}
 

@@ -217,7 +217,7 @@ def blind_control(rows, *, seed):
         )
         trees.fit(features[half == which], chosen.is_member[half == which])
         scores[half != which] = trees.predict_proba(features[half != which])[:, 1]
-    low, high = cross_fit_interval(partial(auc_interval, confidence=1 - _CHANCE), chosen.is_member, scores, half)
+    low, high = cross_fit_interval(partial(auc_interval, confidence_level=1 - _CHANCE), chosen.is_member, scores, half)
     auc, holds = roc_auc_score(chosen.is_member, scores), low <= 0.5
     why = (
         f"trees that see rows and labels but never ask the classifier have an AUC of {auc:.3f} [{low:.3f}, {high:.3f}]"
@@ -234,7 +234,7 @@ def _lowest(keys, side):
 
 
 def _control_records(attacks, asked, rows, *, known, seed):
-    of_auc = partial(auc_interval, confidence=1 - _CHANCE / len(attacks))
+    of_auc = partial(auc_interval, confidence_level=1 - _CHANCE / len(attacks))
     records = {}
     for name, attack in attacks.items():
         run = run_attack(name, attack, asked, rows, known=known, seed=seed)

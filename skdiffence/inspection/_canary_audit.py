@@ -292,7 +292,7 @@ def _measure(scores, name, *, membership, rates, confidence, n_resamples, seed):
         cluster_bootstrap_interval,
         rows=rows,
         models=models,
-        confidence=confidence,
+        confidence_level=confidence,
         n_resamples=n_resamples,
         random_state=mix_seed(seed, "intervals", name) % 2**32,
     )

@@ -5,7 +5,7 @@ from numbers import Integral
 import numpy as np
 
 from skdiffence.metrics._counts import chunk_sizes, counting_form
-from skdiffence.metrics._exact import CONFIDENCE
+from skdiffence.metrics._exact import CONFIDENCE_LEVEL
 from skdiffence.metrics._scores import check_membership
 from skdiffence.utils._random import draw_seed
 from skdiffence.utils._sklearn import Interval, validate_params
@@ -39,13 +39,13 @@ def _resample_rows(is_member, score, metric, n_resamples, rng):
         "y_true": ["array-like"],
         "y_score": ["array-like"],
         "metric": [callable],
-        "confidence": [CONFIDENCE],
+        "confidence_level": [CONFIDENCE_LEVEL],
         "n_resamples": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=False,
 )
-def bootstrap_interval(y_true, y_score, metric, *, confidence=0.95, n_resamples=1000, random_state=None):
+def bootstrap_interval(y_true, y_score, metric, *, confidence_level=0.95, n_resamples=1000, random_state=None):
     """Return a bootstrap percentile interval of an attack's score.
 
     Members and non-members are resampled apart, each side to its own size.
@@ -61,7 +61,7 @@ def bootstrap_interval(y_true, y_score, metric, *, confidence=0.95, n_resamples=
         :func:`tpr_at_fpr_score`, :func:`tnr_at_fnr_score` and :func:`attack_accuracy_score`, or a
         :func:`functools.partial` of them with keywords, are computed for all resamples at once; any other
         is called for each.
-    confidence : float, default=0.95
+    confidence_level : float, default=0.95
         Nominal coverage.
     n_resamples : int, default=1000
         Number of resamples.
@@ -106,5 +106,5 @@ def bootstrap_interval(y_true, y_score, metric, *, confidence=0.95, n_resamples=
         values = _resample_rows(is_member, score, metric, n_resamples, rng)
     else:
         values = _resample_counts(is_member, score, form, n_resamples, rng)
-    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(values, [(1 - confidence_level) / 2, (1 + confidence_level) / 2])
     return float(low), float(high)

@@ -8,7 +8,7 @@ from sklearn.utils import Bunch
 
 from skdiffence.metrics._checks import check_groups
 from skdiffence.metrics._counts import chunk_sizes, counting_form, falling_levels
-from skdiffence.metrics._exact import CONFIDENCE
+from skdiffence.metrics._exact import CONFIDENCE_LEVEL
 from skdiffence.metrics._scores import check_membership
 from skdiffence.utils._random import draw_seed
 from skdiffence.utils._sklearn import Interval, validate_params
@@ -54,9 +54,9 @@ def _values_by_rows(is_member, score, clusters, metric, n_resamples, rng):
     return np.array(values)
 
 
-def _widening(confidence, n_clusters):
+def _widening(confidence_level, n_clusters):
     """Return by how much Student's interval of a mean is wider than its bootstrap over so few clusters."""
-    error = (1 - confidence) / 2
+    error = (1 - confidence_level) / 2
     # The bootstrap divides by n where an estimate of the variance divides by n - 1.
     return t.isf(error, n_clusters - 1) / norm.isf(error) * np.sqrt(n_clusters / (n_clusters - 1))
 
@@ -68,14 +68,14 @@ def _widening(confidence, n_clusters):
         "metric": [callable],
         "rows": ["array-like"],
         "models": ["array-like", None],
-        "confidence": [CONFIDENCE],
+        "confidence_level": [CONFIDENCE_LEVEL],
         "n_resamples": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=False,
 )
 def cluster_bootstrap_interval(
-    y_true, y_score, metric, *, rows, models=None, confidence=0.95, n_resamples=1000, random_state=None
+    y_true, y_score, metric, *, rows, models=None, confidence_level=0.95, n_resamples=1000, random_state=None
 ):
     """Return a bootstrap interval of an attack's score where rows, and models, are there more than once.
 
@@ -99,7 +99,7 @@ def cluster_bootstrap_interval(
         Which row each score is of: numbers or text.
     models : array-like of shape (n_samples,), default=None
         Which model each score is of. None where there is one model, and rows were asked about several times.
-    confidence : float, default=0.95
+    confidence_level : float, default=0.95
         Nominal coverage.
     n_resamples : int, default=1000
         Number of resamples. Those that draw no member or no non-member are left out.
@@ -164,8 +164,8 @@ def cluster_bootstrap_interval(
             f"y_true must hold members and non-members in enough of the rows and models. Got none in {n_resamples} "
             "resamples."
         )
-    widening = _widening(confidence, min(cluster.n for cluster in clusters))
-    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    widening = _widening(confidence_level, min(cluster.n for cluster in clusters))
+    low, high = np.quantile(values, [(1 - confidence_level) / 2, (1 + confidence_level) / 2])
     low, high = value - widening * max(value - low, 0), value + widening * max(high - value, 0)
     # What is computed from counts is a rate or an area.
     return (float(low), float(high)) if form is None else (float(max(low, 0)), float(min(high, 1)))

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import ndtr
 from sklearn.utils import Bunch
 
-from skdiffence.metrics._exact import CONFIDENCE, pair_errors, pair_radius, rate_high, rate_low
+from skdiffence.metrics._exact import CONFIDENCE_LEVEL, pair_errors, pair_radius, rate_high, rate_low
 from skdiffence.metrics._scores import check_membership
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import Interval, validate_params
@@ -65,13 +65,13 @@ def _bound(found, m, accused, n, delta, error):
         "y_true": ["array-like"],
         "y_score": ["array-like"],
         "delta": [Interval(Real, 0, 1, closed="left")],
-        "confidence": [CONFIDENCE],
+        "confidence_level": [CONFIDENCE_LEVEL],
         "calibration": [Interval(Real, 0, 1, closed="neither")],
         "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=True,
 )
-def epsilon_lower_bound(y_true, y_score, *, delta=0.0, confidence=0.95, calibration=0.5, random_state=None):
+def epsilon_lower_bound(y_true, y_score, *, delta=0.0, confidence_level=0.95, calibration=0.5, random_state=None):
     """Return the smallest epsilon of differential privacy that an attack does not refute.
 
     Under (epsilon, delta)-differential privacy no threshold has a true positive rate above ``delta`` plus
@@ -88,7 +88,7 @@ def epsilon_lower_bound(y_true, y_score, *, delta=0.0, confidence=0.95, calibrat
         Higher means more likely a member.
     delta : float, default=0.0
         That of the privacy claimed, in [0, 1).
-    confidence : float, default=0.95
+    confidence_level : float, default=0.95
         Probability that the bound is at most the true epsilon.
     calibration : float, default=0.5
         Share of either side that the threshold is chosen on, at least one row of it.
@@ -98,7 +98,7 @@ def epsilon_lower_bound(y_true, y_score, *, delta=0.0, confidence=0.95, calibrat
     Returns
     -------
     bound : Bunch
-        ``epsilon``, the bound, at least 0; ``confidence`` and ``delta``; ``threshold``, rows that score at least
+        ``epsilon``, the bound, at least 0; ``confidence_level`` and ``delta``; ``threshold``, rows that score at least
         this are accused; ``direction``, "tpr" or "tnr", the rule that was chosen; ``tpr`` and ``fpr`` of the
         threshold on the rows that it was not chosen on, ``n_members`` and ``n_non_members`` of them; ``low`` and
         ``high``, the rate found and the rate accused by the rule at the pair that ``epsilon`` is of.
@@ -112,7 +112,7 @@ def epsilon_lower_bound(y_true, y_score, *, delta=0.0, confidence=0.95, calibrat
     -----
     Two exact binomial tests, of the rate found and of the rate accused, are combined: the pairs of rates for which
     their normal deviates, those in favor counted as 0, have squares that add up to ``r**2`` at most are credible
-    together with a probability of at least ``confidence``, and the bound is the smallest epsilon among them. It
+    together with a probability of at least ``confidence_level``, and the bound is the smallest epsilon among them. It
     is higher than that of two separate intervals, each of half the error, and as exact. It cannot exceed about
     ``log(n / 3.9)`` with n rows of a side left, at a confidence of 0.95.
 
@@ -144,7 +144,7 @@ def epsilon_lower_bound(y_true, y_score, *, delta=0.0, confidence=0.95, calibrat
             "y_true must hold two members and two non-members, to choose a threshold on one of each. "
             f"Got {is_member.sum()} and {(~is_member).sum()}."
         )
-    error = 1 - confidence
+    error = 1 - confidence_level
     sides = _split(score[is_member], score[~is_member], calibration, random_state)
     (chosen_members, members), (chosen_others, others) = sides
     rule, threshold = _best_threshold(chosen_members, chosen_others, delta, error)
@@ -152,7 +152,7 @@ def epsilon_lower_bound(y_true, y_score, *, delta=0.0, confidence=0.95, calibrat
     epsilon, low, high = _bound(*_pairs(tp, len(members), fp, len(others))[rule], delta, error)
     return Bunch(
         epsilon=epsilon,
-        confidence=float(confidence),
+        confidence_level=float(confidence_level),
         delta=float(delta),
         threshold=float(threshold),
         direction=rule,

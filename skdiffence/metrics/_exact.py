@@ -8,7 +8,7 @@ from scipy.special import betaincinv, ndtr
 
 from skdiffence.utils._sklearn import Interval
 
-CONFIDENCE = Interval(Real, 0, 1, closed="neither")
+CONFIDENCE_LEVEL = Interval(Real, 0, 1, closed="neither")
 # With more angles, the bounds that are computed from all of them gain less than 1 %.
 _N_ANGLES = 128
 

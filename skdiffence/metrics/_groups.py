@@ -10,7 +10,7 @@ from sklearn.utils import Bunch
 from skdiffence.metrics._bootstrap import bootstrap_interval
 from skdiffence.metrics._checks import check_groups
 from skdiffence.metrics._counts import plain_metric
-from skdiffence.metrics._exact import CONFIDENCE
+from skdiffence.metrics._exact import CONFIDENCE_LEVEL
 from skdiffence.metrics._intervals import accuracy_interval, auc_interval
 from skdiffence.metrics._operating_point import tnr_at_fnr_interval, tpr_at_fpr_interval
 from skdiffence.metrics._scores import attack_accuracy_score, check_membership, tnr_at_fnr_score, tpr_at_fpr_score
@@ -18,8 +18,8 @@ from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import Interval, validate_params
 
 
-def _accuracy_interval(is_member, score, *, threshold=0.5, confidence):
-    return accuracy_interval(is_member, score >= threshold, confidence=confidence)
+def _accuracy_interval(is_member, score, *, threshold=0.5, confidence_level):
+    return accuracy_interval(is_member, score >= threshold, confidence_level=confidence_level)
 
 
 _INTERVALS = {
@@ -46,13 +46,13 @@ def _interval_without_resampling(metric):
         "y_score": ["array-like"],
         "groups": ["array-like"],
         "metric": [callable],
-        "confidence": [CONFIDENCE],
+        "confidence_level": [CONFIDENCE_LEVEL],
         "n_resamples": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=False,
 )
-def group_scores(y_true, y_score, groups, metric, *, confidence=0.95, n_resamples=1000, random_state=None):
+def group_scores(y_true, y_score, groups, metric, *, confidence_level=0.95, n_resamples=1000, random_state=None):
     """Return an attack's score within each group of rows, such as each class, with its interval.
 
     Parameters
@@ -69,7 +69,7 @@ def group_scores(y_true, y_score, groups, metric, *, confidence=0.95, n_resample
         :func:`tnr_at_fnr_score` that of :func:`tnr_at_fnr_interval` and of :func:`attack_accuracy_score` at a
         fixed threshold that of :func:`accuracy_interval`, each also as a :func:`functools.partial`; of any other
         metric it is that of :func:`bootstrap_interval`.
-    confidence : float, default=0.95
+    confidence_level : float, default=0.95
         Nominal coverage of each interval. Of many groups, some are missed by theirs: ``1 - 0.05 / n_groups``
         makes all hold together.
     n_resamples : int, default=1000
@@ -109,7 +109,7 @@ def group_scores(y_true, y_score, groups, metric, *, confidence=0.95, n_resample
             # A group's interval must not change with the other groups.
             own = mix_seed(seed, str(labels[place])) % 2**32
             interval = partial(bootstrap_interval, metric=metric, n_resamples=n_resamples, random_state=own)
-        return _score_of(is_member[rows], score[rows], metric, partial(interval, confidence=confidence))
+        return _score_of(is_member[rows], score[rows], metric, partial(interval, confidence_level=confidence_level))
 
     return {label: of_group(place) for place, label in enumerate(labels.tolist())}
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import norm, rankdata
 
-from skdiffence.metrics._exact import CONFIDENCE, pair_errors, rate_high, rate_low
+from skdiffence.metrics._exact import CONFIDENCE_LEVEL, pair_errors, rate_high, rate_low
 from skdiffence.metrics._scores import check_membership
 from skdiffence.utils._sklearn import Interval, validate_params
 
@@ -17,10 +17,10 @@ _FEW_TRIALS = 50
 
 
 @validate_params(
-    {"y_true": ["array-like"], "y_score": ["array-like"], "confidence": [CONFIDENCE]},
+    {"y_true": ["array-like"], "y_score": ["array-like"], "confidence_level": [CONFIDENCE_LEVEL]},
     prefer_skip_nested_validation=True,
 )
-def auc_interval(y_true, y_score, *, confidence=0.95):
+def auc_interval(y_true, y_score, *, confidence_level=0.95):
     """Return a confidence interval of an attack's area under the ROC curve, without resampling.
 
     DeLong's variance on the logit scale, so that the ends stay within 0 and 1. Of fewer than 30 members or
@@ -34,7 +34,7 @@ def auc_interval(y_true, y_score, *, confidence=0.95):
         True for members.
     y_score : array-like of shape (n_samples,)
         Higher means more likely a member.
-    confidence : float, default=0.95
+    confidence_level : float, default=0.95
         Nominal coverage.
 
     Returns
@@ -63,7 +63,7 @@ def auc_interval(y_true, y_score, *, confidence=0.95):
     True
     """
     is_member, score = check_membership(y_true, y_score)
-    z = norm.ppf((1 + confidence) / 2)
+    z = norm.ppf((1 + confidence_level) / 2)
     sizes = is_member.sum(), (~is_member).sum()
     auc, variance = _delong(is_member, score)
     if variance <= 0:
@@ -104,11 +104,11 @@ def _newcombe(auc, m, n, z):
     {
         "successes": [Interval(Integral, 0, None, closed="left")],
         "n": [Interval(Integral, 1, None, closed="left")],
-        "confidence": [CONFIDENCE],
+        "confidence_level": [CONFIDENCE_LEVEL],
     },
     prefer_skip_nested_validation=True,
 )
-def wilson_interval(successes, n, *, confidence=0.95):
+def wilson_interval(successes, n, *, confidence_level=0.95):
     """Return Wilson's score interval of a rate.
 
     Parameters
@@ -117,7 +117,7 @@ def wilson_interval(successes, n, *, confidence=0.95):
         Number of successes.
     n : int
         Number of rows, at least 1.
-    confidence : float, default=0.95
+    confidence_level : float, default=0.95
         Nominal coverage.
 
     Returns
@@ -143,7 +143,7 @@ def wilson_interval(successes, n, *, confidence=0.95):
     """
     if successes > n:
         raise ValueError(f"successes must be at most n. Got {successes} of {n}.")
-    z, rate = norm.ppf((1 + confidence) / 2), successes / n
+    z, rate = norm.ppf((1 + confidence_level) / 2), successes / n
     center = rate + z**2 / (2 * n)
     half = z * np.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2))
     low, high = (center - half) / (1 + z**2 / n), (center + half) / (1 + z**2 / n)
@@ -152,10 +152,10 @@ def wilson_interval(successes, n, *, confidence=0.95):
 
 
 @validate_params(
-    {"y_true": ["array-like"], "y_pred": ["array-like"], "confidence": [CONFIDENCE]},
+    {"y_true": ["array-like"], "y_pred": ["array-like"], "confidence_level": [CONFIDENCE_LEVEL]},
     prefer_skip_nested_validation=True,
 )
-def accuracy_interval(y_true, y_pred, *, confidence=0.95):
+def accuracy_interval(y_true, y_pred, *, confidence_level=0.95):
     """Return a confidence interval of an attack's balanced accuracy, without resampling.
 
     Wilson's intervals of the true positive and the true negative rate, added by Newcombe's square-and-add
@@ -169,7 +169,7 @@ def accuracy_interval(y_true, y_pred, *, confidence=0.95):
         True for members.
     y_pred : array-like of shape (n_samples,), dtype bool
         True for rows that the attack calls members.
-    confidence : float, default=0.95
+    confidence_level : float, default=0.95
         Nominal coverage.
 
     Returns
@@ -206,20 +206,20 @@ def accuracy_interval(y_true, y_pred, *, confidence=0.95):
     right = accused == is_member
     hits = [(int(right[side].sum()), int(side.sum())) for side in (is_member, ~is_member)]
     few = min(n for _, n in hits) < _FEW_TRIALS
-    return (_exact_mean_interval if few else _square_and_add)(hits, confidence)
+    return (_exact_mean_interval if few else _square_and_add)(hits, confidence_level)
 
 
-def _square_and_add(hits, confidence):
+def _square_and_add(hits, confidence_level):
     rates = np.array([k / n for k, n in hits])
-    ends = np.array([wilson_interval(k, n, confidence=confidence) for k, n in hits])
+    ends = np.array([wilson_interval(k, n, confidence_level=confidence_level) for k, n in hits])
     low = rates.mean() - np.hypot(*(rates - ends[:, 0])) / 2
     high = rates.mean() + np.hypot(*(ends[:, 1] - rates)) / 2
     return float(low), float(high)
 
 
-def _exact_mean_interval(hits, confidence):
+def _exact_mean_interval(hits, confidence_level):
     # Of a mean, the two deviates count as one, and the radius is that of one.
-    errors = pair_errors(norm.ppf((1 + confidence) / 2))
+    errors = pair_errors(norm.ppf((1 + confidence_level) / 2))
     low = sum(rate_low(k, n, error) for (k, n), error in zip(hits, errors, strict=True))
     high = sum(rate_high(k, n, error) for (k, n), error in zip(hits, errors, strict=True))
     return float(low.min() / 2), float(high.max() / 2)

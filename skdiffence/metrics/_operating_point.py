@@ -7,7 +7,7 @@ from scipy.special import bdtr, bdtrc, ndtr, ndtri
 from sklearn.metrics import roc_curve
 from sklearn.utils import Bunch
 
-from skdiffence.metrics._exact import CONFIDENCE, pair_radius, rate_high, rate_low
+from skdiffence.metrics._exact import CONFIDENCE_LEVEL, pair_radius, rate_high, rate_low
 from skdiffence.metrics._scores import _RATE_TOLERANCE, check_membership
 from skdiffence.utils._sklearn import Interval, validate_params
 
@@ -24,13 +24,13 @@ def _left_for_members(p_threshold, radius):
     return credible, ndtr(-left)[credible]
 
 
-def _tpr_ends(members, others, max_fpr, confidence):
+def _tpr_ends(members, others, max_fpr, confidence_level):
     m, n = len(members), len(others)
     levels, sizes = np.unique(-others, return_counts=True)
     # How many non-members score at least each of their levels, and how many members score more than that.
     accused = np.concatenate([[0.0], np.cumsum(sizes)])
     above = m - np.searchsorted(np.sort(members), -levels, side="right")
-    radius = pair_radius(1 - confidence)
+    radius = pair_radius(1 - confidence_level)
     # The population's threshold accuses no fewer members than lie above the lowest non-member it accuses, ...
     credible, error = _left_for_members(bdtr(accused, n, max_fpr), radius)
     low = rate_low(np.concatenate([[0], above])[credible], m, error).min()
@@ -41,10 +41,10 @@ def _tpr_ends(members, others, max_fpr, confidence):
 
 
 @validate_params(
-    {"y_true": ["array-like"], "y_score": ["array-like"], "max_fpr": [_RATE], "confidence": [CONFIDENCE]},
+    {"y_true": ["array-like"], "y_score": ["array-like"], "max_fpr": [_RATE], "confidence_level": [CONFIDENCE_LEVEL]},
     prefer_skip_nested_validation=True,
 )
-def tpr_at_fpr_interval(y_true, y_score, *, max_fpr, confidence=0.95):
+def tpr_at_fpr_interval(y_true, y_score, *, max_fpr, confidence_level=0.95):
     """Return a confidence interval of the true positive rate at a false positive rate, without resampling.
 
     It is for the rate at the threshold that the population of non-members has at ``max_fpr``, which the sample
@@ -58,7 +58,7 @@ def tpr_at_fpr_interval(y_true, y_score, *, max_fpr, confidence=0.95):
         Higher means more likely a member.
     max_fpr : float
         Highest false positive rate allowed, in [0, 1].
-    confidence : float, default=0.95
+    confidence_level : float, default=0.95
         Nominal coverage.
 
     Returns
@@ -76,7 +76,7 @@ def tpr_at_fpr_interval(y_true, y_score, *, max_fpr, confidence=0.95):
     For each place between two levels of the non-members' scores, one exact binomial test asks whether the
     population's threshold can be there, another what its true positive rate can be. The two are independent;
     their normal deviates z, those in favor counted as 0, are combined as ``z_1**2 + z_2**2 <= r**2``, where r
-    is such that either end alone misses with a probability of at most ``1 - confidence``, whatever the
+    is such that either end alone misses with a probability of at most ``1 - confidence_level``, whatever the
     distributions, ties and sizes. Where a curve makes one end miss that often, flat on one side of the rate and
     vertical on the other, it keeps the other end from missing: in simulations (``benchmarks/coverage.py``) 95 % of
     95 % intervals cover for such curves, and 97 % or more for smooth ones. It is wider than the percentile
@@ -104,14 +104,14 @@ def tpr_at_fpr_interval(y_true, y_score, *, max_fpr, confidence=0.95):
     True
     """
     is_member, score = check_membership(y_true, y_score)
-    return _tpr_ends(score[is_member], score[~is_member], max_fpr, confidence)
+    return _tpr_ends(score[is_member], score[~is_member], max_fpr, confidence_level)
 
 
 @validate_params(
-    {"y_true": ["array-like"], "y_score": ["array-like"], "max_fnr": [_RATE], "confidence": [CONFIDENCE]},
+    {"y_true": ["array-like"], "y_score": ["array-like"], "max_fnr": [_RATE], "confidence_level": [CONFIDENCE_LEVEL]},
     prefer_skip_nested_validation=True,
 )
-def tnr_at_fnr_interval(y_true, y_score, *, max_fnr, confidence=0.95):
+def tnr_at_fnr_interval(y_true, y_score, *, max_fnr, confidence_level=0.95):
     """Return a confidence interval of the true negative rate at a false negative rate, without resampling.
 
     Parameters
@@ -122,7 +122,7 @@ def tnr_at_fnr_interval(y_true, y_score, *, max_fnr, confidence=0.95):
         Higher means more likely a member.
     max_fnr : float
         Highest false negative rate allowed, in [0, 1].
-    confidence : float, default=0.95
+    confidence_level : float, default=0.95
         Nominal coverage.
 
     Returns
@@ -151,14 +151,14 @@ def tnr_at_fnr_interval(y_true, y_score, *, max_fnr, confidence=0.95):
     True
     """
     is_member, score = check_membership(y_true, y_score)
-    return _tpr_ends(-score[~is_member], -score[is_member], max_fnr, confidence)
+    return _tpr_ends(-score[~is_member], -score[is_member], max_fnr, confidence_level)
 
 
 @validate_params(
-    {"y_true": ["array-like"], "y_score": ["array-like"], "max_fpr": [_RATE], "confidence": [CONFIDENCE]},
+    {"y_true": ["array-like"], "y_score": ["array-like"], "max_fpr": [_RATE], "confidence_level": [CONFIDENCE_LEVEL]},
     prefer_skip_nested_validation=True,
 )
-def operating_point(y_true, y_score, *, max_fpr, confidence=0.95):
+def operating_point(y_true, y_score, *, max_fpr, confidence_level=0.95):
     """Return the point of the ROC curve where an attack finds most members at a false positive rate.
 
     Parameters
@@ -169,7 +169,7 @@ def operating_point(y_true, y_score, *, max_fpr, confidence=0.95):
         Higher means more likely a member.
     max_fpr : float
         Highest false positive rate allowed, in [0, 1].
-    confidence : float, default=0.95
+    confidence_level : float, default=0.95
         Nominal coverage of the interval.
 
     Returns
@@ -196,7 +196,7 @@ def operating_point(y_true, y_score, *, max_fpr, confidence=0.95):
     fpr, tpr, thresholds = roc_curve(is_member, score, drop_intermediate=False)
     # Of thresholds that find equally many members, the first, highest one accuses the fewest others.
     best = tpr[fpr <= max_fpr + _RATE_TOLERANCE].argmax()
-    low, high = _tpr_ends(score[is_member], score[~is_member], max_fpr, confidence)
+    low, high = _tpr_ends(score[is_member], score[~is_member], max_fpr, confidence_level)
     return Bunch(
         tpr=float(tpr[best]),
         fpr=float(fpr[best]),

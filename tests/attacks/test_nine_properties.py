@@ -67,7 +67,7 @@ def test_every_attack_is_here():
 def test_null(case):
     """Members of no training set are told from others no better than by a guess."""
     scores, is_member = scores_of(case, "null", many=True)
-    low, high = auc_interval(is_member, scores, confidence=0.99)
+    low, high = auc_interval(is_member, scores, confidence_level=0.99)
     assert low < 0.5 < high
 
 
@@ -76,7 +76,7 @@ def test_null(case):
 def test_memorizer(case):
     """A forest that knows its members by heart is found, with members scored higher."""
     scores, is_member = scores_of(case, "memorizer", many=True)
-    low, _ = auc_interval(is_member, scores, confidence=0.9)
+    low, _ = auc_interval(is_member, scores, confidence_level=0.9)
     assert low > 0.5
 
 

@@ -60,7 +60,7 @@ def test_null(name):
     is_member = np.random.default_rng(0).permutation(_halves(1200))
     known = _halves(1200)
     attack = _attack(name).fit(target, X[known], y[known], is_member[known])
-    low, high = auc_interval(is_member[~known], attack.score_samples(X[~known], y[~known]), confidence=0.99)
+    low, high = auc_interval(is_member[~known], attack.score_samples(X[~known], y[~known]), confidence_level=0.99)
     assert low < 0.5 < high
 
 

@@ -152,7 +152,7 @@ def test_resamples_without_a_side_are_left_out():
         ({"metric": "auc"}, "'metric' parameter"),
         ({"metric": partial(tpr_at_fpr_score, max_fpr=2)}, "'max_fpr' parameter"),
         ({"n_resamples": 0}, "'n_resamples' parameter"),
-        ({"confidence": 1}, "'confidence' parameter"),
+        ({"confidence_level": 1}, "'confidence_level' parameter"),
         ({"random_state": "a"}, "'random_state' parameter"),
         ({"y_score": [1, 2, np.inf, 4]}, "y_score must be finite"),
         ({"y_true": [1, 1, 1, 1]}, "one member and one non-member"),

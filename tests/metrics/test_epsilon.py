@@ -71,9 +71,9 @@ def test_bound_by_search(delta):
     """From the counts at the threshold told: every pair of rates on a grid, by scipy's binomial tests."""
     is_member = np.repeat([True, False], [80, 40])
     score = np.random.default_rng(0).normal(size=120) + 2 * is_member
-    bound = epsilon_lower_bound(is_member, score, delta=delta, confidence=0.9, calibration=0.25, random_state=0)
+    bound = epsilon_lower_bound(is_member, score, delta=delta, confidence_level=0.9, calibration=0.25, random_state=0)
     assert (bound.n_members, bound.n_non_members) == (60, 30)
-    assert (bound.confidence, bound.delta) == (0.9, delta)
+    assert (bound.confidence_level, bound.delta) == (0.9, delta)
     tp, fp = round(60 * bound.tpr), round(30 * bound.fpr)
     tests = {
         "tpr": ((tp, 60, "greater"), (fp, 30, "less")),
@@ -155,7 +155,7 @@ def test_seeds_and_order():
         ([1, 0], [1, np.nan], {}, "y_score must be finite"),
         ([1, 0], [1, 0], {"delta": 1.0}, "'delta' parameter"),
         ([1, 0], [1, 0], {"delta": -0.1}, "'delta' parameter"),
-        ([1, 0], [1, 0], {"confidence": 0}, "'confidence' parameter"),
+        ([1, 0], [1, 0], {"confidence_level": 0}, "'confidence_level' parameter"),
         ([1, 0], [1, 0], {"calibration": 1.0}, "'calibration' parameter"),
         ([1, 0], [1, 0], {"random_state": "a"}, "'random_state' parameter"),
     ],

@@ -46,17 +46,17 @@ def _attacked(seed, n=300):
 
 
 @pytest.mark.parametrize("name", EXACT)
-@pytest.mark.parametrize("confidence", [0.8, 0.95])
-def test_each_group_is_scored_as_if_alone(name, confidence):
+@pytest.mark.parametrize("confidence_level", [0.8, 0.95])
+def test_each_group_is_scored_as_if_alone(name, confidence_level):
     """Value, interval and counts are those of the group's own rows."""
     is_member, score, groups = _attacked(0)
     metric, interval = EXACT[name]
-    scores = group_scores(is_member, score, groups, metric, confidence=confidence)
+    scores = group_scores(is_member, score, groups, metric, confidence_level=confidence_level)
     assert list(scores) == [0, 1, 2]
     for group, found in scores.items():
         rows = groups == group
         assert found.value == metric(is_member[rows], score[rows])
-        assert (found.low, found.high) == interval(is_member[rows], score[rows], confidence=confidence)
+        assert (found.low, found.high) == interval(is_member[rows], score[rows], confidence_level=confidence_level)
         assert found.low < found.value < found.high
         assert (found.n_members, found.n_non_members) == (is_member[rows].sum(), (~is_member[rows]).sum())
 
@@ -103,7 +103,7 @@ def test_keys_are_plain_labels(groups):
         ({"groups": np.array([0, "a", 1, "b"], dtype=object)}, "groups must be all text or all numbers"),
         ({"y_true": [1, 1, 1, 1]}, "one member and one non-member"),
         ({"y_score": [1, 2, 3, np.nan]}, "y_score must be finite"),
-        ({"confidence": 0}, "'confidence' parameter"),
+        ({"confidence_level": 0}, "'confidence_level' parameter"),
         ({"metric": "auc"}, "'metric' parameter"),
         ({"metric": partial(tpr_at_fpr_score, max_fpr=2)}, "'max_fpr' parameter"),
     ],

@@ -64,7 +64,7 @@ def test_bootstrap_covers_the_auc(mu):
 
 def test_confidence_is_the_coverage():
     """At 80 percent, about 80 of 100 intervals cover."""
-    interval = partial(auc_interval, IS_MEMBER, confidence=0.8)
+    interval = partial(auc_interval, IS_MEMBER, confidence_level=0.8)
     assert 0.77 <= _coverage(interval, 1.0, 600, norm.cdf(1 / np.sqrt(2))) <= 0.84
 
 
@@ -110,12 +110,12 @@ def test_wilson_interval_covers(n, rate):
 
 
 @pytest.mark.parametrize("n", [1, 7, 60])
-@pytest.mark.parametrize("confidence", [0.5, 0.95])
-def test_wilson_ends_solve_the_score_test(n, confidence):
+@pytest.mark.parametrize("confidence_level", [0.5, 0.95])
+def test_wilson_ends_solve_the_score_test(n, confidence_level):
     """At each end the rate is z standard errors away, with the standard error of the end itself."""
-    z = norm.ppf((1 + confidence) / 2)
+    z = norm.ppf((1 + confidence_level) / 2)
     for k in range(n + 1):
-        low, high = wilson_interval(k, n, confidence=confidence)
+        low, high = wilson_interval(k, n, confidence_level=confidence_level)
         assert 0 <= low <= k / n <= high <= 1
         for end in (low, high):
             assert abs(k / n - end) == pytest.approx(z * np.sqrt(end * (1 - end) / n), abs=1e-9)
@@ -243,7 +243,7 @@ def test_auc_interval_of_few_rows(mu, sizes):
 
 def test_tiny_confidence_still_holds_the_estimate():
     """Next to no confidence leaves next to the estimate alone."""
-    low, high = auc_interval([1, 0, 0, 0], [2, 1, 3, 0], confidence=1e-9)
+    low, high = auc_interval([1, 0, 0, 0], [2, 1, 3, 0], confidence_level=1e-9)
     assert low <= 2 / 3 <= high
     assert high - low < 1e-3
 
@@ -255,8 +255,8 @@ def test_tiny_confidence_still_holds_the_estimate():
         ([1, 1], [1, 0], {}, "one member and one non-member"),
         ([1, 0], [1, 0, 1], {}, "equally long"),
         ([1, 0], [1, np.nan], {}, "y_score must be finite"),
-        ([1, 0], [1, 0], {"confidence": 0.0}, "'confidence' parameter"),
-        ([1, 0], [1, 0], {"confidence": 95}, "'confidence' parameter"),
+        ([1, 0], [1, 0], {"confidence_level": 0.0}, "'confidence_level' parameter"),
+        ([1, 0], [1, 0], {"confidence_level": 95}, "'confidence_level' parameter"),
     ],
 )
 def test_bad_input(name, y_true, y_score, keywords, message):
@@ -299,5 +299,5 @@ def test_bad_counts(arguments, message):
     """Successes are counted, and not more than rows."""
     with pytest.raises(ValueError, match=message):
         wilson_interval(*arguments)
-    with pytest.raises(ValueError, match="'confidence' parameter"):
-        wilson_interval(1, 2, confidence=1)
+    with pytest.raises(ValueError, match="'confidence_level' parameter"):
+        wilson_interval(1, 2, confidence_level=1)

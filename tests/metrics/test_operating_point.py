@@ -31,9 +31,9 @@ def _attacked(seed, ties, n_members=40, n_others=60):
     return is_member, np.round(score) if ties else score
 
 
-def _misses(draw, truth, rate, confidence=0.95):
+def _misses(draw, truth, rate, confidence_level=0.95):
     rng = np.random.default_rng(0)
-    ends = np.array([_tpr_ends(*draw(rng), rate, confidence) for _ in range(N_REPEATS)])
+    ends = np.array([_tpr_ends(*draw(rng), rate, confidence_level) for _ in range(N_REPEATS)])
     return np.count_nonzero(truth < ends[:, 0]), np.count_nonzero(truth > ends[:, 1])
 
 
@@ -90,28 +90,28 @@ def test_plain_bootstrap_covers_less_where_few_rows_count():
     assert np.mean((truth < ends[:, 0]) | (truth > ends[:, 1])) > 0.06
 
 
-@pytest.mark.parametrize("confidence", [0.5, 0.8])
-def test_confidence_of_the_interval(confidence):
+@pytest.mark.parametrize("confidence_level", [0.5, 0.8])
+def test_confidence_of_the_interval(confidence_level):
     """At lower confidence fewer cover, and enough."""
     truth = norm.cdf(1 + norm.ppf(0.1))
 
     def draw(rng):
         return rng.normal(size=200) + 1, rng.normal(size=200)
 
-    misses = sum(_misses(draw, truth, 0.1, confidence)) / N_REPEATS
-    assert 0.2 * (1 - confidence) < misses <= 1 - confidence
+    misses = sum(_misses(draw, truth, 0.1, confidence_level)) / N_REPEATS
+    assert 0.2 * (1 - confidence_level) < misses <= 1 - confidence_level
 
 
-@pytest.mark.parametrize("confidence", [0.3, 0.5, 0.9, 0.95, 0.999])
-def test_radius_is_that_of_a_mixture_of_chi_squares(confidence):
+@pytest.mark.parametrize("confidence_level", [0.3, 0.5, 0.9, 0.95, 0.999])
+def test_radius_is_that_of_a_mixture_of_chi_squares(confidence_level):
     """Two deviates, those in favor counted as 0: both count in a quarter of cases, one in a half."""
-    square = pair_radius(1 - confidence) ** 2
-    assert chi2.sf(square, 1) / 2 + chi2.sf(square, 2) / 4 == pytest.approx(1 - confidence)
+    square = pair_radius(1 - confidence_level) ** 2
+    assert chi2.sf(square, 1) / 2 + chi2.sf(square, 2) / 4 == pytest.approx(1 - confidence_level)
 
 
-def _by_tests(members, others, rate, confidence):
+def _by_tests(members, others, rate, confidence_level):
     """Keep each true positive rate of a grid that some threshold's two binomial tests do not refute together."""
-    square = pair_radius(1 - confidence) ** 2
+    square = pair_radius(1 - confidence_level) ** 2
     kept = {"greater": [], "less": []}
     thresholds = np.unique(others)
 
@@ -139,7 +139,7 @@ def test_interval_by_binomial_tests(rate, ties):
     """The ends are those of a search with scipy's exact tests, to the width of its grid."""
     is_member, score = _attacked(1, ties, n_members=12, n_others=15)
     low, high = _by_tests(score[is_member], score[~is_member], rate, 0.9)
-    ends = tpr_at_fpr_interval(is_member, score, max_fpr=rate, confidence=0.9)
+    ends = tpr_at_fpr_interval(is_member, score, max_fpr=rate, confidence_level=0.9)
     assert low - 0.02 <= ends[0] <= low
     assert high <= ends[1] <= high + 0.02
 
@@ -149,9 +149,9 @@ def test_interval_by_binomial_tests(rate, ties):
     seed=st.integers(0, 10_000),
     ties=st.booleans(),
     rate=st.floats(0, 1) | st.sampled_from([0.05, 0.1, 0.3, 1 - 0.9]),
-    confidence=st.floats(1e-6, 1 - 1e-6),
+    confidence_level=st.floats(1e-6, 1 - 1e-6),
 )
-def test_interval_holds_the_estimate(seed, ties, rate, confidence):
+def test_interval_holds_the_estimate(seed, ties, rate, confidence_level):
     """Whatever the rate and the confidence, the score itself is within, and order and units do not matter."""
     rng = np.random.default_rng(seed)
     is_member, score = _attacked(seed, ties, *rng.integers(1, 40, size=2))
@@ -160,9 +160,12 @@ def test_interval_holds_the_estimate(seed, ties, rate, confidence):
         (tpr_at_fpr_interval, tpr_at_fpr_score, "max_fpr"),
         (tnr_at_fnr_interval, tnr_at_fnr_score, "max_fnr"),
     ):
-        low, high = interval(is_member, score, **{name: rate}, confidence=confidence)
+        given = {name: rate, "confidence_level": confidence_level}
+        low, high = interval(is_member, score, **given)
         assert 0 <= low <= function(is_member, score, **{name: rate}) <= high <= 1
-        assert (low, high) == interval(is_member[order], 2 * score[order] + 5, **{name: rate}, confidence=confidence)
+        assert (low, high) == interval(
+            is_member[order], 2 * score[order] + 5, **{name: rate}, confidence_level=confidence_level
+        )
 
 
 def test_more_rows_and_less_confidence_narrow():
@@ -170,7 +173,7 @@ def test_more_rows_and_less_confidence_narrow():
     widths = [np.diff(tpr_at_fpr_interval(*_attacked(0, False, n, n), max_fpr=0.1))[0] for n in (50, 500, 5000, 50_000)]
     assert (np.diff(widths) < 0).all()
     assert widths[-1] < 0.03
-    ends = [tpr_at_fpr_interval(*_attacked(0, False), max_fpr=0.1, confidence=c) for c in (0.5, 0.9, 0.99)]
+    ends = [tpr_at_fpr_interval(*_attacked(0, False), max_fpr=0.1, confidence_level=c) for c in (0.5, 0.9, 0.99)]
     assert ends[2][0] < ends[1][0] < ends[0][0] < ends[0][1] < ends[1][1] < ends[2][1]
 
 
@@ -229,7 +232,7 @@ def test_reliable_rates_rest_on_ten_rows(n, rate, reliable):
         ([1, 1], [1, 0], {}, "one member and one non-member"),
         ([1, 0], [1, 0, 1], {}, "equally long"),
         ([1, 0], [1, np.nan], {}, "y_score must be finite"),
-        ([1, 0], [1, 0], {"confidence": 1.0}, "'confidence' parameter"),
+        ([1, 0], [1, 0], {"confidence_level": 1.0}, "'confidence_level' parameter"),
         ([1, 0], [1, 0], {"rate": 1.5}, "parameter of"),
         ([1, 0], [1, 0], {"rate": np.nan}, "parameter of"),
     ],

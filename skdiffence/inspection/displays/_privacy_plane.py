@@ -37,7 +37,7 @@ def utility_of(name, answers, is_member, plane, confidence):
     others = answers.take(~is_member)
     if plane == "accuracy":
         n_right = int(others.correct.sum())
-        return n_right / len(others), *wilson_interval(n_right, len(others), confidence=confidence)
+        return n_right / len(others), *wilson_interval(n_right, len(others), confidence_level=confidence)
     top = others.proba.max(axis=1)
     right = others.proba.argmax(axis=1) == others.y
     if right.all() or not right.any():
@@ -46,7 +46,7 @@ def utility_of(name, answers, is_member, plane, confidence):
             f"{len(right)} from {name!r}. Use plane='accuracy'."
         )
     value = failure_detection_auc(others.y, others.proba)
-    return value, *auc_interval(right, top, confidence=confidence)
+    return value, *auc_interval(right, top, confidence_level=confidence)
 
 
 def privacy_of(name, answers, is_member, scores, plane, confidence):
@@ -78,4 +78,4 @@ def privacy_of(name, answers, is_member, scores, plane, confidence):
             f"plane={plane!r} needs members and non-members that are labeled correctly. Got "
             f"{is_member.sum()} of {len(is_member)} from {name!r}."
         )
-    return roc_auc_score(is_member, scores), *auc_interval(is_member, scores, confidence=confidence)
+    return roc_auc_score(is_member, scores), *auc_interval(is_member, scores, confidence_level=confidence)

@@ -444,7 +444,7 @@ def _curve(y_true, score, confidence):
     # All thresholds: the band is made from the rates at each of them.
     fpr, tpr, _ = roc_curve(is_member, score, drop_intermediate=False)
     rectangles = roc_rectangles(fpr, tpr, is_member.sum(), (~is_member).sum(), confidence=confidence)
-    low, high = auc_interval(is_member, score, confidence=confidence)
+    low, high = auc_interval(is_member, score, confidence_level=confidence)
     areas = {"roc_auc": float(auc(fpr, tpr)), "roc_auc_low": low, "roc_auc_high": high}
     return {"fpr": fpr, "tpr": tpr, **rectangles, **areas}
 

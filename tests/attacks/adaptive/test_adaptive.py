@@ -36,7 +36,7 @@ def test_null(name):
     X, y, is_member = planted(normal(1), normal(1), n=1200)
     known = np.arange(1200) % 2 == 0
     scores = _fitted(name, (X, y, is_member), known).score_samples(X[~known], y[~known])
-    low, high = auc_interval(is_member[~known], scores, confidence=0.99)
+    low, high = auc_interval(is_member[~known], scores, confidence_level=0.99)
     assert low < 0.5 < high
 
 

@@ -42,7 +42,7 @@ def test_null(name):
     attack = clone(ATTACKS[name]).fit_answers(*_answers(normal(1), normal(1)))
     fresh, is_member = _answers(normal(1), normal(1), n=1000, seed=1)
     scores = attack.score_answers(fresh)
-    low, high = auc_interval(is_member, scores, confidence=0.99)
+    low, high = auc_interval(is_member, scores, confidence_level=0.99)
     assert low < 0.5 < high
     called = scores >= attack.threshold_
     assert abs(called[is_member].mean() - called[~is_member].mean()) < 0.1

@@ -211,7 +211,7 @@ def test_null():
     X, y, is_member = noisy()
     target = Nearest().fit(*noisy(seed=1)[:2])
     attack = clone(QUICK).fit(target, X[:80], y[:80], is_member[:80])
-    low, high = auc_interval(is_member[80:], attack.score_samples(X[80:], y[80:]), confidence=0.99)[-2:]
+    low, high = auc_interval(is_member[80:], attack.score_samples(X[80:], y[80:]), confidence_level=0.99)[-2:]
     assert low < 0.5 < high
 
 

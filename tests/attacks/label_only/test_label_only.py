@@ -174,7 +174,7 @@ def test_null(name):
     for half in (KNOWN, ~KNOWN):
         attack = fitted(ATTACKS[name], target, half)
         scores[~half] = rankdata(attack.score_samples(X[~half], Y[~half])) / np.count_nonzero(half)
-    low, high = auc_interval(IS_MEMBER, scores, confidence=0.99)[-2:]
+    low, high = auc_interval(IS_MEMBER, scores, confidence_level=0.99)[-2:]
     assert low < 0.5 < high
 
 

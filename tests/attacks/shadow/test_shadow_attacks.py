@@ -131,7 +131,7 @@ def test_null(Attack, mode):
     is_member = np.random.default_rng(0).permutation(np.arange(800) % 2 == 0)
     known = np.arange(800) % 2 == 0
     attack = Attack(forests, pool=(X, y), mode=mode).fit(elsewhere, X[known], y[known], is_member[known])
-    low, high = auc_interval(is_member[~known], attack.score_samples(X[~known], y[~known]), confidence=0.99)
+    low, high = auc_interval(is_member[~known], attack.score_samples(X[~known], y[~known]), confidence_level=0.99)
     assert low < 0.5 < high
 
 
