@@ -99,13 +99,19 @@ def _children(estimator):
     if hasattr(estimator, "calibrated_classifiers_"):
         all_rows = estimator.ensemble is False
         return [FittedPart(fold.estimator, all_rows=all_rows) for fold in estimator.calibrated_classifiers_]
-    if isinstance(getattr(estimator, "estimators_", None), list):
+    if _is_ensemble(estimator):
         return _children_of_ensemble(estimator)
     inner = getattr(estimator, "estimator_", None)
     if not hasattr(inner, "fit") or not _is_fitted(inner):
         return []
     steps = (estimator,) if isinstance(estimator, RFE) else ()
     return [FittedPart(inner, steps, isinstance(estimator, (FixedThresholdClassifier, RFE)))]
+
+
+def _is_ensemble(estimator):
+    # FrozenEstimator passes on the attributes of the estimator inside.
+    frozen = isinstance(estimator, FrozenEstimator)
+    return not frozen and isinstance(getattr(estimator, "estimators_", None), (list, tuple))
 
 
 def _children_of_ensemble(ensemble):
@@ -216,7 +222,7 @@ def n_training_rows(estimator):
         Rows that a part recorded as held out don't count. None if the fitted state does not tell.
     """
     children = _children(estimator)
-    alone = len(children) == 1 and not hasattr(estimator, "estimators_")
+    alone = len(children) == 1 and not _is_ensemble(estimator)
     alike = [child.estimator for child in children if child.all_rows or alone]
     holding = [child.estimator for child in children if _holds_rows_out(child.estimator)]
     if holding:
