@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skdiffence._fitted import is_frozen, n_training_rows, stored_rows, unrecorded_validation_split
-from skdiffence.attacks._single_query import check_known
+from skdiffence.attacks._known_rows import check_known
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples, safe_indexing

@@ -10,7 +10,7 @@ import weakref
 
 import numpy as np
 
-from skdiffence.attacks._single_query import check_known
+from skdiffence.attacks._known_rows import check_known
 from skdiffence.utils._rows import RowSet, row_digests
 from skdiffence.utils._sklearn import num_samples
 

@@ -7,7 +7,7 @@ import numpy as np
 from skdiffence._evaluation._cross_fit import cross_fit
 from skdiffence._fitted import stored_rows
 from skdiffence.attacks import query
-from skdiffence.attacks._single_query import check_known
+from skdiffence.attacks._known_rows import check_known
 from skdiffence.utils._random import mix_seed
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples, safe_indexing

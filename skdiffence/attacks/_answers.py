@@ -9,6 +9,7 @@ from sklearn.pipeline import Pipeline
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
 
 from skdiffence.metrics import label_columns
+from skdiffence.metrics._signals import SIGNALS
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 
 
@@ -18,8 +19,8 @@ class Answers:
 
     Parameters
     ----------
-    proba : ndarray of shape (n_samples, n_classes), dtype float64
-        Class probabilities.
+    proba : ndarray of shape (n_samples, n_classes), dtype float64, or None
+        Class probabilities, None where only labels were queried.
     label : ndarray of shape (n_samples,), dtype int64
         Column of the answered label.
     y : ndarray of shape (n_samples,), dtype int64
@@ -51,6 +52,25 @@ class Answers:
         """Whether each row was labeled correctly, of shape (n_samples,)."""
         return self.label == self.y
 
+    def signal(self, name):
+        """Return a signal of each answer.
+
+        Parameters
+        ----------
+        name : str
+            A name of :mod:`skdiffence.metrics`' signals, or "answered_logit", phi at the predicted label.
+
+        Returns
+        -------
+        signal : ndarray of shape (n_samples,), dtype float64
+        """
+        if name == "correctness":
+            # By the predicted label, which for some targets is not the most probable class.
+            return self.correct.astype(np.float64)
+        if name == "answered_logit":
+            return SIGNALS["logit"](self.label, self.proba)
+        return SIGNALS[name](self.y, self.proba)
+
     def take(self, rows):
         """Return the answers to some of the rows.
 
@@ -66,10 +86,11 @@ class Answers:
         X = self.X
         if X is not None:
             X = safe_indexing(X, np.arange(len(self))[rows])
-        return Answers(self.proba[rows], self.label[rows], self.y[rows], self.classes, X)
+        proba = None if self.proba is None else self.proba[rows]
+        return Answers(proba, self.label[rows], self.y[rows], self.classes, X)
 
     def __len__(self):
-        return len(self.proba)
+        return len(self.label)
 
 
 def _answering(target):

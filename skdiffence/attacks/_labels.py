@@ -1,24 +1,24 @@
-"""Whether a target labels rows correctly, from its labels alone."""
+"""Queries for labels only."""
 
 import numpy as np
 
-from skdiffence.attacks._answers import _column_numbers, _is_bare_net
+from skdiffence.attacks._answers import Answers, _column_numbers, _is_bare_net
 from skdiffence.metrics import label_columns
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 
 
 def check_labels(target, X, y):
-    """Return the true labels of rows, once it is known that the target's labels can be compared with them.
+    """Return the true labels of rows, checked to be comparable with the labels that a target predicts.
 
     Parameters
     ----------
     target : classifier
-        A fitted classifier with ``predict``; a bare skorch net, which answers column numbers, is asked for the
-        width of one answer as well.
+        A fitted classifier with ``predict``. A bare skorch net, which predicts column numbers, is also queried for the
+        probabilities of one row, to count its columns.
     X : array-like of shape (n_samples, ...)
-        Rows to ask about.
+        Rows.
     y : array-like of shape (n_samples,)
-        Their true labels.
+        True labels.
 
     Returns
     -------
@@ -45,29 +45,30 @@ def check_labels(target, X, y):
     return y
 
 
-def labeled_correctly(target, X, y):
-    """Ask a target for labels, once, and say which of them are right.
+def query_labels(target, X, y):
+    """Query a target once for the labels of rows.
 
     Parameters
     ----------
     target : classifier
         One that :func:`check_labels` accepts.
     X : array-like of shape (n_samples, ...)
-        Rows to ask about.
+        Rows.
     y : ndarray of shape (n_samples,)
-        Their true labels. One of a class that the target does not know is never answered correctly.
+        True labels. A label that the target did not predict for any row is never correct.
 
     Returns
     -------
-    correct : ndarray of shape (n_samples,), dtype bool
+    answers : Answers
+        Without probabilities; the classes are those that were predicted.
 
     Raises
     ------
     ValueError
-        If the target does not answer one label a row, or answers text where y holds numbers or the other way round.
+        If the target does not predict one label for each row, or predicts text where y holds numbers or vice versa.
     """
     predicted = np.asarray(target.predict(X))
     if predicted.shape != y.shape:
-        raise ValueError(f"target must predict one label a row of X, {len(y)}. Got shape {predicted.shape}.")
+        raise ValueError(f"target must predict one label for each row of X, {len(y)}. Got shape {predicted.shape}.")
     classes = np.unique(predicted)
-    return label_columns(y, classes) == label_columns(predicted, classes)
+    return Answers(None, label_columns(predicted, classes), label_columns(y, classes), classes, X)

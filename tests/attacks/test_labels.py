@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from skdiffence.attacks import query
-from skdiffence.attacks._labels import check_labels, labeled_correctly
+from skdiffence.attacks._labels import check_labels, query_labels
 from tests.nets import MLP, make_binary_net, make_net
 
 RNG = np.random.default_rng(0)
@@ -46,27 +46,27 @@ def test_correct_labels(target, labels):
     y = LABELS[labels][COLUMNS]
     target = target.fit(X[:60], y[:60])
     checked = check_labels(target, X, list(y))
-    np.testing.assert_array_equal(labeled_correctly(target, X, checked), target.predict(X) == y)
+    np.testing.assert_array_equal(query_labels(target, X, checked).correct, target.predict(X) == y)
 
 
 def test_answers_of_one_query_say_the_same():
     """Where there is confidence as well, the label alone says what the whole answer says."""
     net = make_net(module__n_features=4, module__n_classes=5).fit(X, COLUMNS)
     y = check_labels(net, X, COLUMNS)
-    np.testing.assert_array_equal(labeled_correctly(net, X, y), query(net, X, COLUMNS).correct)
+    np.testing.assert_array_equal(query_labels(net, X, y).correct, query(net, X, COLUMNS).correct)
 
 
 def test_bare_binary_net():
     """A net with one output answers 0 and 1."""
     y = (COLUMNS == 1).astype(np.float32)
     net = make_binary_net(module__n_features=4).fit(X, y)
-    np.testing.assert_array_equal(labeled_correctly(net, X, check_labels(net, X, y)), net.predict(X) == y)
+    np.testing.assert_array_equal(query_labels(net, X, check_labels(net, X, y)).correct, net.predict(X) == y)
 
 
 def test_class_that_the_target_does_not_know():
     """A label that was never trained on is never answered, whatever is."""
     target = KNeighborsClassifier(3).fit(X[COLUMNS < 2], COLUMNS[COLUMNS < 2])
-    correct = labeled_correctly(target, X, check_labels(target, X, COLUMNS))
+    correct = query_labels(target, X, check_labels(target, X, COLUMNS)).correct
     assert not correct[COLUMNS == 2].any()
     assert correct[COLUMNS < 2].mean() > 0.9
 
@@ -97,8 +97,8 @@ def test_bad_questions(target, rows, y, error, message):
 @pytest.mark.parametrize(
     ("answer", "y", "message"),
     [
-        ([[0], [1]], [0, 1], r"one label a row of X, 2. Got shape \(2, 1\)"),
-        ([0], [0, 1], r"one label a row of X, 2. Got shape \(1,\)"),
+        ([[0], [1]], [0, 1], r"one label for each row of X, 2. Got shape \(2, 1\)"),
+        ([0], [0, 1], r"one label for each row of X, 2. Got shape \(1,\)"),
         ([0, 1], ["0", "1"], "both be text or both be numbers. Got labels such as .*'0'.* for classes such as .*0"),
         (["0", "1"], [0, 1], "both be text or both be numbers"),
     ],
@@ -106,4 +106,4 @@ def test_bad_questions(target, rows, y, error, message):
 def test_bad_answers(answer, y, message):
     """Answers that can't be compared are named, not called wrong."""
     with pytest.raises(ValueError, match=message):
-        labeled_correctly(Says(answer), X[:2], np.array(y))
+        query_labels(Says(answer), X[:2], np.array(y))

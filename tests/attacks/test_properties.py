@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdiffence import attacks
 from skdiffence.attacks import NonMonotoneAttack, ThresholdAttack, get_attack, query
-from skdiffence.attacks._single_query import best_threshold
+from skdiffence.attacks._known_rows import best_threshold
 from skdiffence.base import MembershipAttack
 from skdiffence.metrics import auc_interval, confidence_signal, entropy_signal, label_columns
 from tests.attacks.targets import Dictated, logits, normal, planted

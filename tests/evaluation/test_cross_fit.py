@@ -19,12 +19,11 @@ class Memorizer(SingleQueryAttack):
 
     n_known = []
 
-    def fit_answers(self, answers, is_member):
+    def _learn(self, answers, is_member):
         Memorizer.n_known.append((int(is_member.sum()), int((~is_member).sum())))
         self.known_, self.threshold_ = answers.proba[:, 0], 0.5
-        return self
 
-    def score_answers(self, answers):
+    def _score(self, answers):
         return np.isin(answers.proba[:, 0], self.known_).astype(float)
 
 

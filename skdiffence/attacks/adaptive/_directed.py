@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.attacks._answers import query
-from skdiffence.attacks._single_query import best_threshold, check_known
+from skdiffence.attacks._known_rows import best_threshold, check_known
 from skdiffence.base import MembershipAttack
 from skdiffence.metrics import entropy_signal, logit_signal
 from skdiffence.utils._sklearn import fit_context, num_samples

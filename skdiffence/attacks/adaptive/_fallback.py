@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.attacks._answers import query
-from skdiffence.attacks._single_query import check_known
+from skdiffence.attacks._known_rows import check_known
 from skdiffence.attacks.adaptive._brought import ask_own
 from skdiffence.attacks.adaptive._changed_rows import check_numeric, learn_range
 from skdiffence.attacks.adaptive._learned import learn_score, score_features

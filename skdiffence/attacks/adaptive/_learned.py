@@ -6,7 +6,7 @@ from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skdiffence.attacks._single_query import best_threshold
+from skdiffence.attacks._known_rows import best_threshold
 
 _MAX_FOLDS = 5
 

@@ -4,12 +4,12 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.utils.validation import check_is_fitted
 
-from skdiffence.attacks._single_query import SingleQueryAttack, best_threshold, check_known
-from skdiffence.attacks.answer._features import answer_features, canonical_order
+from skdiffence.attacks._base import SingleQueryAttack
+from skdiffence.attacks._known_rows import best_threshold, canonical_order
+from skdiffence.attacks.answer._features import answer_features
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
-from skdiffence.utils._sklearn import HasMethods, fit_context
+from skdiffence.utils._sklearn import HasMethods
 
 _MAX_FOLDS = 5
 
@@ -85,27 +85,7 @@ class ClassifierAttack(SingleQueryAttack):
         self.estimator = estimator
         self.random_state = random_state
 
-    @fit_context(prefer_skip_nested_validation=False)
-    def fit_answers(self, answers, is_member):
-        """Train the classifier on answers to known rows.
-
-        Parameters
-        ----------
-        answers : Answers
-            What the target answered.
-        is_member : array-like of shape (n_samples,), dtype bool
-            True for rows that the target was trained on.
-
-        Returns
-        -------
-        self : ClassifierAttack
-
-        Raises
-        ------
-        ValueError
-            If the answers are not probabilities.
-        """
-        is_member = check_known(is_member, len(answers))
+    def _learn(self, answers, is_member):
         features, seed = answer_features(answers), draw_seed(self.random_state)
         order = canonical_order(features, is_member)
         features, is_member = features[order], is_member[order].astype(np.int64)
@@ -120,22 +100,8 @@ class ClassifierAttack(SingleQueryAttack):
         else:
             unseen = _scores(self.estimator_, features)
         self.threshold_ = best_threshold(is_member, unseen)
-        return self
 
-    def score_answers(self, answers):
-        """Score answers; higher means more likely a member.
-
-        Parameters
-        ----------
-        answers : Answers
-            What the target answered.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,), dtype float64
-            The classifier's decision function, or its probability of membership if it has none.
-        """
-        check_is_fitted(self, "estimator_")
+    def _score(self, answers):
         return _scores(self.estimator_, answer_features(answers))
 
 

@@ -1,12 +1,8 @@
 """The attack by the label alone: what no defense that keeps labels can hide."""
 
-import numpy as np
-from sklearn.metrics import roc_auc_score
-from sklearn.utils.validation import check_is_fitted
-
-from skdiffence.attacks._labels import check_labels, labeled_correctly
-from skdiffence.attacks._single_query import SingleQueryAttack, check_known
-from skdiffence.utils._sklearn import num_samples
+from skdiffence.attacks._base import SingleQueryAttack
+from skdiffence.attacks._known_rows import learn_direction
+from skdiffence.attacks._labels import check_labels, query_labels
 
 
 class CorrectnessAttack(SingleQueryAttack):
@@ -58,93 +54,12 @@ class CorrectnessAttack(SingleQueryAttack):
 
     uses = "labels"
 
-    def fit(self, target, X, y, is_member):
-        """Learn from rows whose membership the attacker knows.
+    def _query(self, target, X, y):
+        return query_labels(target, X, check_labels(target, X, y))
 
-        Parameters
-        ----------
-        target : classifier
-            A fitted classifier with ``predict``. It is asked, never changed.
-        X : array-like of shape (n_samples, ...)
-            Rows known to the attacker.
-        y : array-like of shape (n_samples,)
-            Their true labels.
-        is_member : array-like of shape (n_samples,), dtype bool
-            True for rows that the target was trained on; both sides must be present.
-
-        Returns
-        -------
-        self : CorrectnessAttack
-
-        Raises
-        ------
-        ValueError
-            If lengths differ or a side is empty.
-        TypeError
-            If the target has no ``predict``.
-        """
-        is_member = check_known(is_member, num_samples(X))
-        self._learn(_ask(target, X, y), is_member)
-        self.target_ = target
-        return self
-
-    def score_samples(self, X, y):
-        """Score rows; higher means more likely a member.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-            Rows of unknown membership.
-        y : array-like of shape (n_samples,)
-            Their true labels.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,), dtype float64
-        """
-        check_is_fitted(self, "target_")
-        return self._score(_ask(self.target_, X, y))
-
-    def fit_answers(self, answers, is_member):
-        """Learn from answers to rows whose membership the attacker knows.
-
-        Parameters
-        ----------
-        answers : Answers
-            What the target answered.
-        is_member : array-like of shape (n_samples,), dtype bool
-            True for rows that the target was trained on.
-
-        Returns
-        -------
-        self : CorrectnessAttack
-        """
-        self._learn(answers.correct, check_known(is_member, len(answers)))
-        return self
-
-    def score_answers(self, answers):
-        """Score answers; higher means more likely a member.
-
-        Parameters
-        ----------
-        answers : Answers
-            What the target answered.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,), dtype float64
-            1 for a correct label and 0 for a wrong one, in the learned direction.
-        """
-        check_is_fitted(self, "direction_")
-        return self._score(answers.correct)
-
-    def _learn(self, correct, is_member):
-        self.direction_ = 1 if roc_auc_score(is_member, correct) >= 0.5 else -1
+    def _learn(self, answers, is_member):
+        self.direction_ = learn_direction(is_member, answers.correct)
         self.threshold_ = self.direction_ / 2
 
-    def _score(self, correct):
-        return self.direction_ * correct.astype(np.float64)
-
-
-def _ask(target, X, y):
-    return labeled_correctly(target, X, check_labels(target, X, y))
+    def _score(self, answers):
+        return self.direction_ * answers.signal("correctness")

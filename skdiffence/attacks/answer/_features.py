@@ -48,20 +48,3 @@ def answer_features(answers):
     indicators = label_indicators(check_columns(answers.y, proba), proba.shape[1])
     loss = -np.log(np.maximum((proba * indicators).sum(axis=1), _LOSS_FLOOR))
     return np.column_stack([proba, indicators, loss])
-
-
-def canonical_order(features, is_member):
-    """Return an order of known rows that does not depend on the order in which they are known.
-
-    Parameters
-    ----------
-    features : ndarray of shape (n_samples, n_features)
-        What is learned from.
-    is_member : ndarray of shape (n_samples,), dtype bool
-        What is learned; rows that are equal in all of these are the same row to a learner.
-
-    Returns
-    -------
-    order : ndarray of shape (n_samples,), dtype int64
-    """
-    return np.lexsort([is_member, *features.T])

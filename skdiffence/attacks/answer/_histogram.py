@@ -4,14 +4,12 @@ from math import cbrt, isqrt
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
-from skdiffence.attacks._single_query import SingleQueryAttack, check_known
-from skdiffence.attacks.answer._threshold import _SIGNALS
-from skdiffence.utils._sklearn import Interval, StrOptions, fit_context
+from skdiffence.attacks.answer._signal_attack import SignalAttack
+from skdiffence.utils._sklearn import Interval, StrOptions
 
 
-class HistogramAttack(SingleQueryAttack):
+class HistogramAttack(SignalAttack):
     """Call a row a member if its signal is commoner among known members than among known non-members.
 
     The signal's range is cut into bins that hold equally many known rows of both sides together. A row's score is
@@ -20,8 +18,8 @@ class HistogramAttack(SingleQueryAttack):
 
     Parameters
     ----------
-    signal : {"confidence", "correctness", "entropy", "logit", "loss", "modified_entropy"}, default="logit"
-        What is counted, see :mod:`skdiffence.metrics`.
+    signal : str, default="logit"
+        The signal whose values are counted, one of those of :class:`ThresholdAttack`.
     n_bins : int or "auto", default="auto"
         Most bins; "auto" is the smaller of the square root and twice the cube root of the number of known rows. Rows
         of equal signal share a bin, so there are fewer where the target answers few values.
@@ -63,7 +61,7 @@ class HistogramAttack(SingleQueryAttack):
     """
 
     _parameter_constraints: dict = {
-        "signal": [StrOptions(set(_SIGNALS))],
+        **SignalAttack._parameter_constraints,
         "n_bins": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "smoothing": [Interval(Real, 0, None, closed="neither")],
     }
@@ -73,54 +71,20 @@ class HistogramAttack(SingleQueryAttack):
         self.n_bins = n_bins
         self.smoothing = smoothing
 
-    @property
-    def uses(self):
-        """What is read in an answer: "labels" for the signal "correctness", otherwise "proba"."""
-        return "labels" if self.signal == "correctness" else "proba"
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit_answers(self, answers, is_member):
-        """Count the answers to known rows.
-
-        Parameters
-        ----------
-        answers : Answers
-            What the target answered.
-        is_member : array-like of shape (n_samples,), dtype bool
-            True for rows that the target was trained on.
-
-        Returns
-        -------
-        self : HistogramAttack
-        """
-        is_member = check_known(is_member, len(answers))
-        signal = _SIGNALS[self.signal](answers)
+    def _learn(self, answers, is_member):
+        signal = answers.signal(self.signal)
         self.edges_ = _equal_frequency_edges(signal, _auto_bins(len(signal)) if self.n_bins == "auto" else self.n_bins)
         members, others = (self._log_shares(signal[side]) for side in (is_member, ~is_member))
         self.log_ratio_ = members - others
         self.threshold_ = float(np.nextafter(0.0, 1.0))
-        return self
 
     def _log_shares(self, signal):
         n_bins = len(self.edges_) + 1
         counts = np.bincount(_bins(signal, self.edges_), minlength=n_bins)
         return np.log((counts + self.smoothing) / (len(signal) + n_bins * self.smoothing))
 
-    def score_answers(self, answers):
-        """Score answers; higher means more likely a member.
-
-        Parameters
-        ----------
-        answers : Answers
-            What the target answered.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,), dtype float64
-            The log-likelihood ratio of the row's bin.
-        """
-        check_is_fitted(self, "log_ratio_")
-        return self.log_ratio_[_bins(_SIGNALS[self.signal](answers), self.edges_)]
+    def _score(self, answers):
+        return self.log_ratio_[_bins(answers.signal(self.signal), self.edges_)]
 
 
 def _auto_bins(n_rows):

@@ -7,7 +7,6 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetBinaryClassifier
 from skorch.callbacks import EarlyStopping
 from skorch.dataset import Dataset
@@ -15,10 +14,11 @@ from skorch.helper import predefined_split
 from torch import nn
 from torch.utils.data import Sampler
 
-from skdiffence.attacks._single_query import SingleQueryAttack, check_known
-from skdiffence.attacks.answer._features import answer_features, canonical_order
+from skdiffence.attacks._base import SingleQueryAttack
+from skdiffence.attacks._known_rows import canonical_order
+from skdiffence.attacks.answer._features import answer_features
 from skdiffence.utils._random import draw_seed, mix_seed, torch_seed
-from skdiffence.utils._sklearn import Interval, fit_context
+from skdiffence.utils._sklearn import Interval
 from skdiffence.utils._torch import resolve_device
 
 # Rows are scored in zero-padded blocks of this many: matrix products of one shape sum each row in one order.
@@ -137,32 +137,7 @@ class NeuralAttack(SingleQueryAttack):
         self.device = device
         self.random_state = random_state
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit_answers(self, answers, is_member):
-        """Train the network on answers to known rows.
-
-        Parameters
-        ----------
-        answers : Answers
-            What the target answered.
-        is_member : array-like of shape (n_samples,), dtype bool
-            True for rows that the target was trained on.
-
-        Returns
-        -------
-        self : NeuralAttack
-
-        Raises
-        ------
-        ValueError
-            If the answers are not probabilities, there is no such device, or training diverges.
-
-        Warns
-        -----
-        ConvergenceWarning
-            If the network answers all known rows alike, whatever weights it starts from.
-        """
-        is_member = check_known(is_member, len(answers))
+    def _learn(self, answers, is_member):
         features, seed = answer_features(answers), draw_seed(self.random_state)
         order = canonical_order(features, is_member)
         features, is_member = features[order].astype(np.float32), is_member[order]
@@ -175,7 +150,7 @@ class NeuralAttack(SingleQueryAttack):
                 net.fit(features[trained], is_member[trained].astype(np.float32))
             self._keep(net, features)
             if np.ptp(_block_scores(self.network_, features)) or not np.ptp(features, axis=0).any():
-                return self
+                return
         warnings.warn(
             f"The attack's network answers all known rows alike after {_MOST_STARTS} starts, and finds nothing. Raise "
             f"width={self.width} or lower lr={self.lr}.",
@@ -220,20 +195,7 @@ class NeuralAttack(SingleQueryAttack):
             for epoch in history
         ]
 
-    def score_answers(self, answers):
-        """Score answers; higher means more likely a member.
-
-        Parameters
-        ----------
-        answers : Answers
-            What the target answered.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,), dtype float64
-            The network's log-odds of membership.
-        """
-        check_is_fitted(self, "network_")
+    def _score(self, answers):
         return _block_scores(self.network_, answer_features(answers).astype(np.float32))
 
 

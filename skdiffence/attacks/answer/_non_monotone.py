@@ -4,12 +4,11 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.utils.validation import check_is_fitted
 
-from skdiffence.attacks._single_query import SingleQueryAttack, best_threshold, check_known
-from skdiffence.metrics import confidence_signal, entropy_signal, logit_signal, modified_entropy_signal
+from skdiffence.attacks._base import SingleQueryAttack
+from skdiffence.attacks._known_rows import best_threshold
 from skdiffence.utils._random import draw_seed, mix_seed
-from skdiffence.utils._sklearn import Interval, fit_context
+from skdiffence.utils._sklearn import Interval
 
 # Of hundreds of classes only the top ones carry anything, and a forest would be lost among the rest.
 _N_TOP = 10
@@ -80,22 +79,7 @@ class NonMonotoneAttack(SingleQueryAttack):
         self.min_samples_leaf = min_samples_leaf
         self.random_state = random_state
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit_answers(self, answers, is_member):
-        """Grow the forest on answers to known rows.
-
-        Parameters
-        ----------
-        answers : Answers
-            What the target answered.
-        is_member : array-like of shape (n_samples,), dtype bool
-            True for rows that the target was trained on.
-
-        Returns
-        -------
-        self : NonMonotoneAttack
-        """
-        is_member = check_known(is_member, len(answers))
+    def _learn(self, answers, is_member):
         self.forest_ = RandomForestClassifier(
             self.n_estimators,
             min_samples_leaf=self.min_samples_leaf,
@@ -105,7 +89,6 @@ class NonMonotoneAttack(SingleQueryAttack):
         features = _features(answers)
         self.forest_.fit(features, is_member)
         self.threshold_ = best_threshold(is_member, self._out_of_bag_scores(features))
-        return self
 
     def _out_of_bag_scores(self, features):
         """Return each known row's score by the trees that were not grown on it, 0.5 if there is none."""
@@ -118,27 +101,11 @@ class NonMonotoneAttack(SingleQueryAttack):
             counts += unseen
         return np.divide(votes, counts, out=np.full(len(features), 0.5), where=counts > 0)
 
-    def score_answers(self, answers):
-        """Score answers; higher means more likely a member.
-
-        Parameters
-        ----------
-        answers : Answers
-            What the target answered.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,), dtype float64
-            The forest's probability of membership.
-        """
-        check_is_fitted(self, "forest_")
+    def _score(self, answers):
         return self.forest_.predict_proba(_features(answers))[:, 1]
 
 
 def _features(answers):
     top = -np.sort(-answers.proba, axis=1)[:, :_N_TOP]
-    signals = [
-        signal(answers.y, answers.proba)
-        for signal in (confidence_signal, logit_signal, entropy_signal, modified_entropy_signal)
-    ]
+    signals = [answers.signal(name) for name in ("confidence", "logit", "entropy", "modified_entropy")]
     return np.column_stack([top, *signals, answers.correct])

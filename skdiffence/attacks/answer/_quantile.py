@@ -4,24 +4,22 @@ import numpy as np
 from scipy.special import ndtri
 from sklearn.base import clone
 from sklearn.ensemble import ExtraTreesRegressor
-from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.utils import check_array
-from sklearn.utils.validation import check_is_fitted
 
-from skdiffence.attacks._single_query import SingleQueryAttack, best_threshold, check_known
-from skdiffence.attacks.answer._features import canonical_order, label_indicators
-from skdiffence.attacks.answer._threshold import _SIGNALS
+from skdiffence.attacks._known_rows import best_threshold, canonical_order, learn_direction
+from skdiffence.attacks.answer._features import label_indicators
+from skdiffence.attacks.answer._signal_attack import SignalAttack
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
 from skdiffence.utils._rows import canonical_rows
-from skdiffence.utils._sklearn import HasMethods, StrOptions, fit_context
+from skdiffence.utils._sklearn import HasMethods
 
 _MAX_FOLDS = 5
 # Residuals near zero have logarithms without bound: this share of their standard deviation is added.
 _RESIDUAL_FLOOR = 0.1
 
 
-class QuantileAttack(SingleQueryAttack):
+class QuantileAttack(SignalAttack):
     """Call a row a member if its signal is high for a row like it.
 
     Some rows are answered with confidence by any classifier, others by none. From the known non-members the attack
@@ -34,8 +32,8 @@ class QuantileAttack(SingleQueryAttack):
     estimator : regressor, default=None
         Predicts the signal, and in a second copy the logarithm of its deviation, from the flattened row and its true
         label one-hot; it is cloned. None is an ensemble of extremely randomized trees.
-    signal : {"confidence", "correctness", "entropy", "logit", "loss", "modified_entropy"}, default="logit"
-        What is compared, see :mod:`skdiffence.metrics`.
+    signal : str, default="logit"
+        The signal that is compared, one of those of :class:`ThresholdAttack`.
     random_state : int, RandomState instance or None, default=None
         Seeds the folds, and the regressor where it has no seed of its own.
 
@@ -88,8 +86,8 @@ class QuantileAttack(SingleQueryAttack):
     """
 
     _parameter_constraints: dict = {
+        **SignalAttack._parameter_constraints,
         "estimator": [HasMethods(["fit", "predict"]), None],
-        "signal": [StrOptions(set(_SIGNALS))],
         "random_state": ["random_state"],
     }
 
@@ -98,33 +96,8 @@ class QuantileAttack(SingleQueryAttack):
         self.signal = signal
         self.random_state = random_state
 
-    @property
-    def uses(self):
-        """What is read in an answer: "labels" for the signal "correctness", otherwise "proba"."""
-        return "labels" if self.signal == "correctness" else "proba"
-
-    @fit_context(prefer_skip_nested_validation=False)
-    def fit_answers(self, answers, is_member):
-        """Learn from answers to known rows what to expect of non-members.
-
-        Parameters
-        ----------
-        answers : Answers
-            What the target answered; with the rows.
-        is_member : array-like of shape (n_samples,), dtype bool
-            True for rows that the target was trained on.
-
-        Returns
-        -------
-        self : QuantileAttack
-
-        Raises
-        ------
-        ValueError
-            If the answers do not hold the rows, or these are not numeric or infinite.
-        """
-        is_member = check_known(is_member, len(answers))
-        signal, rows = _SIGNALS[self.signal](answers), _described(answers)
+    def _learn(self, answers, is_member):
+        signal, rows = answers.signal(self.signal), _described(answers)
         order = canonical_order(np.column_stack([rows, signal]), is_member)
         signal, rows, is_member = signal[order], rows[order], is_member[order]
         others, seed = ~is_member, draw_seed(self.random_state)
@@ -133,9 +106,8 @@ class QuantileAttack(SingleQueryAttack):
         excess = np.empty(len(signal))
         excess[others] = held_out
         excess[is_member] = self._excess(rows[is_member], signal[is_member])
-        self.direction_ = 1 if roc_auc_score(is_member, excess) >= 0.5 else -1
+        self.direction_ = learn_direction(is_member, excess)
         self.threshold_ = best_threshold(is_member, self.direction_ * excess)
-        return self
 
     def _fit_expectation(self, rows, values, seed):
         """Fit both regressors; return the excess of each row by copies that did not know it."""
@@ -160,22 +132,8 @@ class QuantileAttack(SingleQueryAttack):
         """Return how many of their standard deviations signals lie above what is expected of non-members."""
         return (self.normal_scores_.transform(signal) - self.center_.predict(rows)) / np.exp(self.spread_.predict(rows))
 
-    def score_answers(self, answers):
-        """Score answers; higher means more likely a member.
-
-        Parameters
-        ----------
-        answers : Answers
-            What the target answered; with the rows.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,), dtype float64
-            The signal's excess over what is expected of a non-member like the row, in standard deviations and in the
-            learned direction.
-        """
-        check_is_fitted(self, "threshold_")
-        return self.direction_ * self._excess(_described(answers), _SIGNALS[self.signal](answers))
+    def _score(self, answers):
+        return self.direction_ * self._excess(_described(answers), answers.signal(self.signal))
 
 
 def _default_regressor():

@@ -1,43 +1,13 @@
 """Attacks by a threshold on one signal of the answer."""
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
-from sklearn.utils.validation import check_is_fitted
 
-from skdiffence.attacks._single_query import SingleQueryAttack, best_threshold, check_known
-from skdiffence.metrics import (
-    confidence_signal,
-    entropy_signal,
-    logit_signal,
-    loss_signal,
-    modified_entropy_signal,
-)
-from skdiffence.utils._sklearn import StrOptions, fit_context
+from skdiffence.attacks._known_rows import best_threshold, learn_direction
+from skdiffence.attacks.answer._signal_attack import SignalAttack
+from skdiffence.utils._sklearn import StrOptions
 
 
-def _answered_correctly(answers):
-    # From the answered label, which for some targets is not the most probable class.
-    return answers.correct.astype(np.float64)
-
-
-def _on_arrays(signal):
-    def of_answers(answers):
-        return signal(answers.y, answers.proba)
-
-    return of_answers
-
-
-_SIGNALS = {
-    "confidence": _on_arrays(confidence_signal),
-    "correctness": _answered_correctly,
-    "entropy": _on_arrays(entropy_signal),
-    "logit": _on_arrays(logit_signal),
-    "loss": _on_arrays(loss_signal),
-    "modified_entropy": _on_arrays(modified_entropy_signal),
-}
-
-
-class ThresholdAttack(SingleQueryAttack):
+class ThresholdAttack(SignalAttack):
     """Call a row a member if one signal of the answer is high enough.
 
     The direction and the threshold are learned on the rows whose membership the attacker knows: a defense
@@ -45,9 +15,10 @@ class ThresholdAttack(SingleQueryAttack):
 
     Parameters
     ----------
-    signal : {"confidence", "correctness", "entropy", "logit", "loss", "modified_entropy"}, default="confidence"
-        What is compared with the threshold, see :mod:`skdiffence.metrics`. "correctness" needs nothing but
-        the label, so no label-preserving defense can do anything about it.
+    signal : str, default="confidence"
+        The signal that is thresholded, see :mod:`skdiffence.metrics`: "confidence", "correctness", "entropy", "hinge",
+        "logit", "loss" or "modified_entropy". "correctness" needs labels only, so a defense that keeps labels has no
+        effect on it.
     threshold : {"global", "per_class"}, default="global"
         One threshold for all rows, or one for each true class. Classes of which the attacker does not know
         both members and non-members use the global one.
@@ -94,7 +65,7 @@ class ThresholdAttack(SingleQueryAttack):
     """
 
     _parameter_constraints: dict = {
-        "signal": [StrOptions(set(_SIGNALS))],
+        **SignalAttack._parameter_constraints,
         "threshold": [StrOptions({"global", "per_class"})],
     }
 
@@ -102,35 +73,14 @@ class ThresholdAttack(SingleQueryAttack):
         self.signal = signal
         self.threshold = threshold
 
-    @property
-    def uses(self):
-        """What is read in an answer: "labels" for the signal "correctness", otherwise "proba"."""
-        return "labels" if self.signal == "correctness" else "proba"
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit_answers(self, answers, is_member):
-        """Learn direction and threshold from answers to known rows.
-
-        Parameters
-        ----------
-        answers : Answers
-            What the target answered.
-        is_member : array-like of shape (n_samples,), dtype bool
-            True for rows that the target was trained on.
-
-        Returns
-        -------
-        self : ThresholdAttack
-        """
-        is_member = check_known(is_member, len(answers))
-        signal = _SIGNALS[self.signal](answers)
-        self.direction_ = 1 if roc_auc_score(is_member, signal) >= 0.5 else -1
+    def _learn(self, answers, is_member):
+        signal = answers.signal(self.signal)
+        self.direction_ = learn_direction(is_member, signal)
         scores = self.direction_ * signal
         self.threshold_ = best_threshold(is_member, scores)
         if self.threshold == "per_class":
             self.class_thresholds_ = self._class_thresholds(answers, is_member, scores)
             self.threshold_ = 0.0
-        return self
 
     def _class_thresholds(self, answers, is_member, scores):
         thresholds = np.full(len(answers.classes) + 1, self.threshold_)
@@ -140,19 +90,6 @@ class ThresholdAttack(SingleQueryAttack):
                 thresholds[column] = best_threshold(is_member[rows], scores[rows])
         return thresholds
 
-    def score_answers(self, answers):
-        """Score answers; higher means more likely a member.
-
-        Parameters
-        ----------
-        answers : Answers
-            What the target answered.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,), dtype float64
-            The signal in the learned direction, less the row's class threshold if there are such.
-        """
-        check_is_fitted(self, "direction_")
-        scores = self.direction_ * _SIGNALS[self.signal](answers)
+    def _score(self, answers):
+        scores = self.direction_ * answers.signal(self.signal)
         return scores - self.class_thresholds_[answers.y] if self.threshold == "per_class" else scores

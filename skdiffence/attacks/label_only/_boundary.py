@@ -7,8 +7,8 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from skdiffence.attacks._input_space import InputSpace, as_numbers, measured_as
-from skdiffence.attacks._labels import check_labels, labeled_correctly
-from skdiffence.attacks._single_query import best_threshold, check_known
+from skdiffence.attacks._known_rows import best_threshold, check_known
+from skdiffence.attacks._labels import check_labels, query_labels
 from skdiffence.attacks.label_only._boundary_search import Probe, import_art, most_calls, search
 from skdiffence.base import MembershipAttack
 from skdiffence.metrics import label_columns
@@ -200,7 +200,7 @@ class BoundaryAttack(MembershipAttack):
         self._space.check(values)
         y = check_labels(self.target_, X, y)
         distances, n_evaluations = np.zeros(len(y)), np.ones(len(y), dtype=np.int64)
-        rows = np.flatnonzero(labeled_correctly(self.target_, X, y))
+        rows = np.flatnonzero(query_labels(self.target_, X, y).correct)
         for row in tqdm(rows, desc="boundary", unit="row", disable=not self.verbose):
             probe = self._search(values[row], y[row : row + 1], measured_as(X))
             distances[row] = min(probe.distance, probe.farthest)
@@ -211,7 +211,7 @@ class BoundaryAttack(MembershipAttack):
         """Search around one row, which has its true label."""
 
         def keeps_label(points):
-            return labeled_correctly(self.target_, give_back(points), np.repeat(label, len(points)))
+            return query_labels(self.target_, give_back(points), np.repeat(label, len(points))).correct
 
         low, high = (np.broadcast_to(side, row.shape) for side in (self._space.low, self._space.high))
         probe = Probe(keeps_label, row, low, high, self.norm, most_calls(self.max_iter))

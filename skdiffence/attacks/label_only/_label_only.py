@@ -11,8 +11,8 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.attacks._input_space import InputSpace, as_numbers, in_form_of
-from skdiffence.attacks._labels import check_labels, labeled_correctly
-from skdiffence.attacks._single_query import best_threshold, check_known
+from skdiffence.attacks._known_rows import best_threshold, check_known
+from skdiffence.attacks._labels import check_labels, query_labels
 from skdiffence.attacks.label_only._augmentations import augmentations, check_images
 from skdiffence.base import MembershipAttack
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
@@ -237,7 +237,7 @@ class LabelOnlyAttack(MembershipAttack):
     def _features(self, target, X, y):
         """Return what the score is made of: the correct labels, one by one or as shares."""
         y = check_labels(target, X, y)
-        bits = np.column_stack([labeled_correctly(target, rows, y) for rows in self._neighbors(X)]).astype(float)
+        bits = np.column_stack([query_labels(target, rows, y).correct for rows in self._neighbors(X)]).astype(float)
         if self.robustness == "augmentation" or self._by_mean():
             return bits
         # Draws of one size are exchangeable: their share says what they say, with fewer weights to learn.

@@ -6,7 +6,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from skdiffence.attacks._single_query import best_threshold, check_known
+from skdiffence.attacks._known_rows import best_threshold, check_known
 from skdiffence.attacks.label_only._augmentations import all_views
 from skdiffence.attacks.shadow._gaussians import offline_scores, online_scores, summarize
 from skdiffence.attacks.shadow._lira import VARIANCES, resolve_variance

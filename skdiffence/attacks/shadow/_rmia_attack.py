@@ -5,7 +5,7 @@ from numbers import Real
 import numpy as np
 
 from skdiffence.attacks._answers import query
-from skdiffence.attacks._single_query import best_threshold, check_known
+from skdiffence.attacks._known_rows import best_threshold, check_known
 from skdiffence.attacks.shadow._rmia import likelihood_ratios, reference, share_below
 from skdiffence.attacks.shadow._shadow_attack import ShadowAttack, check_left_out, learned_mode, warn_of_outsiders
 from skdiffence.utils._sklearn import Interval

@@ -12,7 +12,8 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.attacks._answers import query
-from skdiffence.attacks._single_query import SingleQueryAttack, check_known
+from skdiffence.attacks._base import SingleQueryAttack
+from skdiffence.attacks._known_rows import check_known
 from skdiffence.attacks.shadow._shadow_signals import POOL_SIGNALS, ShadowSignals, check_pool, check_shadows
 from skdiffence.attacks.shadow._shadows import train_shadows
 from skdiffence.attacks.shadow._signal_matrix import content_key, signals_of

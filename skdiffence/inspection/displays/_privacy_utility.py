@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from skdiffence._evaluation._named_attacks import named_attacks
 from skdiffence._evaluation._scored_rows import ScoredRows, scored_rows
 from skdiffence.attacks import Answers
-from skdiffence.attacks._single_query import check_known
+from skdiffence.attacks._known_rows import check_known
 from skdiffence.base import MembershipAttack
 from skdiffence.inspection.displays._label_placement import place_labels
 from skdiffence.inspection.displays._mixin import BLACK, BLUE, GRAY, DisplayMixin, check_matplotlib, soften

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from skdiffence._evaluation._scored_rows import scored_rows
-from skdiffence.attacks._single_query import check_known
+from skdiffence.attacks._known_rows import check_known
 from skdiffence.inspection.displays._mixin import (
     BLUE,
     VERMILLION,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
-from skdiffence.attacks._single_query import best_threshold
+from skdiffence.attacks._known_rows import best_threshold
 from skdiffence.attacks.adaptive._learned import learn_score, score_features
 
 RNG = np.random.default_rng(0)

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from skdiffence.attacks import ClassifierAttack, query
-from skdiffence.attacks._single_query import best_threshold
+from skdiffence.attacks._known_rows import best_threshold
 from skdiffence.attacks.answer._features import answer_features
 from tests.attacks.targets import Dictated, normal, planted
 

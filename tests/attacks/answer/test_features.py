@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from skdiffence.attacks import Answers
-from skdiffence.attacks.answer._features import answer_features, canonical_order, label_indicators
+from skdiffence.attacks._known_rows import canonical_order
+from skdiffence.attacks.answer._features import answer_features, label_indicators
 
 
 def _answers(proba, y):

@@ -11,8 +11,9 @@ from sklearn.metrics import log_loss, roc_auc_score
 from torch import nn
 
 from skdiffence.attacks import Answers, NeuralAttack, query
+from skdiffence.attacks._known_rows import canonical_order
 from skdiffence.attacks.answer import _neural as neural
-from skdiffence.attacks.answer._features import answer_features, canonical_order
+from skdiffence.attacks.answer._features import answer_features
 from tests.attacks.targets import Dictated, normal, planted
 
 QUICK = {"max_epochs": 40, "lr": 0.005, "width": 8, "random_state": 0}

@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.attacks import BoundaryAttack
-from skdiffence.attacks._single_query import best_threshold
+from skdiffence.attacks._known_rows import best_threshold
 from skdiffence.base import MembershipAttack
 from skdiffence.metrics import auc_interval
 from tests.nets import make_net

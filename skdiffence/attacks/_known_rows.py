@@ -1,0 +1,99 @@
+"""What attacks learn from rows whose membership the attacker knows: a direction and a threshold."""
+
+import numpy as np
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from skdiffence.metrics._scores import check_membership
+
+
+def check_known(is_member, n_samples):
+    """Return the memberships that an attacker knows as booleans.
+
+    Parameters
+    ----------
+    is_member : array-like of shape (n_samples,)
+        Booleans, or 0 and 1.
+    n_samples : int
+        Required number of values.
+
+    Returns
+    -------
+    is_member : ndarray of shape (n_samples,), dtype bool
+
+    Raises
+    ------
+    ValueError
+        If the number of values differs, or one side is missing.
+    """
+    is_member = np.asarray(is_member)
+    if is_member.shape != (n_samples,):
+        raise ValueError(f"is_member must hold one value for each of {n_samples} rows. Got shape {is_member.shape}.")
+    if is_member.dtype.kind not in "biuf" or len(np.unique(is_member)) != 2 or not np.isin(is_member, (0, 1)).all():
+        raise ValueError(
+            "is_member must hold True for members and False for non-members, at least one of each. "
+            f"Got the values {np.unique(is_member)[:5]}."
+        )
+    return is_member.astype(bool)
+
+
+def canonical_order(features, is_member):
+    """Return an order of the known rows that does not depend on the order in which they were given.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n_samples, n_features)
+        Features of the known rows.
+    is_member : ndarray of shape (n_samples,), dtype bool
+        Their membership. Rows that are equal in features and membership are interchangeable.
+
+    Returns
+    -------
+    order : ndarray of shape (n_samples,), dtype int64
+    """
+    return np.lexsort([is_member, *features.T])
+
+
+def learn_direction(is_member, statistic):
+    """Return 1 if members have the higher statistic, and -1 if they have the lower one.
+
+    Parameters
+    ----------
+    is_member : ndarray of shape (n_samples,), dtype bool
+        Both sides present.
+    statistic : ndarray of shape (n_samples,)
+        One number for each row.
+
+    Returns
+    -------
+    direction : {-1, 1}
+        1 for an area under the ROC curve of at least 0.5.
+    """
+    return 1 if roc_auc_score(is_member, statistic) >= 0.5 else -1
+
+
+def best_threshold(is_member, scores):
+    """Return the threshold of highest balanced accuracy on the known rows.
+
+    Parameters
+    ----------
+    is_member : ndarray of shape (n_samples,), dtype bool
+        Both sides present.
+    scores : ndarray of shape (n_samples,)
+        Higher means more likely a member.
+
+    Returns
+    -------
+    threshold : float
+        Rows that score at least this are called members. It is the midpoint of the two scores that it separates.
+        Among equally good thresholds, the highest.
+    """
+    is_member, scores = check_membership(is_member, scores)
+    fpr, tpr, levels = roc_curve(is_member, scores, drop_intermediate=False)
+    best = (tpr - fpr).argmax()
+    if best == 0:  # no row is called a member
+        return float(np.nextafter(levels[1], np.inf))
+    if best == len(levels) - 1:
+        return float(levels[-1])
+    middle = levels[best] / 2 + levels[best + 1] / 2
+    # Adjacent floats have no number between them.
+    return float(middle if middle > levels[best + 1] else levels[best])
