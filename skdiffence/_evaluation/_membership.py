@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from skdiffence._fitted import is_frozen, n_training_rows, stored_rows, unrecorded_validation_split
-from skdiffence.attacks._known_rows import check_known
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 from skdiffence.utils._skorch import instantiated_modules
+from skdiffence.utils._validation import check_is_member
 
 _CAUSES = (
     "Usual causes: the scorer runs inside a nested search or learning_curve, whose estimators see part of the pool; "
@@ -296,7 +296,7 @@ def _check_told(estimator, n_told):
 
 def _as_told(estimator, X, y, is_member):
     """Take the routed membership of the call's own rows."""
-    is_member = check_known(is_member, num_samples(X))
+    is_member = check_is_member(is_member, num_samples(X), both_sides=True)
     sets = stored_rows(estimator, X)
     _check_told(estimator, (is_member & ~sets.not_trained_on).sum())
     both = np.zeros(len(is_member), dtype=bool)

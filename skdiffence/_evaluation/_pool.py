@@ -10,9 +10,9 @@ import weakref
 
 import numpy as np
 
-from skdiffence.attacks._known_rows import check_known
 from skdiffence.utils._rows import RowSet, row_digests
 from skdiffence.utils._sklearn import num_samples
+from skdiffence.utils._validation import check_is_member
 
 _KEY_SIZE = 32
 # The pools of this process by token: a pool that comes back from a worker is recognized.
@@ -81,7 +81,7 @@ class Pool:
     @property
     def is_member(self):
         """Their membership as booleans, or None where it is to be inferred."""
-        return check_known(self.data[2], len(self)) if len(self.data) == 3 else None
+        return check_is_member(self.data[2], len(self), both_sides=True) if len(self.data) == 3 else None
 
     def __len__(self):
         return num_samples(self.X)

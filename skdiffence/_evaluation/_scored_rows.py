@@ -7,10 +7,10 @@ import numpy as np
 from skdiffence._evaluation._cross_fit import cross_fit
 from skdiffence._fitted import stored_rows
 from skdiffence.attacks import query
-from skdiffence.attacks._known_rows import check_known
 from skdiffence.utils._random import mix_seed
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples, safe_indexing
+from skdiffence.utils._validation import check_is_member
 
 # Fewer distinct rows of a side can't be split into known and scored halves.
 _FEWEST = 4
@@ -100,7 +100,7 @@ def scored_rows(estimators, X, y, is_member):
     ValueError
         If lengths differ, a side is missing, or a classifier says that it was not trained on a member.
     """
-    is_member = check_known(is_member, num_samples(X))
+    is_member = check_is_member(is_member, num_samples(X), both_sides=True)
     y = np.asarray(y)
     if y.shape != is_member.shape:
         raise ValueError(f"y must hold one label for each of the {len(is_member)} rows of X. Got shape {y.shape}.")

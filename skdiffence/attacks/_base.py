@@ -5,9 +5,9 @@ from abc import abstractmethod
 from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.attacks._answers import query
-from skdiffence.attacks._known_rows import check_known
 from skdiffence.base import MembershipAttack
 from skdiffence.utils._sklearn import fit_context, num_samples
+from skdiffence.utils._validation import check_is_member
 
 
 class SingleQueryAttack(MembershipAttack):
@@ -69,7 +69,7 @@ class SingleQueryAttack(MembershipAttack):
         TypeError
             If the target lacks a method that the attack queries.
         """
-        check_known(is_member, num_samples(X))
+        check_is_member(is_member, num_samples(X), both_sides=True)
         self.fit_answers(self._query(target, X, y), is_member)
         self.target_ = target
         return self
@@ -113,7 +113,7 @@ class SingleQueryAttack(MembershipAttack):
         ValueError
             If lengths differ, one side is missing, or the attack can't use the answers.
         """
-        self._learn(answers, check_known(is_member, len(answers)))
+        self._learn(answers, check_is_member(is_member, len(answers), both_sides=True))
         return self
 
     def score_answers(self, answers):
@@ -182,7 +182,7 @@ class MultipleQueryAttack(MembershipAttack):
         ValueError
             If a parameter or X can't be used, lengths differ, or one side is missing.
         """
-        is_member = check_known(is_member, num_samples(X))
+        is_member = check_is_member(is_member, num_samples(X), both_sides=True)
         self._prepare(target, X)
         self._learn(self._observe(target, X, y), is_member)
         self.target_ = target

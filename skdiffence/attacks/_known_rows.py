@@ -6,36 +6,6 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from skdiffence.metrics._scores import check_membership
 
 
-def check_known(is_member, n_samples):
-    """Return the memberships that an attacker knows as booleans.
-
-    Parameters
-    ----------
-    is_member : array-like of shape (n_samples,)
-        Booleans, or 0 and 1.
-    n_samples : int
-        Required number of values.
-
-    Returns
-    -------
-    is_member : ndarray of shape (n_samples,), dtype bool
-
-    Raises
-    ------
-    ValueError
-        If the number of values differs, or one side is missing.
-    """
-    is_member = np.asarray(is_member)
-    if is_member.shape != (n_samples,):
-        raise ValueError(f"is_member must hold one value for each of {n_samples} rows. Got shape {is_member.shape}.")
-    if is_member.dtype.kind not in "biuf" or len(np.unique(is_member)) != 2 or not np.isin(is_member, (0, 1)).all():
-        raise ValueError(
-            "is_member must hold True for members and False for non-members, at least one of each. "
-            f"Got the values {np.unique(is_member)[:5]}."
-        )
-    return is_member.astype(bool)
-
-
 def canonical_order(features, is_member):
     """Return an order of the known rows that does not depend on the order in which they were given.
 

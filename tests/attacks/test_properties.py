@@ -258,9 +258,9 @@ def test_unfitted(name):
 @pytest.mark.parametrize(
     ("is_member", "message"),
     [
-        ([True] * 6, "at least one of each"),
-        ([False] * 6, "at least one of each"),
-        ([True, False], r"one value for each of 6 rows. Got shape \(2,\)"),
+        ([True] * 6, "at least one member and one non-member"),
+        ([False] * 6, "at least one member and one non-member"),
+        ([True, False], r"one value for each row: shape \(6,\). Got shape \(2,\)"),
         ([[True]] * 6, r"Got shape \(6, 1\)"),
         ([0, 1, 2, 0, 1, 2], "True for members and False for non-members"),
         ([0.2, 1, 0, 1, 0, 1], "True for members and False for non-members"),

@@ -7,10 +7,11 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.attacks._answers import query
-from skdiffence.attacks._known_rows import best_threshold, check_known
+from skdiffence.attacks._known_rows import best_threshold
 from skdiffence.base import MembershipAttack
 from skdiffence.metrics import entropy_signal, logit_signal
 from skdiffence.utils._sklearn import fit_context, num_samples
+from skdiffence.utils._validation import check_is_member
 
 SIGNALS = {
     "answered_logit": lambda answers: logit_signal(answers.label, answers.proba),
@@ -59,7 +60,7 @@ class DirectedAttack(MembershipAttack):
         ValueError
             If a parameter or X can't be used, lengths differ or a side is empty.
         """
-        is_member = check_known(is_member, num_samples(X))
+        is_member = check_is_member(is_member, num_samples(X), both_sides=True)
         self._prepare(target, X)
         measured = self._measure(target, X, y)
         direction = 1 if roc_auc_score(is_member, measured) >= 0.5 else -1

@@ -6,7 +6,6 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.attacks._answers import query
-from skdiffence.attacks._known_rows import check_known
 from skdiffence.attacks.adaptive._brought import ask_own
 from skdiffence.attacks.adaptive._changed_rows import check_numeric, learn_range
 from skdiffence.attacks.adaptive._learned import learn_score, score_features
@@ -16,6 +15,7 @@ from skdiffence.metrics import logit_signal
 from skdiffence.metrics._signals import check_proba
 from skdiffence.utils._random import draw_seed
 from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, fit_context, num_samples
+from skdiffence.utils._validation import check_is_member
 
 # Below any probability of a float32 softmax, so that two answers of "never" are alike.
 _FLOOR = 1e-45
@@ -151,7 +151,7 @@ class FallbackAttack(MembershipAttack):
         ValueError
             If a parameter or X can't be used, lengths differ or a side is empty.
         """
-        is_member = check_known(is_member, num_samples(X))
+        is_member = check_is_member(is_member, num_samples(X), both_sides=True)
         self.neighbors_ = self.row_shape_ = None
         if self.undefended is None:
             X = check_numeric(X)

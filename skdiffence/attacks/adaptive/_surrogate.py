@@ -6,7 +6,6 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.attacks._answers import query
-from skdiffence.attacks._known_rows import check_known
 from skdiffence.attacks.adaptive._brought import ask_own, fit_regenerator, regenerate
 from skdiffence.attacks.adaptive._changed_rows import check_numeric
 from skdiffence.attacks.adaptive._directed import SIGNALS
@@ -14,6 +13,7 @@ from skdiffence.attacks.adaptive._learned import learn_score, score_features
 from skdiffence.base import MembershipAttack
 from skdiffence.utils._random import draw_seed
 from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, fit_context, num_samples
+from skdiffence.utils._validation import check_is_member
 
 
 class SurrogateRegenerationAttack(MembershipAttack):
@@ -137,7 +137,7 @@ class SurrogateRegenerationAttack(MembershipAttack):
         ValueError
             If a parameter or X can't be used, lengths differ or a side is empty.
         """
-        is_member = check_known(is_member, num_samples(X))
+        is_member = check_is_member(is_member, num_samples(X), both_sides=True)
         X = check_numeric(X)
         self.row_shape_ = X.shape[1:]
         self.regenerator_ = fit_regenerator(self.regenerator, X, draw_seed(self.random_state))

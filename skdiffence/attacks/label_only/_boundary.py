@@ -7,13 +7,14 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from skdiffence.attacks._input_space import InputSpace, as_numbers, measured_as
-from skdiffence.attacks._known_rows import best_threshold, check_known
+from skdiffence.attacks._known_rows import best_threshold
 from skdiffence.attacks._labels import check_labels, query_labels
 from skdiffence.attacks.label_only._boundary_search import Probe, import_art, most_calls, search
 from skdiffence.base import MembershipAttack
 from skdiffence.metrics import label_columns
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import Interval, Options, fit_context, num_samples
+from skdiffence.utils._validation import check_is_member
 
 
 class BoundaryAttack(MembershipAttack):
@@ -144,7 +145,7 @@ class BoundaryAttack(MembershipAttack):
             If the target has no ``predict``, or X is sparse.
         """
         import_art()
-        is_member = check_known(is_member, num_samples(X))
+        is_member = check_is_member(is_member, num_samples(X), both_sides=True)
         if self.init_eval > self.max_eval:
             raise ValueError(f"init_eval must be at most max_eval, {self.max_eval}. Got {self.init_eval}.")
         values = _finite_numbers(X)

@@ -11,13 +11,14 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.attacks._input_space import InputSpace, as_numbers, in_form_of
-from skdiffence.attacks._known_rows import best_threshold, check_known
+from skdiffence.attacks._known_rows import best_threshold
 from skdiffence.attacks._labels import check_labels, query_labels
 from skdiffence.attacks.label_only._augmentations import augmentations, check_images
 from skdiffence.base import MembershipAttack
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, fit_context, num_samples
+from skdiffence.utils._validation import check_is_member
 
 _N_AUGMENTATIONS = 18
 _N_NOISY = 31
@@ -160,7 +161,7 @@ class LabelOnlyAttack(MembershipAttack):
         TypeError
             If the target has no ``predict``, or X is sparse.
         """
-        is_member = check_known(is_member, num_samples(X))
+        is_member = check_is_member(is_member, num_samples(X), both_sides=True)
         self._seed = draw_seed(self.random_state)
         self._prepare(X)
         features = self._features(target, X, y)

@@ -8,6 +8,7 @@ import numpy as np
 from skdiffence.attacks.shadow._gaussians import offline_scores, online_scores, summarize, which_signals
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.utils._sklearn import Interval, StrOptions, validate_params
+from skdiffence.utils._validation import check_is_member
 
 CENTERS = {"mean", "median"}
 VARIANCES = {"auto", "fixed", "global", "per_sample"}
@@ -138,7 +139,7 @@ def lira_scores(
             "target_signals and shadow_signals must be about the same rows and queries. "
             f"Got shapes {target.shape} and {signals.shape}."
         )
-    membership = check_memberships(membership, signals.shape[:2])
+    membership = check_is_member(membership, signals.shape[:2], name="membership")
     target, signals = target.reshape(len(target), -1), signals.reshape(*signals.shape[:2], -1)
     which_signals(target, "target_signals")
     sides = summarize(
@@ -203,7 +204,7 @@ def lira_leave_one_out(signals, membership, *, mode="online", variance="auto", c
             "signals must have shape (n_samples, n_models) or (n_samples, n_models, n_queries), of at least two "
             f"models. Got {signals.shape}."
         )
-    membership = check_memberships(membership, signals.shape[:2])
+    membership = check_is_member(membership, signals.shape[:2], name="membership")
     signals = signals.reshape(*signals.shape[:2], -1)
     variance = resolve_variance(variance, signals.shape[1] - 1)
     scores = np.empty(membership.shape)
@@ -217,35 +218,6 @@ def lira_leave_one_out(signals, membership, *, mode="online", variance="auto", c
 def _as_floats(signals):
     signals = np.asarray(signals)
     return signals if signals.dtype.kind == "f" else signals.astype(np.float64)
-
-
-def check_memberships(membership, shape, name="membership"):
-    """Return the memberships of rows in models as booleans.
-
-    Parameters
-    ----------
-    membership : array-like of shape (n_samples, n_models)
-        Booleans, or 0 and 1.
-    shape : tuple of int
-        The shape that it must have.
-    name : str, default="membership"
-        What errors call it.
-
-    Returns
-    -------
-    membership : ndarray of shape (n_samples, n_models), dtype bool
-
-    Raises
-    ------
-    ValueError
-        If it has another shape, or other values.
-    """
-    membership = np.asarray(membership)
-    if membership.shape != shape:
-        raise ValueError(f"{name} must have one value a row and model, shape {shape}. Got shape {membership.shape}.")
-    if membership.dtype.kind not in "biuf" or (membership.dtype != bool and not np.isin(membership, (0, 1)).all()):
-        raise ValueError(f"{name} must hold True where a model was trained on the row and False elsewhere.")
-    return membership.astype(bool, copy=False)
 
 
 def _scores(target, trained, others, mode, two_sided):

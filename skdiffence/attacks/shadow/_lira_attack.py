@@ -6,13 +6,14 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from skdiffence.attacks._known_rows import best_threshold, check_known
+from skdiffence.attacks._known_rows import best_threshold
 from skdiffence.attacks.label_only._augmentations import all_views
 from skdiffence.attacks.shadow._gaussians import offline_scores, online_scores, summarize
 from skdiffence.attacks.shadow._lira import VARIANCES, resolve_variance
 from skdiffence.attacks.shadow._shadow_attack import ShadowAttack, check_left_out, learned_mode, warn_of_outsiders
 from skdiffence.attacks.shadow._signal_matrix import saturation
 from skdiffence.utils._sklearn import Interval, StrOptions
+from skdiffence.utils._validation import check_is_member
 
 
 class LiRAAttack(ShadowAttack):
@@ -163,7 +164,7 @@ class LiRAAttack(ShadowAttack):
         return None if self.asks_once else partial(all_views, queries=self.queries, shift=self.shift)
 
     def _learn(self, answers, signals, is_member, target):
-        is_member = check_known(is_member, len(answers))
+        is_member = check_is_member(is_member, len(answers), both_sides=True)
         self.shadow_signals_ = self._shadow_signals()
         pool = self.shadow_signals_.signals(self._signal)
         self._bound = saturation(pool) if self.clip == "auto" else math.log((1 - self.clip) / self.clip)

@@ -4,8 +4,8 @@ from numbers import Real
 
 import numpy as np
 
-from skdiffence.attacks.shadow._lira import check_memberships
 from skdiffence.utils._sklearn import Interval, StrOptions, validate_params
+from skdiffence.utils._validation import check_is_member
 
 # What single precision may add to a probability of 1.
 _TOLERANCE = 1e-6
@@ -205,7 +205,7 @@ def _checked(target, shadows, membership, name):
         )
     if membership is None:
         return target, shadows, np.zeros(shadows.shape, dtype=bool)
-    return target, shadows, check_memberships(membership, shadows.shape, f"{name}_membership".lstrip("_"))
+    return target, shadows, check_is_member(membership, shadows.shape, name=f"{name}_membership".lstrip("_"))
 
 
 def _are_probabilities(values):

@@ -5,10 +5,11 @@ from numbers import Real
 import numpy as np
 
 from skdiffence.attacks._answers import query
-from skdiffence.attacks._known_rows import best_threshold, check_known
+from skdiffence.attacks._known_rows import best_threshold
 from skdiffence.attacks.shadow._rmia import likelihood_ratios, reference, share_below
 from skdiffence.attacks.shadow._shadow_attack import ShadowAttack, check_left_out, learned_mode, warn_of_outsiders
 from skdiffence.utils._sklearn import Interval
+from skdiffence.utils._validation import check_is_member
 
 
 class RMIAAttack(ShadowAttack):
@@ -139,7 +140,7 @@ class RMIAAttack(ShadowAttack):
         return self.population is None
 
     def _learn(self, answers, signals, is_member, target):
-        is_member = check_known(is_member, len(answers))
+        is_member = check_is_member(is_member, len(answers), both_sides=True)
         self.shadow_signals_ = self._shadow_signals()
         known = self._compare(answers, signals)
         self.mode_ = learned_mode(self.mode, is_member, known[1].any(axis=1))

@@ -13,13 +13,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.attacks._answers import query
 from skdiffence.attacks._base import SingleQueryAttack
-from skdiffence.attacks._known_rows import check_known
 from skdiffence.attacks.shadow._shadow_signals import POOL_SIGNALS, ShadowSignals, check_pool, check_shadows
 from skdiffence.attacks.shadow._shadows import train_shadows
 from skdiffence.attacks.shadow._signal_matrix import content_key, signals_of
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.metrics._signals import SIGNALS
 from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, fit_context, num_samples
+from skdiffence.utils._validation import check_is_member
 
 # What shadows answered, by all that it depends on: attacks on the same shadows share it while one of them is alive.
 _IN_USE = weakref.WeakValueDictionary()
@@ -79,7 +79,7 @@ class ShadowAttack(SingleQueryAttack):
         MembershipWarning
             If rows are not in the pool.
         """
-        check_known(is_member, num_samples(X))
+        check_is_member(is_member, num_samples(X), both_sides=True)
         if self.shadows is not None and any(target is shadow for shadow in self.shadows.get("estimator", ())):
             raise ValueError(
                 "target must not be one of the shadows: its answers would be compared with themselves. Leave it out "

@@ -8,7 +8,6 @@ from sklearn.metrics import roc_auc_score
 from skdiffence._evaluation._named_attacks import named_attacks
 from skdiffence._evaluation._scored_rows import ScoredRows, scored_rows
 from skdiffence.attacks import Answers
-from skdiffence.attacks._known_rows import check_known
 from skdiffence.base import MembershipAttack
 from skdiffence.inspection.displays._label_placement import place_labels
 from skdiffence.inspection.displays._mixin import BLACK, BLUE, GRAY, DisplayMixin, check_matplotlib, soften
@@ -16,6 +15,7 @@ from skdiffence.inspection.displays._privacy_plane import AXIS_LABELS, privacy_o
 from skdiffence.metrics._signals import check_columns, check_proba
 from skdiffence.utils._random import draw_seed
 from skdiffence.utils._sklearn import Interval, StrOptions, validate_params
+from skdiffence.utils._validation import check_is_member
 
 _GUESS = 0.5
 _PAD = 0.12
@@ -306,7 +306,7 @@ class PrivacyUtilityDisplay(DisplayMixin):
             raise ValueError(f"attack must need one answer a row only. Got {attack!r}: use from_estimator.")
         y = np.asarray(y)
         # Without the rows themselves, their numbers stand for them.
-        rows = ScoredRows(np.arange(len(y))[:, None], y, check_known(is_member, len(y)))
+        rows = ScoredRows(np.arange(len(y))[:, None], y, check_is_member(is_member, len(y), both_sides=True))
         how = {"plane": plane, "attack": attack, "confidence": confidence, "known": known}
         targets = dict.fromkeys(answers)
         return cls._from_answers(answers, rows, targets, how, draw_seed(random_state), reference).plot(ax)

@@ -6,7 +6,6 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from skdiffence._evaluation._scored_rows import scored_rows
-from skdiffence.attacks._known_rows import check_known
 from skdiffence.inspection.displays._mixin import (
     BLUE,
     VERMILLION,
@@ -21,6 +20,7 @@ from skdiffence.inspection.displays._undefended import undefended_responses
 from skdiffence.metrics import auc_interval
 from skdiffence.metrics._signals import SIGNALS, check_proba
 from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, validate_params
+from skdiffence.utils._validation import check_is_member
 
 _XLABELS = {
     "confidence": "probability of the {} label",
@@ -293,7 +293,7 @@ class SignalDisplay(DisplayMixin):
             raise ValueError("signal='correctness' needs the true labels: at='true'. Got at='answered'.")
         panels = {"answers": proba} if proba_before is None else {"undefended": proba_before, "defended": proba}
         panels = {name: check_proba(answers) for name, answers in panels.items()}
-        is_member = check_known(is_member, len(panels[next(iter(panels))]))
+        is_member = check_is_member(is_member, len(panels[next(iter(panels))]), both_sides=True)
         shapes = {name: answers.shape for name, answers in panels.items()}
         if len(set(shapes.values())) > 1:
             raise ValueError(f"proba and proba_before must be of one shape. Got {shapes}.")
@@ -309,7 +309,7 @@ class SignalDisplay(DisplayMixin):
     def _checked(self):
         signals = [np.asarray(signal, dtype=np.float64) for signal in as_list(self.signal)]
         names = as_list(self.name) or [None] * len(signals)
-        is_member = check_known(self.is_member, len(signals[0]))
+        is_member = check_is_member(self.is_member, len(signals[0]), both_sides=True)
         if len(names) != len(signals) or any(signal.shape != is_member.shape for signal in signals):
             shapes = [signal.shape for signal in signals]
             raise ValueError(

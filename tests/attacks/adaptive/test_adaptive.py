@@ -140,7 +140,12 @@ def test_rows_are_asked_about_in_their_own_dtype(name, dtype):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     ("is_member", "message"),
-    [([True] * 6, "at least one of each"), ([True, False], "value for each of 6 rows"), ([0, 1, 2] * 2, "True for")],
+    [
+        ([True] * 6, "at least one member and one non-member"),
+        ([True, False], r"one value for each row: shape \(6,\)"),
+        ([0, 1, 2] * 2, "True for members"),
+    ],
+    ids=["one side", "too few", "no memberships"],
 )
 def test_bad_memberships(name, is_member, message):
     """What is known must be known of each row and of both sides; the target is not asked otherwise."""

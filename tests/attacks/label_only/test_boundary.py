@@ -389,8 +389,8 @@ X4, Y4 = np.eye(4), np.array([0, 1, 0, 1])
     ("rows", "y", "is_member", "error", "message"),
     [
         (X4, Y4[:3], IS_MEMBER[:4], ValueError, "one label for each of the 4 rows of X. Got 3"),
-        (X4, Y4, IS_MEMBER[:3], ValueError, "one value for each of 4 rows"),
-        (X4, Y4, [True] * 4, ValueError, "at least one of each"),
+        (X4, Y4, IS_MEMBER[:3], ValueError, r"one value for each row: shape \(4,\)"),
+        (X4, Y4, [True] * 4, ValueError, "at least one member and one non-member"),
         (X4 * np.nan, Y4, IS_MEMBER[:4], ValueError, "X must have no missing values"),
         (X4 + np.inf, Y4, IS_MEMBER[:4], ValueError, "X must be finite. Got infinities"),
         (X4.astype(str), Y4, IS_MEMBER[:4], ValueError, "X must be numeric"),

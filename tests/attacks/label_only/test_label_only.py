@@ -449,8 +449,8 @@ def test_rows_are_no_images():
     ("rows", "y", "is_member", "error", "message"),
     [
         (X[:4], Y[:3], IS_MEMBER[:4], ValueError, "one label for each of the 4 rows of X. Got 3"),
-        (X[:4], Y[:4], IS_MEMBER[:3], ValueError, "one value for each of 4 rows"),
-        (X[:4], Y[:4], [True] * 4, ValueError, "at least one of each"),
+        (X[:4], Y[:4], IS_MEMBER[:3], ValueError, r"one value for each row: shape \(4,\)"),
+        (X[:4], Y[:4], [True] * 4, ValueError, "at least one member and one non-member"),
         (X[:4] + np.inf, Y[:4], IS_MEMBER[:4], ValueError, "X must be finite. Got infinities"),
         (X[:4].astype(str), Y[:4], IS_MEMBER[:4], ValueError, "X must be numeric"),
         (X[:4], LETTERS[Y[:4]], IS_MEMBER[:4], ValueError, "both be text or both be numbers"),

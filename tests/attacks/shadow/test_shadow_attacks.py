@@ -596,9 +596,9 @@ def test_bad_calls(Attack):
     bare = Answers(answers.proba, answers.label, answers.y, answers.classes)
     with pytest.raises(ValueError, match="answers must hold the rows that were asked about"):
         attack.fit_answers(bare, is_member)
-    with pytest.raises(ValueError, match="at least one of each"):
+    with pytest.raises(ValueError, match="at least one member and one non-member"):
         attack.fit(victim, X, y, np.ones(24))
-    with pytest.raises(ValueError, match="one value for each of 24 rows"):
+    with pytest.raises(ValueError, match=r"one value for each row: shape \(24,\)"):
         attack.fit(victim, X, y, is_member[:-1])
     with pytest.raises(ValueError, match="one label for each of the 24 rows"):
         attack.fit(victim, X, y[:-1], is_member)
