@@ -170,6 +170,8 @@ class MembershipAttack(BaseEstimator, metaclass=ABCMeta):
     treated like its parent. An attack of which a parameter decides one of them defines that one as a property.
     """
 
+    _parameter_constraints: dict = {}
+
     #: What the attack examines: "answer" (the answer for the row), "label_only" (labels of the row and of its
     #: neighbors), "shadow" (the answers of shadow models as well) or "adaptive" (answers for rows that are changed with
     #: a defense in mind, or what a defense gives away beside the answer).

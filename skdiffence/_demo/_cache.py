@@ -1,5 +1,7 @@
 """Regenerations made once for each row and candidate, and shared by everything that is compared."""
 
+from numbers import Integral
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ from sklearn.base import BaseEstimator
 
 from skdiffence.base import InferenceOnlyMixin
 from skdiffence.utils._rows import row_digests
+from skdiffence.utils._sklearn import HasMethods, Interval, fit_context
 
 _KEY = np.dtype([("row", "V16"), ("candidate", "<u4")])
 
@@ -35,11 +38,18 @@ class RegenerationCache(InferenceOnlyMixin, BaseEstimator):
         Number of rows regenerated since ``fit``, each by one network call a step.
     """
 
+    _parameter_constraints: dict = {
+        "regenerator": [HasMethods(["regenerate"])],
+        "folder": [str, PathLike, None],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+    }
+
     def __init__(self, regenerator, folder=None, *, batch_size=1024):
         self.regenerator = regenerator
         self.folder = folder
         self.batch_size = batch_size
 
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """Start with an empty memory, or with what the folder holds.
 

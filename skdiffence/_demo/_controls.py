@@ -8,6 +8,7 @@ from torch import nn
 
 from skdiffence.metrics import logit_signal
 from skdiffence.utils._rows import row_digests
+from skdiffence.utils._sklearn import fit_context
 
 
 class NoDenoiser(nn.Module):
@@ -20,6 +21,8 @@ class NoDenoiser(nn.Module):
 
 class _LabelKeeper(ClassifierMixin, BaseEstimator):
     """A fitted classifier with its labels and another confidence in them."""
+
+    _parameter_constraints: dict = {}
 
     def __init__(self, estimator):
         self.estimator = estimator
@@ -54,6 +57,7 @@ class LabelOnly(_LabelKeeper):
         Fitted.
     """
 
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y):
         """Measure the accuracy on known non-members.
 
@@ -93,6 +97,7 @@ class OutputNoise(_LabelKeeper):
         self.scale = scale
         self.key = key
 
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y):
         """Do nothing; there is nothing to learn.
 

@@ -37,8 +37,6 @@ class SingleQueryAttack(MembershipAttack):
     [1, 1]
     """
 
-    _parameter_constraints: dict = {}
-
     asks_once = True
 
     @fit_context(prefer_skip_nested_validation=False)

@@ -1,24 +1,29 @@
-"""What every classifier around another classifier checks, in the same words."""
+"""The base of classifiers around another classifier: checked inputs, tags and routed parameters."""
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from skdiffence.utils import _skorch as nets
 from skdiffence.utils._frames import check_numeric_frame, is_frame
+from skdiffence.utils._sklearn import routing_enabled
+from skdiffence.utils._validation import check_is_member
 
 
 class ClassifierWrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """Base of classifiers that wrap another: checked inputs, tags, and nothing left of an earlier ``fit``.
+    """Base of classifiers that wrap another.
 
-    A subclass has a parameter ``estimator``, calls ``_check_fit_data`` first in ``fit``, and sets ``n_samples_fit_``
-    last.
+    A subclass has a parameter ``estimator``, or another one that ``_wrapped`` names, calls ``_check_fit_data`` in
+    ``fit`` and ``_check_data`` in every method that answers, and sets ``n_samples_fit_`` in ``fit``.
     """
 
+    _wrapped = "estimator"
+
     def predict_log_proba(self, X):
-        """Answer the logarithm of ``predict_proba``.
+        """Return the log of ``predict_proba``.
 
         Parameters
         ----------
@@ -32,26 +37,48 @@ class ClassifierWrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
+    def get_metadata_routing(self):
+        """Return which metadata ``fit`` consumes and which it passes to the wrapped classifier.
+
+        Returns
+        -------
+        router : MetadataRouter
+        """
+        wrapped = {self._wrapped: getattr(self, self._wrapped)}
+        return (
+            MetadataRouter(owner=self)
+            .add_self_request(self)
+            .add(**wrapped, method_mapping=MethodMapping().add(caller="fit", callee="fit"))
+        )
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        inner = get_tags(self.estimator)
-        if inner.classifier_tags is not None:
-            tags.classifier_tags.multi_class = inner.classifier_tags.multi_class
-            tags.classifier_tags.poor_score = inner.classifier_tags.poor_score
-        if any(nets.is_binary_net(net) for net in nets.nets_inside(self.estimator).values()):
+        wrapped = getattr(self, self._wrapped)
+        inner = get_tags(wrapped).classifier_tags
+        if inner is not None:
+            tags.classifier_tags.multi_class = inner.multi_class
+            tags.classifier_tags.poor_score = inner.poor_score
+        if any(nets.is_binary_net(net) for net in nets.nets_inside(wrapped).values()):
             tags.classifier_tags.multi_class = False
         return tags
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "n_samples_fit_")
 
-    def _forget(self):
-        """Drop what an earlier ``fit`` left, so that an interrupted one does not look fitted."""
-        for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
-            delattr(self, name)
+    def _routed(self, fit_params):
+        """Return the parameters of ``fit`` that metadata routing passes to the wrapped classifier."""
+        if not fit_params:
+            return {}
+        if not routing_enabled():
+            raise ValueError(
+                f"fit got {', '.join(sorted(fit_params))}, which only metadata routing can pass on to "
+                f"{type(getattr(self, self._wrapped)).__name__}: call "
+                "sklearn.set_config(enable_metadata_routing=True) and estimator.set_fit_request(...) first."
+            )
+        return process_routing(self, "fit", **fit_params)[self._wrapped]["fit"]
 
     def _check_fit_data(self, X, y):
-        self._forget()
+        """Return validated X and y, and record the shape of X."""
         nets.check_uninstantiated(self.estimator)
         check_numeric_frame(X)
         if y is None:
@@ -66,6 +93,7 @@ class ClassifierWrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return self._as_given(given, X), y
 
     def _check_data(self, X):
+        """Return validated X, of the shape that ``fit`` was given."""
         check_numeric_frame(X)
         given = X
         X = validate_data(self, X, dtype=self._dtype(), allow_nd=True, reset=False)
@@ -85,15 +113,15 @@ class ClassifierWrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return given if is_frame(given) and not self._holds_net() else validated
 
 
-def check_is_member(is_member, n_samples):
-    """Return a mask of the rows that train, from what ``fit`` was given.
+def check_training_rows(is_member, n_samples):
+    """Return which rows train the wrapped classifier, from the ``is_member`` that ``fit`` was given.
 
     Parameters
     ----------
     is_member : array-like of shape (n_samples,) or None
-        Booleans, or zeros and ones.
+        Booleans, or 0 and 1.
     n_samples : int
-        How many there must be.
+        Number of rows.
 
     Returns
     -------
@@ -102,17 +130,11 @@ def check_is_member(is_member, n_samples):
     Raises
     ------
     ValueError
-        If there are more or fewer, or other values, or no row is marked.
+        If the shape is another one, a value is neither 0 nor 1, or no row is marked.
     """
     if is_member is None:
         return None
-    is_member = np.asarray(is_member)
-    if is_member.shape != (n_samples,):
-        raise ValueError(
-            f"is_member must have one entry for each of the {n_samples} rows. Got shape {is_member.shape}."
-        )
-    if is_member.dtype != bool and not (is_member.dtype.kind in "iuf" and np.isin(is_member, (0, 1)).all()):
-        raise ValueError(f"is_member must be boolean. Got dtype {is_member.dtype}.")
+    is_member = check_is_member(is_member, n_samples)
     if not is_member.any():
         raise ValueError("is_member must mark the rows that train the estimator. Got no row marked.")
-    return is_member.astype(bool)
+    return is_member

@@ -4,16 +4,15 @@ from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import Bunch, get_tags
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils import Bunch
+from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from skdiffence._fitted import is_frozen
 from skdiffence.defenses._answering import Answering
+from skdiffence.defenses._base import ClassifierWrapper, check_training_rows
 from skdiffence.defenses._calibration import split_rows
 from skdiffence.defenses._diagnosis import warn_if_argmax_differs, warn_if_poor
 from skdiffence.defenses._fit_classifier import frozen_classes, rows_outside, train
@@ -29,7 +28,7 @@ from skdiffence.defenses.rules._swap import SwapSelection
 from skdiffence.defenses.rules._within import WithinSelection
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.utils import _skorch as nets
-from skdiffence.utils._frames import as_numbers, check_numeric_frame, is_frame
+from skdiffence.utils._frames import as_numbers
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
 from skdiffence.utils._rows import RowSet, data_digest
 from skdiffence.utils._sklearn import (
@@ -38,9 +37,9 @@ from skdiffence.utils._sklearn import (
     StrOptions,
     fit_context,
     num_samples,
-    routing_enabled,
     safe_indexing,
 )
+from skdiffence.utils._validation import index_fit_params
 
 _RULES = {
     "budgeted": BudgetedSelection,
@@ -58,7 +57,7 @@ _SMALLEST_BLOCK = 2 * _EXACT_BATCH
 _MEASURED_ROWS = 256
 
 
-class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class DefendedClassifier(ClassifierWrapper):
     """Defend a classifier against membership inference by answering on regenerated inputs.
 
     The label of a row is the wrapped classifier's, always. Its probabilities are those of a regenerated input: the row
@@ -219,7 +218,7 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """
         params = self._routed(fit_params)
         X, y = self._check_fit_data(X, y)
-        is_member = self._check_is_member(is_member, len(y))
+        is_member = check_training_rows(is_member, len(y))
         seed = draw_seed(self.random_state)
         rule = self._new_rule(seed)
         rows = self._split(X, y, is_member, rule, mix_seed(seed, "calibration").to_bytes(8, "little"))
@@ -257,21 +256,6 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             The largest entry of each row is that of the label that ``predict`` answers.
         """
         return self.select(X).proba
-
-    def predict_log_proba(self, X):
-        """Answer the logarithm of ``predict_proba``.
-
-        Parameters
-        ----------
-        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, channels, height, width)
-            Inputs.
-
-        Returns
-        -------
-        log_proba : ndarray of shape (n_samples, n_classes)
-        """
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
 
     def select(self, X):
         """Answer the probabilities and say where they come from.
@@ -320,92 +304,8 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         frozen = isinstance(self.regenerator_, FrozenEstimator)
         return None if frozen else getattr(self.regenerator_, "denoiser_saw_members_", None)
 
-    def get_metadata_routing(self):
-        """Say which metadata ``fit`` consumes and which it passes to the classifier.
-
-        Returns
-        -------
-        router : MetadataRouter
-        """
-        return (
-            MetadataRouter(owner=self)
-            .add_self_request(self)
-            .add(estimator=self.estimator, method_mapping=MethodMapping().add(caller="fit", callee="fit"))
-        )
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        inner = get_tags(self.estimator)
-        if inner.classifier_tags is not None:
-            tags.classifier_tags.multi_class = inner.classifier_tags.multi_class
-            tags.classifier_tags.poor_score = inner.classifier_tags.poor_score
-        if any(nets.is_binary_net(net) for net in nets.nets_inside(self.estimator).values()):
-            tags.classifier_tags.multi_class = False
-        return tags
-
     def __sklearn_is_fitted__(self):
         return hasattr(self, "selection_")
-
-    # What comes in
-
-    def _routed(self, fit_params):
-        if not fit_params:
-            return {}
-        if not routing_enabled():
-            raise ValueError(
-                f"fit got {', '.join(sorted(fit_params))}, which only metadata routing can pass on to "
-                f"{type(self.estimator).__name__}: call sklearn.set_config(enable_metadata_routing=True) and "
-                "estimator.set_fit_request(...) first."
-            )
-        return process_routing(self, "fit", **fit_params)["estimator"]["fit"]
-
-    def _check_fit_data(self, X, y):
-        nets.check_uninstantiated(self.estimator)
-        check_numeric_frame(X)
-        if y is None:
-            raise ValueError("requires y to be passed, but the target y is None.")
-        y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
-        given = X
-        X, y = validate_data(self, X, y, dtype=self._dtype(), allow_nd=True)
-        self.input_shape_ = X.shape[1:]
-        classes = np.unique(y)
-        if len(classes) < 2:
-            raise ValueError(f"y must have at least two classes. Got one class: {classes[0]}.")
-        return self._as_given(given, X), y
-
-    def _check_data(self, X):
-        check_numeric_frame(X)
-        given = X
-        X = validate_data(self, X, dtype=self._dtype(), allow_nd=True, reset=False)
-        if X.shape[1:] != self.input_shape_:
-            raise ValueError(
-                f"X must have rows of shape {self.input_shape_}, as in fit. Got an array of shape {X.shape}."
-            )
-        return self._as_given(given, X)
-
-    def _holds_net(self):
-        return bool(nets.nets_inside(self.estimator))
-
-    def _dtype(self):
-        return np.float32 if self._holds_net() else "numeric"
-
-    def _as_given(self, given, validated):
-        return given if is_frame(given) and not self._holds_net() else validated
-
-    def _check_is_member(self, is_member, n):
-        if is_member is None:
-            return None
-        is_member = np.asarray(is_member)
-        if is_member.shape != (n,):
-            raise ValueError(f"is_member must have one entry for each of the {n} rows. Got shape {is_member.shape}.")
-        if is_member.dtype != bool:
-            if not np.isin(is_member, (0, 1)).all():
-                raise ValueError(f"is_member must be boolean. Got dtype {is_member.dtype}.")
-            is_member = is_member.astype(bool)
-        if not is_member.any():
-            raise ValueError("is_member must mark the rows that train the estimator. Got no row marked.")
-        return is_member
 
     # Fitting
 
@@ -447,14 +347,13 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             self.estimator_, self.classes_ = self.estimator, frozen_classes(self.estimator)
             self.n_samples_fit_, held_out = None, rows.held_out
         else:
-            params = {name: _cut(value, rows.train, len(y)) for name, value in params.items()}
             self.estimator_, self.classes_, split_off = train(
                 self.estimator,
                 safe_indexing(X, rows.train),
                 y[rows.train],
                 y,
                 seed,
-                params,
+                index_fit_params(params, rows.train, len(y)),
                 seeded=self.random_state is not None,
             )
             split_off, rows.train = rows.train[split_off], np.delete(rows.train, split_off)
@@ -536,9 +435,3 @@ class DefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 def _advance(bar, start, n):
     """Move a progress bar to n rows after a start."""
     bar.update(start + n - bar.n)
-
-
-def _cut(value, rows, n):
-    """Cut a fit parameter to the training rows, if it has an entry for every row."""
-    per_row = hasattr(value, "__len__") and not isinstance(value, (str, bytes, dict)) and num_samples(value) == n
-    return safe_indexing(value, rows) if per_row else value

@@ -5,13 +5,13 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import Bunch, get_tags
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skdiffence._fitted import is_frozen
+from skdiffence.defenses._base import ClassifierWrapper
 from skdiffence.defenses._defended import DefendedClassifier
 from skdiffence.defenses._tuning import CandidateTable
 from skdiffence.defenses.rules._divergence import standard_error
@@ -19,7 +19,7 @@ from skdiffence.defenses.rules._swap import SwapSelection
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.exceptions import DefenseWarning
 from skdiffence.metrics import label_columns
-from skdiffence.utils._sklearn import Interval, fit_context, routing_enabled, safe_indexing
+from skdiffence.utils._sklearn import Interval, fit_context, safe_indexing
 
 
 class TuningSelection(SwapSelection):
@@ -32,7 +32,7 @@ class TuningSelection(SwapSelection):
         return "<to be chosen>"  # in messages to users, who never gave it
 
 
-class TunedDefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class TunedDefendedClassifier(ClassifierWrapper):
     """Choose the selection rule and the timestep of a defended classifier, under a budget of calls.
 
     Classifier and denoiser are trained once. On the calibration rows every rule is then measured at every timestep: how
@@ -113,6 +113,7 @@ class TunedDefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
     True
     """
 
+    _wrapped = "defended"
     _parameter_constraints: dict = {
         "defended": [DefendedClassifier],
         "timesteps": ["array-like", None],
@@ -169,9 +170,7 @@ class TunedDefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
             raise ValueError(
                 "is_member must say which rows trained the frozen classifier, because only its owner knows. Got None."
             )
-        if fit_params and routing_enabled():
-            fit_params = process_routing(self, "fit", **fit_params)["defended"]["fit"]
-        defended = self._fit_once(X, y, is_member, fit_params, timesteps)
+        defended = self._fit_once(X, y, is_member, self._routed(fit_params), timesteps)
         X = defended._check_data(X)
         calibration = self._calibration(defended, X, y)
         measured = self._measure(defended, calibration, timesteps, rules)
@@ -292,21 +291,6 @@ class TunedDefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.predict_proba(X)
 
-    def predict_log_proba(self, X):
-        """Answer the logarithm of ``predict_proba``.
-
-        Parameters
-        ----------
-        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, channels, height, width)
-            Inputs.
-
-        Returns
-        -------
-        log_proba : ndarray of shape (n_samples, n_classes)
-        """
-        check_is_fitted(self, "best_estimator_")
-        return self.best_estimator_.predict_log_proba(X)
-
     def select(self, X):
         """Answer the probabilities and say where they come from; for the owner, as :meth:`DefendedClassifier.select`.
 
@@ -336,21 +320,6 @@ class TunedDefendedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
     def feature_names_in_(self):
         """Column names, where X was a frame with names."""
         return self.best_estimator_.feature_names_in_
-
-    def get_metadata_routing(self):
-        """Say which metadata ``fit`` consumes and which it passes on.
-
-        Returns
-        -------
-        router : MetadataRouter
-        """
-        mapping = MethodMapping().add(caller="fit", callee="fit")
-        return MetadataRouter(owner=self).add_self_request(self).add(defended=self.defended, method_mapping=mapping)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags = get_tags(self.defended).classifier_tags
-        return tags
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "best_estimator_")

@@ -270,7 +270,6 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         ValueError
             If X or a parameter can't be used; the message names it.
         """
-        self._forget()
         pretrained = self._pretrained()
         X = self._check_input(X, reset=True, n_rows_min=2 if pretrained is None else 1)
         device = resolve_device(self.device)
@@ -409,10 +408,6 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         if self.image_shape_ is None:
             notes |= {"mean": self.space_.mean, "scale": self.space_.scale}
         save_pretrained(folder, Pretrained(self.denoiser_, self.scheduler_, notes))
-
-    def _forget(self):
-        for name in [name for name in vars(self) if name.endswith("_")]:
-            delattr(self, name)
 
     def _check_input(self, X, *, reset, n_rows_min=1):
         shape = getattr(self, "image_shape_", None)

@@ -16,6 +16,7 @@ from skdiffence.inspection._audit_rows import AuditRows
 from skdiffence.metrics import auc_interval, label_columns
 from skdiffence.utils._random import mix_seed
 from skdiffence.utils._rows import canonical_rows, row_digests
+from skdiffence.utils._sklearn import fit_context
 
 # A control that is as it should be fails by chance in one audit of a hundred, however many attacks it runs.
 _CHANCE = 0.01
@@ -37,6 +38,9 @@ class MemorisingReference(ClassifierMixin, BaseEstimator):
         The labels.
     """
 
+    _parameter_constraints: dict = {}
+
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y):
         """Remember all rows.
 

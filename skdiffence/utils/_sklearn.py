@@ -1,6 +1,8 @@
-"""The private scikit-learn names that third-party estimators need, imported in this one file."""
+"""The private scikit-learn names that third-party estimators need, and fits that succeed or change nothing."""
 
-from sklearn.base import _fit_context as fit_context
+import functools
+
+from sklearn.base import _fit_context
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._metadata_requests import _routing_enabled as routing_enabled
 from sklearn.utils._param_validation import (
@@ -19,9 +21,71 @@ __all__ = [
     "Interval",
     "Options",
     "StrOptions",
+    "all_or_nothing",
     "fit_context",
     "num_samples",
     "routing_enabled",
     "safe_indexing",
     "validate_params",
 ]
+
+# Estimators whose fit is running, by id: a fit inside it, such as that of the parent class, is a part of it.
+_FITTING = set()
+
+
+def all_or_nothing(*, forget):
+    """Return a decorator of ``fit`` under which a call that raises leaves the estimator as it was before.
+
+    Attributes are restored, not copied: ``fit`` must assign new objects and not change those of an earlier fit.
+
+    Parameters
+    ----------
+    forget : bool
+        Whether the attributes of an earlier fit, whose names end in an underscore, are removed first.
+
+    Returns
+    -------
+    decorator : callable
+    """
+
+    def decorator(fit):
+        @functools.wraps(fit)
+        def whole_fit(estimator, *args, **kwargs):
+            if id(estimator) in _FITTING:
+                return fit(estimator, *args, **kwargs)
+            before = vars(estimator)
+            start = {name: value for name, value in before.items() if not (forget and name.endswith("_"))}
+            try:
+                _FITTING.add(id(estimator))
+                # One assignment, which no interrupt can break in two; skorch nets have a __setattr__ of their own.
+                object.__setattr__(estimator, "__dict__", start)
+                return fit(estimator, *args, **kwargs)
+            except BaseException:
+                object.__setattr__(estimator, "__dict__", before)
+                raise
+            finally:
+                _FITTING.discard(id(estimator))
+
+        return whole_fit
+
+    return decorator
+
+
+def fit_context(*, prefer_skip_nested_validation):
+    """Return a decorator of ``fit`` that validates parameters, and under which a fit succeeds or changes nothing.
+
+    Attributes of an earlier fit are removed first. If ``fit`` raises, an interrupt included, the estimator is as it was
+    before the call: fitted as before, or unfitted.
+
+    Parameters
+    ----------
+    prefer_skip_nested_validation : bool
+        Whether estimators inside are not validated again, as in scikit-learn's own decorator.
+
+    Returns
+    -------
+    decorator : callable
+    """
+    validated = _fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)
+    whole = all_or_nothing(forget=True)
+    return lambda fit: whole(validated(fit))

@@ -140,10 +140,10 @@ def test_frame_with_other_columns_at_prediction():
 @pytest.mark.parametrize(
     ("is_member", "message"),
     [
-        (np.ones(159, dtype=bool), r"one entry for each of the 160 rows. Got shape \(159,\)"),
+        (np.ones(159, dtype=bool), r"one value for each row: shape \(160,\). Got shape \(159,\)"),
         (np.ones((160, 1), dtype=bool), r"Got shape \(160, 1\)"),
-        (np.full(160, 0.5), "must be boolean. Got dtype float64"),
-        (np.array(["yes"] * 160), "must be boolean. Got dtype <U3"),
+        (np.full(160, 0.5), "must hold True for members.*dtype float64"),
+        (np.array(["yes"] * 160), "must hold True for members.*dtype <U3"),
         (np.zeros(160, dtype=bool), "Got no row marked"),
     ],
 )

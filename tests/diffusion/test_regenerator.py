@@ -247,14 +247,19 @@ def test_module_is_copied_and_never_trained():
     assert regenerator.max_timestep_ == 999
 
 
-def test_interrupted_training_looks_unfitted(monkeypatch, rows):
-    """An interrupt leaves nothing that looks fitted, on a first fit and on a second."""
+def test_interrupted_training_changes_nothing(monkeypatch, rows):
+    """An interrupt leaves a regenerator fitted as before, or unfitted."""
     regenerator = DiffusionRegenerator(Linear, max_epochs=1, random_state=0).fit(rows)
+    before = regenerator.transform(rows)
 
     def interrupt(*args):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training.Trainer, "_epoch", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        regenerator.fit(rows[::-1])
+    np.testing.assert_array_equal(regenerator.transform(rows), before)
+    regenerator = clone(regenerator)
     with pytest.raises(KeyboardInterrupt):
         regenerator.fit(rows)
     with pytest.raises(NotFittedError):

@@ -1,11 +1,12 @@
 """What the defenses that change a finished answer have in common."""
 
+from abc import ABCMeta, abstractmethod
+
 import numpy as np
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted
 
 from skdiffence._fitted import is_frozen
-from skdiffence.defenses._base import ClassifierWrapper, check_is_member
+from skdiffence.defenses._base import ClassifierWrapper, check_training_rows
 from skdiffence.defenses._calibration import split_rows
 from skdiffence.defenses._defended import DefendedClassifier
 from skdiffence.defenses._responses import Responses, put_label_on_top
@@ -14,7 +15,7 @@ from skdiffence.utils._rows import RowSet
 from skdiffence.utils._sklearn import fit_context, safe_indexing
 
 
-class OutputDefense(ClassifierWrapper):
+class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
     """Base of classifiers that answer another's labels with other probabilities.
 
     A subclass writes ``_change(proba, X)`` and, where it learns from known rows, ``_calibrate`` and
@@ -49,7 +50,7 @@ class OutputDefense(ClassifierWrapper):
             If X, y or ``is_member`` can't be used, or rows to calibrate on are missing.
         """
         X, y = self._check_fit_data(X, y)
-        is_member = check_is_member(is_member, len(y))
+        is_member = check_training_rows(is_member, len(y))
         seed = draw_seed(self.random_state)
         self.key_ = mix_seed(seed, "answers").to_bytes(8, "little")
         rows = self._split(X, y, is_member, mix_seed(seed, "calibration").to_bytes(8, "little"))
@@ -99,19 +100,6 @@ class OutputDefense(ClassifierWrapper):
         """The fitted classifier; undefended."""
         return self.undefended_.estimator_
 
-    def get_metadata_routing(self):
-        """Say which metadata ``fit`` consumes and which it passes to the classifier.
-
-        Returns
-        -------
-        router : MetadataRouter
-        """
-        return (
-            MetadataRouter(owner=self)
-            .add_self_request(self)
-            .add(estimator=self.estimator, method_mapping=MethodMapping().add(caller="fit", callee="fit"))
-        )
-
     # For subclasses
 
     def _share_to_calibrate(self):
@@ -121,9 +109,9 @@ class OutputDefense(ClassifierWrapper):
     def _calibrate(self, members, non_members, seed):
         """Learn from (proba, columns of the true labels) of each side; a label never seen in training has column -1."""
 
+    @abstractmethod
     def _change(self, proba, X):
         """Return other probabilities, as an array of its own."""
-        raise NotImplementedError
 
     # Inside
 

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from skdiffence.metrics import logit_signal
+from skdiffence.utils._sklearn import fit_context
 
 
 class SelectionRule(BaseEstimator, metaclass=ABCMeta):
@@ -34,6 +35,9 @@ class SelectionRule(BaseEstimator, metaclass=ABCMeta):
 
     interval_ = (-np.inf, np.inf)
 
+    _parameter_constraints: dict = {}
+
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, members, non_members):
         """Learn from the candidates of calibration rows.
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from skdiffence.defenses.rules._base import IntervalRule, clear_end
+from skdiffence.utils._sklearn import fit_context
 
 
 class MembersSelection(IntervalRule):
@@ -34,6 +35,7 @@ class MembersSelection(IntervalRule):
 
     needs_members = True
 
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, members, non_members):
         """Learn the interval from the candidates of known members.
 

@@ -14,7 +14,8 @@ from skdiffence.defenses.training._adversary import Adversary
 from skdiffence.defenses.training._base import TrainingDefense, as_array
 from skdiffence.utils._random import mix_seed
 from skdiffence.utils._rows import row_digests
-from skdiffence.utils._sklearn import Interval
+from skdiffence.utils._sklearn import Interval, all_or_nothing
+from skdiffence.utils._validation import check_is_member
 
 # Passes over the members that a new adversary makes before the classifier is trained against it.
 _FIRST_PASSES = 5
@@ -148,6 +149,7 @@ class AdvRegClassifier(TrainingDefense):
         self.warmup_epochs = warmup_epochs
         self.random_state = random_state
 
+    @all_or_nothing(forget=False)
     def fit(self, X, y, is_member=None, **fit_params):
         """Train the net on its members, against an attack that learns to tell them from reference rows.
 
@@ -174,7 +176,7 @@ class AdvRegClassifier(TrainingDefense):
         KeyboardInterrupt
             If training was interrupted.
         """
-        self.told_ = None if is_member is None else _check_told(is_member, get_len(X))
+        self.told_ = None if is_member is None else check_is_member(is_member, get_len(X))
         try:
             return super().fit(X, y, **fit_params)
         finally:
@@ -351,12 +353,3 @@ def lowest_share(digests, y, share):
             chosen[rows] = digests[rows] <= np.sort(digests[rows])[n - 1]
     # A row whose duplicate, of another class, is left out is left out too.
     return chosen & ~np.isin(digests, digests[~chosen])
-
-
-def _check_told(is_member, n_samples):
-    told = np.asarray(is_member)
-    if told.shape != (n_samples,):
-        raise ValueError(f"is_member must have one entry for each of the {n_samples} rows. Got shape {told.shape}.")
-    if told.dtype != bool and not (told.dtype.kind in "iuf" and np.isin(told, (0, 1)).all()):
-        raise ValueError(f"is_member must be boolean. Got dtype {told.dtype}.")
-    return told.astype(bool)

@@ -1,19 +1,26 @@
 """What the defenses that act while a net is trained have in common."""
 
+import copy
+import traceback
+from abc import ABCMeta, abstractmethod
+
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from skorch import NeuralNetClassifier
+from skorch.callbacks import EarlyStopping
 from skorch.dataset import get_len
-from skorch.exceptions import NotInitializedError
 from skorch.utils import to_numpy, to_tensor
 from torch import nn
 
 from skdiffence.utils._random import draw_seed, mix_seed, torch_seed
-from skdiffence.utils._skorch import check_trained_to_the_end
+from skdiffence.utils._sklearn import all_or_nothing
+
+# What training changes in place; to go on with it, copies are trained.
+_TRAINED = ("module_", "criterion_", "optimizer_", "history_")
 
 
-class TrainingDefense(NeuralNetClassifier):
+class TrainingDefense(NeuralNetClassifier, metaclass=ABCMeta):
     """Base of skorch classifiers that are trained on another loss than the cross-entropy.
 
     A subclass writes ``defended_loss``. The module gives logits, one a class; ``predict_proba`` applies the softmax.
@@ -23,6 +30,7 @@ class TrainingDefense(NeuralNetClassifier):
     # Whether the parameters of the criterion have a place in the loss.
     _uses_criterion = False
 
+    @abstractmethod
     def defended_loss(self, logits, y):
         """Return the loss that a batch is trained on.
 
@@ -37,7 +45,6 @@ class TrainingDefense(NeuralNetClassifier):
         -------
         loss : tensor of shape ()
         """
-        raise NotImplementedError
 
     def initialize(self):
         """Make module, criterion, optimizer and history anew, from weights that ``random_state`` seeds.
@@ -57,8 +64,11 @@ class TrainingDefense(NeuralNetClassifier):
         with torch_seed(mix_seed(self.seed_, "weights")):
             return super().initialize()
 
+    @all_or_nothing(forget=False)
     def fit(self, X, y, **fit_params):
         """Train the net.
+
+        A call that raises leaves the net as it was before: fitted as before, or unfitted.
 
         Parameters
         ----------
@@ -79,18 +89,53 @@ class TrainingDefense(NeuralNetClassifier):
         ValueError
             If X, y or a parameter can't be used.
         KeyboardInterrupt
-            If training was interrupted, which skorch keeps to itself; the net then counts as unfitted.
+            If training was interrupted, where a net of skorch itself would return half-trained.
         """
-        super().fit(X, y, **fit_params)
+        return super().fit(X, y, **fit_params)
+
+    @all_or_nothing(forget=False)
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Train the net further, or from new weights if it is not fitted yet.
+
+        A call that raises leaves the net as it was before.
+
+        Parameters
+        ----------
+        X : ndarray or tensor of shape (n_samples, ...)
+            Inputs.
+        y : array-like of shape (n_samples,), default=None
+            Class codes.
+        classes : None
+            Not used; here for compatibility with scikit-learn.
+        **fit_params : dict
+            Passed to the module's ``forward``.
+
+        Returns
+        -------
+        self : classifier
+
+        Raises
+        ------
+        ValueError
+            If X, y or a parameter can't be used.
+        KeyboardInterrupt
+            If training was interrupted.
+        """
+        if not self.initialized_:
+            self.initialize()
+        elif len(self.history):
+            vars(self).update(copy.deepcopy({name: getattr(self, name) for name in _TRAINED}))
+        self.notify("on_train_begin", X=X, y=y)
         try:
-            check_trained_to_the_end(self)
-        except KeyboardInterrupt:
-            self.broken_off_ = True
-            raise KeyboardInterrupt("training of the net was interrupted") from None
+            self.fit_loop(X, y, **fit_params)
+        except KeyboardInterrupt as interrupt:  # skorch swallows every one
+            if not _is_early_stop(interrupt):
+                raise
+        self.notify("on_train_end", X=X, y=y)
         return self
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
-        """Train for some epochs, seeded, and remember it if an error ends them.
+        """Train for some epochs, from a seed.
 
         Parameters
         ----------
@@ -107,13 +152,8 @@ class TrainingDefense(NeuralNetClassifier):
         -------
         self : classifier
         """
-        self.broken_off_ = False
-        try:
-            with torch_seed(mix_seed(self.seed_, "epochs", len(self.history))):
-                return super().fit_loop(X, y, epochs, **fit_params)
-        except Exception:
-            self.broken_off_ = True
-            raise
+        with torch_seed(mix_seed(self.seed_, "epochs", len(self.history))):
+            return super().fit_loop(X, y, epochs, **fit_params)
 
     def check_data(self, X, y):
         """Refuse data that would fail later, or be learned wrongly.
@@ -194,27 +234,6 @@ class TrainingDefense(NeuralNetClassifier):
         with torch.random.fork_rng(devices=[]):
             return super().predict_proba(X)
 
-    def check_is_fitted(self, attributes=None, *args, **kwargs):
-        """Raise unless the net was trained, and to the end.
-
-        Parameters
-        ----------
-        attributes : list of str, default=None
-            What must be there; None is the modules.
-        *args : tuple
-            As in ``sklearn.utils.validation.check_is_fitted``.
-        **kwargs : dict
-            As in ``sklearn.utils.validation.check_is_fitted``.
-
-        Raises
-        ------
-        NotInitializedError
-            If it was not.
-        """
-        super().check_is_fitted(attributes, *args, **kwargs)
-        if getattr(self, "broken_off_", False):
-            raise NotInitializedError(f"This {type(self).__name__} was not trained to the end. Call fit again.")
-
     def _check_components(self):
         if isinstance(self.module, nn.Module):
             raise ValueError(
@@ -229,6 +248,12 @@ class TrainingDefense(NeuralNetClassifier):
         given = sorted(name for name in self.get_params(deep=False) if name.startswith("criterion__"))
         if given and not self._uses_criterion:
             raise ValueError(f"{type(self).__name__} trains on a loss of its own, in which {given} have no place.")
+
+
+def _is_early_stop(interrupt):
+    """Return whether the callback EarlyStopping, which stops by an interrupt, raised it."""
+    frame = [frame for frame, _ in traceback.walk_tb(interrupt.__traceback__)][-1]
+    return isinstance(frame.f_locals.get("self"), EarlyStopping)
 
 
 def as_array(X):

@@ -4,6 +4,7 @@ from numbers import Integral
 
 import numpy as np
 from joblib import Parallel, delayed
+from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_is_fitted
 
 from skdiffence._fitted import is_frozen
@@ -209,6 +210,15 @@ class SELENAClassifier(ClassifierWrapper):
             return Responses(self.estimator_, len(self.classes_))(X)[1]
         clones = list(zip(self.estimators_, self.columns_, strict=True))
         return self._mean_answers(clones, X, self._excluded(X))
+
+    def get_metadata_routing(self):
+        """Return that no metadata is passed to the clones.
+
+        Returns
+        -------
+        router : MetadataRouter
+        """
+        return MetadataRouter(owner=self).add_self_request(self)
 
     def _check_estimators(self):
         if self.n_excluded >= self.n_estimators:

@@ -226,11 +226,11 @@ def test_training_is_not_continued():
 @pytest.mark.parametrize(
     ("is_member", "message"),
     [
-        (np.ones(59, dtype=bool), "is_member must have one entry for each of the 60 rows"),
+        (np.ones(59, dtype=bool), "is_member must have one value for each row"),
         (np.ones(60, dtype=bool), "Rows must be left both to train on"),
         (np.zeros(60), "Rows must be left both to train on"),
-        (np.full(60, 0.5), "is_member must be boolean"),
-        (np.full(60, "yes"), "is_member must be boolean"),
+        (np.full(60, 0.5), "is_member must hold True for members"),
+        (np.full(60, "yes"), "is_member must hold True for members"),
     ],
 )
 def test_bad_membership(is_member, message):

@@ -154,9 +154,9 @@ def test_interrupted_training_is_not_a_fit(name, interrupt):
     """The interrupt that skorch swallows comes through, and a later fit is as if nothing had been."""
     X, y = codes(60)
     net = make(name, callbacks=[interrupt])
-    with pytest.raises(KeyboardInterrupt, match="training of the net was interrupted"):
+    with pytest.raises(KeyboardInterrupt):
         net.fit(X, y)
-    with pytest.raises(NotFittedError, match="not trained to the end"):
+    with pytest.raises(NotFittedError):
         net.predict(X)
     net.set_params(callbacks=None).fit(X, y)
     np.testing.assert_array_equal(net.predict_proba(X), make(name).fit(X, y).predict_proba(X))
