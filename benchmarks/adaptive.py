@@ -2,29 +2,28 @@
 
     python benchmarks/adaptive.py --splits 6 --n-candidates 5
 
-All of them ask through the defense. Attacks that measure one number are told that members are the surer and the sooner
-answered ones; those that learn more ("non-mono.", "surrogate", "fallback") know half of the rows and score the other
-half, and the other way round. AUC as a mean over splits with half of its 95 % interval, and below it the paired
+All of them query the defended classifier. Attacks that measure one number are told that members are answered with more
+confidence, and sooner; those that learn more ("non-mono.", "surrogate", "fallback") know half of the rows and score the
+other half, and the other way round. AUC as a mean over splits with half of its 95 % interval, and below it the paired
 difference from one query.
 
 The attacker has the defense's denoiser, which is public and was trained on other rows, a key of its own, and for
 "fallback" the bare classifier. Members that "matched" was calibrated on are not scored in its row.
 """
 
-import argparse
-import json
 import time
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
+from _common import kept_denoiser, make_parser
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
 
 from skdiffence._demo._cache import RegenerationCache
-from skdiffence._demo._digits import DemoSettings, make_net, pretrained, train_denoiser
-from skdiffence._demo._split import Split
+from skdiffence._demo._digits import DemoSettings, draw_digits, pretrained, split_digits
+from skdiffence._demo._engine import attack_scores, row_digests
+from skdiffence._demo._record import save_json
 from skdiffence._demo._table import format_means
-from skdiffence._evaluation._cross_fit import cross_fit
 from skdiffence.attacks import (
     AnswerCostAttack,
     FallbackAttack,
@@ -32,13 +31,9 @@ from skdiffence.attacks import (
     RepeatedQueryAttack,
     ThresholdAttack,
     attacks_on_regeneration,
-    query,
 )
-from skdiffence.datasets import load_digit_images, membership_partition
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.diffusion import DiffusionRegenerator
-from skdiffence.utils._files import whole_file
-from skdiffence.utils._rows import row_digests
 
 N_NON_MEMBERS = 150
 ONE = "one query"
@@ -61,7 +56,7 @@ HEADINGS = {
 
 
 def cached(denoiser, timestep, X, seed):
-    """A fitted regenerator with a key of its own that makes no regeneration twice."""
+    """Return a fitted regenerator with a key of its own that regenerates no row twice."""
     return FrozenEstimator(RegenerationCache(pretrained(denoiser, timestep, X, seed)).fit(X))
 
 
@@ -91,9 +86,8 @@ def auc_of(attack, target, X, y, is_member, seed):
         attack.fit(target, X, y, is_member)
         measured = attack.direction_ * attack.score_samples(X, y)
         return roc_auc_score(is_member, -measured if isinstance(attack, AnswerCostAttack) else measured)
-    keys, answers = row_digests(X, seed.to_bytes(8, "little")), query(target, X, y)
-    scores = cross_fit(attack, target, answers, X, y, is_member, keys, known=0.5, seed=seed).scores
-    return roc_auc_score(is_member, scores)
+    keys = row_digests(X, seed.to_bytes(8, "little"))
+    return roc_auc_score(is_member, attack_scores(attack, target, X, y, is_member, seed=seed, keys=keys))
 
 
 def attack_all(split, defenses, attacker):
@@ -114,37 +108,23 @@ def attack_all(split, defenses, attacker):
 
 def main():
     """Run the comparison and print it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--splits", type=int, default=6)
+    parser = make_parser(__doc__, splits=6, seed=300)
     parser.add_argument("--n-candidates", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=300)
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
     options = parser.parse_args()
-    settings, digits = DemoSettings(), load_digit_images()
-    parts = membership_partition(len(digits.data), {"public": settings.n_public}, random_state=options.seed)
+    settings = replace(DemoSettings(), n_candidates=options.n_candidates)
     folder = options.output / f"adaptive-{options.seed}"
     folder.mkdir(parents=True, exist_ok=True)
-    denoiser = folder / "denoiser"
-    if not denoiser.exists():
-        train_denoiser(settings, digits.data[parts.public], folder, options.seed, 1)
+    digits = draw_digits(settings, options.seed)
+    denoiser = kept_denoiser(settings, digits, folder, options.seed)
     records, start = [], time.perf_counter()
     for number in range(options.splits):
-        split = Split(
-            digits.data[parts.rest],
-            digits.target[parts.rest],
-            lambda: make_net(settings),
-            {"members": settings.n_members, "known": settings.n_known},
-            options.n_candidates,
-            options.seed + number,
-        )
+        split = split_digits(settings, digits, options.seed + number)
         attacker = cached(denoiser, settings.timestep, split.X_fit, 2 * split.seed + 1)
         defenses = make_defenses(split, denoiser, settings.timestep, options.n_candidates)
         records += attack_all(split, defenses, attacker)
         print(f"split {number + 1} of {options.splits}: {time.perf_counter() - start:.0f} s", flush=True)
-        # After each split, so that a run that is cut off leaves what it has measured.
-        facts = {"seed": options.seed, "n_candidates": options.n_candidates, "records": records}
-        with whole_file(folder / "records.json") as path:
-            path.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        # After each split, so that an interrupted run leaves what it has measured.
+        save_json(folder / "records.json", {"options": vars(options), "records": records})
     report(records)
 
 

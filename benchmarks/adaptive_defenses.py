@@ -18,26 +18,22 @@ about the canary itself, or about a row next to it by as much.
 Areas under the ROC curve over all canaries and models, with 95 % intervals that resample both.
 """
 
-import argparse
-import json
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 import torch
+from _common import make_parser, save, with_ends
 from sklearn.metrics import roc_auc_score
 from skorch import NeuralNetClassifier
 from torch import nn
 
 from skdiffence._demo._digits import DigitNet
+from skdiffence._demo._engine import augmentations, distill
 from skdiffence.attacks import LabelOnlyAttack, lira_leave_one_out, query, train_shadows
-from skdiffence.attacks.label_only._augmentations import augmentations
 from skdiffence.datasets import load_digit_images, make_canaries
 from skdiffence.defenses import HAMPClassifier, SELENAClassifier
-from skdiffence.defenses.training._distillation import distill
 from skdiffence.metrics import cluster_bootstrap_interval, logit_signal
-from skdiffence.utils._files import whole_file
 
 N_TRAIN, N_CANARIES, N_MODELS = 300, 60, 10
 SETTINGS = {"optimizer": torch.optim.Adam, "lr": 0.005, "max_epochs": 40, "batch_size": 32, "verbose": 0}
@@ -156,7 +152,7 @@ def run_kind(kind, which, seed):
         accuracy = float(np.mean([np.mean(model.predict(X_test) == y_test) for model in models]))
         for asked, rows in (("itself", X), ("a neighbor", near(X, seed + 1))):
             numbers = measure(models, rows, y, membership, kind == "mislabeled" and rows is X, seed)
-            cells = ("{:6.3f} ({:.3f}-{:.3f})".format(*numbers[each]) if each in numbers else "-" for each in ATTACKS)
+            cells = (with_ends(*numbers[each]) if each in numbers else "-" for each in ATTACKS)
             cells = "".join(cell.rjust(22) for cell in cells)
             print(f"{kind:16}{name:20}{asked:12}{cells}{accuracy:10.3f}", flush=True)
             records.append({"canaries": kind, "target": name, "asked": asked, "accuracy": accuracy} | numbers)
@@ -165,10 +161,8 @@ def run_kind(kind, which, seed):
 
 def main():
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=0)
+    parser = make_parser(__doc__, seed=0)
     parser.add_argument("--kinds", nargs="+", choices=list(TARGETS), default=list(TARGETS), help="kinds of canaries")
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", "Optimal order is the", UserWarning)
@@ -177,10 +171,8 @@ def main():
     for kind in options.kinds:
         records += run_kind(kind, TARGETS[kind], options.seed)
     seconds = time.process_time() - started
-    options.output.mkdir(parents=True, exist_ok=True)
-    with whole_file(options.output / "adaptive_defenses.json") as path:
-        path.write_text(json.dumps({"options": vars(options), "seconds": seconds, "records": records}, default=str))
     print(f"all in {seconds:.0f} s of processor time")
+    save(options, "adaptive_defenses.json", seconds=seconds, records=records)
 
 
 if __name__ == "__main__":

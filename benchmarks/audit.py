@@ -7,19 +7,15 @@ The plain way: each attack asks the target by itself, each attack asks the shado
 Both run in turns in one process on the same models and rows. Images come as ``X`` and labels as ``y`` of an ``.npz``.
 """
 
-import argparse
-import json
 import os
-import platform
 import shutil
-import statistics
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import torch
+from _common import make_parser, save
 from scipy.stats import norm
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import RandomForestClassifier
@@ -27,8 +23,8 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
 
 from skdiffence import DefendedClassifier, DiffusionRegenerator
-from skdiffence._evaluation._answer_memory import AnswerMemory, remember_answers
-from skdiffence._evaluation._cross_fit import cross_fit, split_halves
+from skdiffence._demo._engine import AnswerMemory, attack_scores, remember_answers, row_digests, split_halves
+from skdiffence._demo._record import machine
 from skdiffence.attacks import (
     AnswerCostAttack,
     LabelOnlyAttack,
@@ -43,7 +39,6 @@ from skdiffence.attacks import (
 )
 from skdiffence.datasets import load_digit_images
 from skdiffence.metrics import confidence_signal, logit_signal
-from skdiffence.utils._rows import row_digests
 
 SIGNALS = ("confidence", "correctness", "entropy", "logit", "modified_entropy")
 ATTACKS = {
@@ -126,9 +121,8 @@ def attack_sharing(target, X, y, is_member):
     """Run all attacks as audits and scorers do."""
     memory = remember_answers(target, ATTACKS.values())
     answers = query(memory.attacker(), X, y)
-    parts = answers, X, y, is_member, row_digests(X)
-    scores = {name: cross_fit(each, memory, *parts, known=0.5, seed=0).scores for name, each in ATTACKS.items()}
-    return scores, memory.asked
+    rows = memory, X, y, is_member
+    return {name: attack_scores(each, *rows, answers=answers) for name, each in ATTACKS.items()}, memory.asked
 
 
 def attack_alone(target, X, y, is_member):
@@ -149,9 +143,8 @@ def shadows_shared(shadows, target, X, y, is_member, cache_dir=None):
         name: attack(shadows, pool=(X, y), cache_dir=cache_dir, **options)
         for name, attack, options in (("lira", LiRAAttack, {"variance": "fixed"}), ("rmia", RMIAAttack, {}))
     }
-    answers = query(target, X, y)
-    parts = answers, X, y, is_member, row_digests(X)
-    return {name: cross_fit(each, target, *parts, known=0.5, seed=0).scores for name, each in attacks.items()}
+    answers, rows = query(target, X, y), (target, X, y, is_member)
+    return {name: attack_scores(each, *rows, answers=answers) for name, each in attacks.items()}
 
 
 def shadows_alone(shadows, target, X, y, is_member):
@@ -267,15 +260,15 @@ def table(records, columns):
         for column in columns:
             values = [record.get(column, 0) for record in records if record["way"] == way]
             spread = f" ({min(values):.2f}-{max(values):.2f})" if column.endswith(" s") else ""
-            middle = statistics.median(values)
-            cells.append(f"{middle:.2f}{spread}" if spread else f"{middle:,.0f}")
+            median = np.median(values)
+            cells.append(f"{median:.2f}{spread}" if spread else f"{median:,.0f}")
         lines.append(f"{way:22}" + "".join(f"{cell:>22}" for cell in cells))
     return "\n".join(lines)
 
 
 def main():
     """Measure, print and save."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = make_parser(__doc__)
     parser.add_argument("--data", type=Path, help="images and labels, X and y of an .npz file; default: digits")
     parser.add_argument("--rows", type=int, default=200, help="members, and as many non-members")
     parser.add_argument("--public", type=int, default=700, help="rows that the denoiser learns from")
@@ -285,20 +278,16 @@ def main():
     parser.add_argument("--pool", type=int, default=1797, help="rows that shadows are trained on halves of")
     parser.add_argument("--shadows", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
     options = parser.parse_args()
     X, y = images(options.data)
     found = {"one target": target_costs(options, X, y), "shadows": shadow_costs(options, X, y)}
-    machine = {"processor": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
-    print(f"{2 * options.rows} rows, {len(ATTACKS)} attacks on {options.selection!r}; {machine} {versions}")
+    on = {"cores": os.cpu_count(), **machine()}
+    print(f"{2 * options.rows} rows, {len(ATTACKS)} attacks on {options.selection!r}; {on}")
     print(table(found["one target"], ("wall s", "CPU s", "probabilities", "labels", "network calls")))
     print(f"\n{min(options.pool, len(y))} rows, {options.shadows} shadows, LiRA and RMIA")
     print(table(found["shadows"], ("wall s", "CPU s", "shadow rows")))
     print(f"\nlargest difference of an area: {largest_difference(found):.4f}")
-    options.output.mkdir(parents=True, exist_ok=True)
-    settings = {name: str(value) for name, value in vars(options).items()} | machine | versions
-    (options.output / "audit.json").write_text(json.dumps({"settings": settings, **found}, indent=1))
+    save(options, "audit.json", **found)
 
 
 def largest_difference(found):

@@ -7,25 +7,19 @@ Of 1,797 rows 1,200 are training rows, a tenth of them canaries; 400 public rows
 and the attacker's own; 197 measure accuracy. With ``--cache`` the models are kept, so that another run only asks them.
 """
 
-import argparse
-import json
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 import torch
+from _common import digit_net, make_parser, save, with_ends
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from skorch import NeuralNetClassifier
-from torch import nn
 
 from skdiffence import DefendedClassifier, DiffusionRegenerator
-from skdiffence._demo._digits import DigitNet
 from skdiffence.exceptions import DefenseWarning
 from skdiffence.inspection import canary_audit
-from skdiffence.utils._files import whole_file
 
 N_TRAIN, N_PUBLIC = 1200, 400
 TIMESTEP = 240
@@ -60,16 +54,7 @@ def precompensated(regenerator, strength=2.0):
 
 def make_net():
     """Return the small net. A module class of this script could not be sent to other processes."""
-    return NeuralNetClassifier(
-        DigitNet,
-        criterion=nn.CrossEntropyLoss,
-        max_epochs=30,
-        lr=0.01,
-        batch_size=128,
-        optimizer=torch.optim.Adam,
-        train_split=None,
-        verbose=0,
-    )
+    return digit_net(max_epochs=30, lr=0.01, batch_size=128)
 
 
 def train_denoiser(X, folder, seed):
@@ -90,9 +75,9 @@ def bare_runs(options):
 
 def defended_runs(options, public):
     """Yield the net behind the defense, for each rule and denoiser, under each kind of queries."""
-    folder = Path(options.output) / "denoiser"
+    folder = options.output / "denoiser"
     train_denoiser(public, folder, seed=0)
-    attackers = train_denoiser(public, Path(options.output) / "attackers-denoiser", seed=1)
+    attackers = train_denoiser(public, options.output / "attackers-denoiser", seed=1)
     attacks = {
         "the row itself": "identity",
         f"and {N_QUERIES} near-duplicates": neighbors,
@@ -114,26 +99,23 @@ def defended_runs(options, public):
 
 
 def cell(numbers, key):
-    """Write a number with its interval."""
-    return f"{numbers[key]:.3f} ({numbers[f'{key}_low']:.3f} to {numbers[f'{key}_high']:.3f})"
+    """Return a number with its interval as text."""
+    return with_ends(*(numbers[f"{key}{end}"] for end in ("", "_low", "_high")), to=" to ")
 
 
 def main():
     """Run the audits and print one line for each."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = make_parser(__doc__, seed=0)
     parser.add_argument("--models", type=int, default=64, help="number of shadow models of each audit")
     parser.add_argument("--kinds", nargs="+", default=["clean", "mislabeled"], help="kinds of canaries")
     parser.add_argument("--cache", default=None, help="folder to keep the models in")
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--defended", action="store_true", help="the net behind the defense, under adaptive queries")
     parser.add_argument("--only", default="", help="audit only targets whose name contains this")
-    parser.add_argument("--output", default="benchmarks/results", help="folder for canaries.json and denoisers")
     options = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
     warnings.simplefilter("ignore", DefenseWarning)
     torch.set_num_threads(1)
-    Path(options.output).mkdir(parents=True, exist_ok=True)
     (X, y), (X_public, _), (X_test, y_test) = images()
     runs = defended_runs(options, X_public) if options.defended else bare_runs(options)
     started, records = time.perf_counter(), []
@@ -167,9 +149,8 @@ def main():
         record = {"target": name, "canaries": kind, "asked": asked, "attacks": audit.attacks}
         records.append(record | {"accuracy": audit.accuracy.mean(), "accuracy_sem": audit.accuracy_sem})
     seconds = time.perf_counter() - started
-    with whole_file(Path(options.output) / f"canaries{'-defended' * options.defended}.json") as file:
-        file.write_text(json.dumps({"options": vars(options), "seconds": seconds, "records": records}, indent=1))
     print(f"all in {seconds:.0f} s; intervals of 95 % over canaries and models")
+    save(options, f"canaries{'-defended' * options.defended}.json", seconds=seconds, records=records)
 
 
 if __name__ == "__main__":

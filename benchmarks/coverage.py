@@ -8,10 +8,10 @@ rate. Each line is an interval on a setting: how many of ``--repeats`` intervals
 where they begin, on average. With 400 repeats, a coverage of 0.95 is shown with a standard error of 0.011.
 """
 
-import argparse
 from functools import partial
 
 import numpy as np
+from _common import make_parser
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
@@ -149,9 +149,8 @@ def measure(interval, draw, truth, repeats, seed):
 
 def main():
     """Run the simulations and print them."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = make_parser(__doc__, seed=0, output=False)
     parser.add_argument("--repeats", type=int, default=400, help="number of simulated audits of each setting")
-    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     print(f"{'interval':24}{'setting':42}{'truth':>8}{'coverage':>10}{'width':>8}{'low':>8}")
     for settings in (rate_settings, other_settings, pooled_settings, epsilon_settings):

@@ -9,23 +9,19 @@ trained on private rows, says which labels regenerations of members and of non-m
 takes blocks of 2x2 pixels for channels.
 """
 
-import argparse
 import math
 import time
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
-from _timing import print_table, save
+from _common import make_parser, print_table, save
 from selection_data import ImageNet
 from torch import nn
 from torch.nn import functional
 
+from skdiffence._demo._engine import Schedule, Trainer, call_network, make_scheduler, make_unet
 from skdiffence.datasets import load_digit_images, load_images, membership_partition
-from skdiffence.diffusion._denoisers import call_network, make_unet
-from skdiffence.diffusion._schedule import Schedule, make_scheduler
-from skdiffence.diffusion._training import Trainer
 
 TIMESTEPS = (120, 160)
 WIDTHS = {
@@ -166,7 +162,7 @@ def compare_calls(options, shape):
 
 def main():
     """Run what was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = make_parser(__doc__)
     parser.add_argument("--data", help="folder, tar archive or .npz file of images; digits if not given")
     parser.add_argument("--only", choices=["shapes", "calls"])
     parser.add_argument("--seconds", type=float, default=120, help="CPU time of each training")
@@ -174,7 +170,6 @@ def main():
     parser.add_argument("--public", type=int, help="rows of the denoisers; 900 digits or 40,000 photographs")
     parser.add_argument("--members", type=int, help="rows of the classifier; 250 digits or 10,000 photographs")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     images = load_digit_images() if options.data is None else load_images(options.data)
     public, members = (900, 250) if options.data is None else (40_000, 10_000)
@@ -190,7 +185,7 @@ def main():
             return torch.from_numpy(images.data[rows].astype(np.float32) / np.float32(scale) - 1)
 
         facts["shapes"] = compare_shapes(options, parts, to_tensor, images.target)
-    save(options.output, "denoisers.json", options, facts)
+    save(options, "denoisers.json", **facts)
 
 
 if __name__ == "__main__":

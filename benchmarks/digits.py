@@ -6,10 +6,9 @@ Every figure is a mean over splits with half of its 95 % interval; splits share 
 over them are somewhat too narrow. Half of the splits use a second denoiser, trained on other public rows.
 """
 
-import argparse
-import json
 from dataclasses import asdict, replace
-from pathlib import Path
+
+from _common import make_parser, save
 
 from skdiffence._demo._demo import run_demo
 from skdiffence._demo._digits import DemoSettings
@@ -20,11 +19,7 @@ from skdiffence._demo._table import mean_and_margin
 
 def main():
     """Run the comparison and print it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--splits", type=int, default=20, help="number of splits, half of them for each denoiser")
-    parser.add_argument("--seed", type=int, default=100)
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
-    options = parser.parse_args()
+    options = make_parser(__doc__, splits=20, seed=100).parse_args()
     noise = (80, 120, 160, 200, 240)
     settings = replace(DemoSettings(), n_splits=options.splits // 2, noise_timesteps=noise)
     records = []
@@ -35,8 +30,7 @@ def main():
     print(f"\n{explain(records, whole)}\n")
     for name in (*RULES, CHOSEN, *(f"plain noise, t={t}" for t in noise), "untrained denoiser"):
         report(records, name)
-    with open(options.output / "digits.json", "w", encoding="utf-8") as file:
-        json.dump({"settings": asdict(whole), "seed": options.seed, "records": records}, file, indent=1, default=float)
+    save(options, "digits.json", settings=asdict(whole), records=records)
 
 
 def report(records, name):

@@ -1,13 +1,13 @@
-"""How strong the attacks on labels alone are: digits, targets that learned wrong labels by heart.
+"""How strong the attacks on labels alone are: digits, and targets that memorized wrong labels.
 
 Each target is trained on half of the rows, some of which have wrong labels, members and others alike. Printed are
 areas under the ROC curve, each row scored by an attack that knew rows of the other half, with 95 % intervals.
 """
 
-import argparse
 import time
 
 import numpy as np
+from _common import make_parser, wrong_labels
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
@@ -15,11 +15,10 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skdiffence._evaluation._cross_fit import cross_fit
-from skdiffence.attacks import BoundaryAttack, LabelOnlyAttack, ThresholdAttack, query
+from skdiffence._demo._engine import attack_scores
+from skdiffence.attacks import BoundaryAttack, LabelOnlyAttack, ThresholdAttack
 from skdiffence.datasets import load_digit_images
 from skdiffence.metrics import auc_interval
-from skdiffence.utils._rows import row_digests
 
 ATTACKS = {
     "correctness": ThresholdAttack("correctness"),
@@ -46,20 +45,13 @@ def digits(n, wrong, seed):
     """Return images, labels of which some are wrong, who has a wrong one, and who is a member."""
     data, rng = load_digit_images(), np.random.default_rng(seed)
     rows = rng.permutation(len(data.target))[:n]
-    is_wrong = rng.random(n) < wrong
-    y = (data.target[rows] + is_wrong * rng.integers(1, 10, size=n)) % 10
+    y, is_wrong = wrong_labels(data.target[rows], wrong, rng)
     return data.data[rows], y, is_wrong, np.arange(n) % 2 == 0
-
-
-def measure(attack, target, X, y, is_member):
-    """Return every row's score by an attack that knew the other half."""
-    answers = query(target, X, y)
-    return cross_fit(attack, target, answers, X, y, is_member, row_digests(X), known=0.5, seed=0).scores
 
 
 def main():
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__, output=False)
     parser.add_argument("--rows", type=int, default=1200)
     parser.add_argument("--wrong", type=float, default=0.1)
     parser.add_argument("--repeats", type=int, default=3)
@@ -74,7 +66,7 @@ def main():
             for seed in range(options.repeats):
                 X, y, is_wrong, is_member = digits(options.rows, options.wrong, seed)
                 target = make_pipeline(FunctionTransformer(flatten), TARGETS[name]()).fit(X[is_member], y[is_member])
-                parts.append((is_member, measure(ATTACKS[attack], target, X, y, is_member), is_wrong))
+                parts.append((is_member, attack_scores(ATTACKS[attack], target, X, y, is_member), is_wrong))
             print(f"{name:14}{attack:20}{summary(parts)}  {time.perf_counter() - started:7.1f} s", flush=True)
 
 

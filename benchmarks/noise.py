@@ -1,24 +1,22 @@
-"""Which noise holds better against repeated queries: "shared", "row" or "fresh", on digits.
+"""Which noise resists repeated queries best: "shared", "row" or "fresh", on digits.
 
     python benchmarks/noise.py --splits 10
 
-The attacker asks about each row eight times and averages phi: the row itself, rows that differ by one gray level of 16
+The attacker queries each row eight times and averages phi: the row itself, rows that differ by one gray level of 16
 in a fifth of the pixels, or rows shifted by one pixel. AUC of the average, as a mean over splits with half of its 95 %
 interval; one network call a query ("swap").
 """
 
-import argparse
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from _common import make_parser
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
 
-from skdiffence._demo._digits import DemoSettings, make_net, train_denoiser
-from skdiffence._demo._split import Split
+from skdiffence._demo._digits import DemoSettings, draw_digits, split_digits, train_denoiser
 from skdiffence._demo._table import format_means
-from skdiffence.datasets import load_digit_images, membership_partition
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.metrics import logit_signal
 
@@ -41,58 +39,42 @@ def variants(X, kind, rng):
             yield X
 
 
-def mean_phi(classifier, X, kind, seed):
-    """Average phi of the answered label over the versions of each row."""
-    rng = np.random.default_rng(seed)
-    phis = []
-    for rows in variants(X, kind, rng):
-        proba = classifier.predict_proba(rows)
-        phis.append(logit_signal(proba.argmax(axis=1), proba))
-    return np.mean(phis, axis=0)
+def mean_phi(classifier, versions):
+    """Average phi of the predicted label over versions of each row."""
+    answers = [classifier.predict_proba(rows) for rows in versions]
+    return np.mean([logit_signal(proba.argmax(axis=1), proba) for proba in answers], axis=0)
+
+
+def compare(split, denoiser, settings, number):
+    """Return a record for the undefended net and for each noise on one split."""
+    X = np.concatenate((split.X_fit[split.is_member], split.X_rest[:500]))
+    is_member = np.arange(len(X)) < split.is_member.sum()
+    classifiers = {"undefended": split.net}
+    for noise in ("shared", "row", "fresh"):
+        regenerator = DiffusionRegenerator(denoiser, timestep=settings.timestep, value_range=(0, 1), noise=noise)
+        classifiers[noise] = split.defend(FrozenEstimator(regenerator.fit(X)), "swap")
+    records = []
+    for name, classifier in classifiers.items():
+        record = {"name": name, "one query": roc_auc_score(is_member, mean_phi(classifier, [X]))}
+        for kind in QUERIES:
+            phi = mean_phi(classifier, variants(X, kind, np.random.default_rng(number)))
+            record[kind] = roc_auc_score(is_member, phi)
+        records.append(record)
+    return records
 
 
 def main():
     """Run the comparison and print it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--splits", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=200)
-    options = parser.parse_args()
-    settings, digits = DemoSettings(), load_digit_images()
-    parts = membership_partition(len(digits.data), {"public": settings.n_public}, random_state=options.seed)
-    records = []
+    options = make_parser(__doc__, splits=10, seed=200, output=False).parse_args()
+    settings, records = DemoSettings(), []
+    digits = draw_digits(settings, options.seed)
     with tempfile.TemporaryDirectory() as folder:
-        train_denoiser(settings, digits.data[parts.public], Path(folder), options.seed, 1)
+        train_denoiser(settings, digits.X_public, Path(folder), options.seed, 1)
         for number in range(options.splits):
-            split = Split(
-                digits.data[parts.rest],
-                digits.target[parts.rest],
-                lambda: make_net(settings),
-                {"members": settings.n_members, "known": settings.n_known},
-                settings.n_candidates,
-                options.seed + number,
-            )
-            X = np.concatenate((split.X_fit[split.is_member], split.X_rest[:500]))
-            is_member = np.arange(len(X)) < split.is_member.sum()
-            rows = {"undefended": split.net}
-            for noise in ("shared", "row", "fresh"):
-                regenerator = DiffusionRegenerator(
-                    Path(folder) / "denoiser", timestep=settings.timestep, value_range=(0, 1), noise=noise
-                ).fit(X)
-                rows[noise] = split.defend(FrozenEstimator(regenerator), "swap")
-            for name, classifier in rows.items():
-                record = {"name": name}
-                record["one query"] = roc_auc_score(is_member, mean_phi_once(classifier, X))
-                for kind in QUERIES:
-                    record[kind] = roc_auc_score(is_member, mean_phi(classifier, X, kind, number))
-                records.append(record)
-    keys = ["one query", *QUERIES]
-    print(format_means(records, [(key, key, 3) for key in keys], "phi's AUC"))
-
-
-def mean_phi_once(classifier, X):
-    """phi of one answer to each row."""
-    proba = classifier.predict_proba(X)
-    return logit_signal(proba.argmax(axis=1), proba)
+            split = split_digits(settings, digits, options.seed + number)
+            records += compare(split, Path(folder) / "denoiser", settings, number)
+    columns = [(key, key, 3) for key in ("one query", *QUERIES)]
+    print(format_means(records, columns, "phi's AUC"))
 
 
 if __name__ == "__main__":

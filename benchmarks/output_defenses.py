@@ -2,7 +2,7 @@
 
     python benchmarks/output_defenses.py --repeats 6
 
-Digits: 300 members, a tenth with a wrong label, and a network wide enough to learn them by heart. 150 of them, and 150
+Digits: 300 members, a tenth with a wrong label, and a network wide enough to memorize them. 150 of them, and 150
 of 300 further non-members, are what defenses calibrate on; the other 150 members and 600 non-members are scored, the
 same for every defense. Each repeat has other rows and weights; the repeats share 1,797 images, so that intervals are
 somewhat too narrow. Defenses of answers stand before the undefended network itself, so that labels are equal.
@@ -19,20 +19,17 @@ distribution. Areas under the ROC curve are of attackers who know half of the sc
 Settings were chosen on the seeds 0 to 3; the run starts at 100.
 """
 
-import argparse
-import json
 import warnings
-from pathlib import Path
 
 import numpy as np
 import torch
+from _common import digit_net, make_parser, save, wrong_labels
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import log_loss, roc_auc_score
-from skorch import NeuralNetClassifier
-from torch import nn
 
+from skdiffence._demo._digits import DigitNet
+from skdiffence._demo._engine import attack_scores, row_digests, split_halves, torch_seed, train_attack
 from skdiffence._demo._table import mean_and_margin
-from skdiffence._evaluation._cross_fit import cross_fit, split_halves
 from skdiffence.attacks import NeuralAttack, ThresholdAttack, query
 from skdiffence.datasets import load_digit_images, membership_partition
 from skdiffence.defenses import (
@@ -42,13 +39,10 @@ from skdiffence.defenses import (
     OutputClassifier,
     SELENAClassifier,
 )
-from skdiffence.defenses.output._memguard import train_attack
-from skdiffence.utils._files import whole_file
-from skdiffence.utils._random import torch_seed
-from skdiffence.utils._rows import row_digests
 
 SIZES = {"members": 300, "known": 300, "others": 600}
 UNDEFENDED = "undefended"
+WIDTH = 256
 ATTACKS = {
     "labels": ThresholdAttack("correctness"),
     "confidence": ThresholdAttack("confidence"),
@@ -58,35 +52,15 @@ ATTACKS = {
 COLUMNS = (*ATTACKS, "sorted", "sorted, unaware", "accuracy", "log loss")
 
 
-class Net(nn.Module):
-    """A wide hidden layer on flattened images."""
-
-    def __init__(self, width=256):
-        super().__init__()
-        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
-
-    def forward(self, X):
-        """Return logits."""
-        return self.layers(X)
-
-
 def net(epochs):
-    """Return the network that learns by heart."""
-    return NeuralNetClassifier(
-        Net,
-        criterion=nn.CrossEntropyLoss,
-        optimizer=torch.optim.Adam,
-        lr=0.003,
-        max_epochs=epochs,
-        batch_size=32,
-        train_split=None,
-        verbose=0,
-    )
+    """Return the network that memorizes its rows."""
+    return digit_net(module__width=WIDTH, lr=0.003, max_epochs=epochs, batch_size=32)
 
 
 def private_net(epsilon):
     """Return a network of the same form under differential privacy."""
-    return DPSGDClassifier(Net, target_epsilon=epsilon, lr=2.0, max_epochs=60, batch_size=64, verbose=0)
+    settings = {"lr": 2.0, "max_epochs": 60, "batch_size": 64, "verbose": 0}
+    return DPSGDClassifier(DigitNet, module__width=WIDTH, target_epsilon=epsilon, **settings)
 
 
 def trained_defenses(seed, epochs):
@@ -115,8 +89,7 @@ def answering_defenses(trained, seed):
 def draw(wrong, seed):
     """Return images, labels of which a share is wrong, and the parts of a split."""
     data, rng = load_digit_images(), np.random.default_rng(seed)
-    is_wrong = rng.random(len(data.target)) < wrong
-    y = (data.target + is_wrong * rng.integers(1, 10, size=len(is_wrong))) % 10
+    y, _ = wrong_labels(data.target, wrong, rng)
     return data.data.astype(np.float32), y, membership_partition(len(y), SIZES, random_state=seed)
 
 
@@ -150,7 +123,7 @@ def measure(defended, undefended, X, y, is_member, seed):
     answers, before = query(defended, X, y), query(undefended, X, y)
     figures = {}
     for name, attack in ATTACKS.items():
-        scores = cross_fit(attack, defended, answers, X, y, is_member, keys, known=0.5, seed=seed).scores
+        scores = attack_scores(attack, defended, X, y, is_member, seed=seed, answers=answers)
         figures[name] = roc_auc_score(is_member, scores)
     figures["sorted"] = sorted_auc(answers.proba, answers.proba, is_member, keys, seed)
     figures["sorted, unaware"] = sorted_auc(before.proba, answers.proba, is_member, keys, seed)
@@ -186,12 +159,10 @@ def report(records):
 
 def main():
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = make_parser(__doc__, seed=100)
     parser.add_argument("--repeats", type=int, default=6)
-    parser.add_argument("--seed", type=int, default=100, help="seed of the first repeat")
     parser.add_argument("--wrong", type=float, default=0.1, help="share of labels that are wrong")
     parser.add_argument("--epochs", type=int, default=100, help="of every network but DP-SGD's")
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", "Optimal order is the", UserWarning)
@@ -200,9 +171,7 @@ def main():
         records.append(run_repeat(options.wrong, options.epochs, seed))
         print(f"after {len(records)} of {options.repeats} repeats", flush=True)
     report(records)
-    options.output.mkdir(parents=True, exist_ok=True)
-    with whole_file(options.output / "output_defenses.json") as path:
-        path.write_text(json.dumps({"options": vars(options), "records": records}, indent=1, default=str))
+    save(options, "output_defenses.json", records=records)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,10 @@ Every stage is kept in DIR under a digest of what it was made from: the same com
 paper's sizes. What it writes: ``results.json``, with every figure of the tables; ``table.txt``; and four pictures.
 """
 
-import argparse
 import time
 from pathlib import Path
 
+from _common import RESULTS, make_parser
 from paper.experiment import PAPER_TIMESTEP, RULES, Experiment
 from paper.presets import PRESETS
 from paper.report import (
@@ -20,7 +20,6 @@ from paper.report import (
     facts,
     save_figures,
     write_curve,
-    write_json,
     write_others,
     write_summary,
     write_table,
@@ -29,7 +28,7 @@ from paper.rows import draw_rows
 from paper.store import Store
 from paper.targets import TARGETS, UNDEFENDED
 
-from skdiffence.utils._files import whole_file
+from skdiffence._demo._record import save_json, save_text
 
 # Those that attacks which ask eight times are shown against, on the undefended target and on others: learned intervals
 # differ between targets, and so do the candidates that a learned rule needs of every changed row.
@@ -116,11 +115,10 @@ def run(experiment, until):
 
 def main():
     """Run, write and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = make_parser(__doc__, seed=0)
+    parser.set_defaults(output=RESULTS / "paper-table")
     parser.add_argument("--data", type=Path, required=True, help="images: a folder, an archive or an .npz file")
     parser.add_argument("--preset", choices=PRESETS, default="smoke")
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/paper-table"))
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--until", choices=("denoiser", "targets", "choice"), help="stop after this stage")
     options = parser.parse_args()
     start, preset = time.perf_counter(), PRESETS[options.preset]
@@ -131,11 +129,10 @@ def main():
         return
     results["derived"] = derived(results)
     results["facts"] = facts(options.preset, preset, rows, options.seed, time.perf_counter() - start)
-    write_json(results, options.output / options.preset / "results.json")
+    save_json(options.output / options.preset / "results.json", results)
     note = "" if preset.meaningful else "A check that everything runs: too few rows for any conclusion.\n\n"
     text = note + "\n\n".join(write(results) for write in (write_summary, write_table, write_curve, write_others))
-    with whole_file(options.output / options.preset / "table.txt") as path:
-        path.write_text(text + "\n", encoding="utf-8")
+    save_text(options.output / options.preset / "table.txt", text + "\n")
     print(text)
     save_figures(experiment, results, options.output / options.preset)
 

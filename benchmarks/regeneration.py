@@ -11,20 +11,19 @@ nothing in its favor: our batch size, the classifier called as a bare module, no
 the time of as many bare forward passes of both networks in full batches, without noise, validation and search.
 """
 
-import argparse
 import resource
-from pathlib import Path
 
 import numpy as np
 import torch
-from _timing import interleaved, middle, print_table, save
+from _common import interleaved, make_parser, middle, print_table, save
+from paper.presets import PAPER_UNET
 from selection_data import make_image_net
 from sklearn.frozen import FrozenEstimator
 
 from skdiffence import DefendedClassifier, DiffusionRegenerator
 from skdiffence._demo._digits import DemoSettings, make_net
+from skdiffence._demo._engine import rows_per_batch
 from skdiffence.datasets import load_digit_images, load_images, membership_partition
-from skdiffence.diffusion._batches import rows_per_batch
 
 N_CANDIDATES = 30
 # Pixels that the net is given at a time when it answers. Small images go faster many at a time, large ones a few.
@@ -32,16 +31,6 @@ NET_PIXELS = 1 << 15
 N_KNOWN = 200
 RULES = ("swap", "first", "matched")
 DDIM_STEPS = 50
-# The UNet of the paper (Ho et al.'s for CIFAR-10), 35.7 million parameters.
-PAPER_UNET = {
-    "block_out_channels": (128, 256, 256, 256),
-    "down_block_types": ("DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"),
-    "up_block_types": ("UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
-    "layers_per_block": 2,
-    "norm_num_groups": 32,
-    "attention_head_dim": 256,
-    "downsample_padding": 0,
-}
 
 
 def load(options):
@@ -103,7 +92,8 @@ def paper_unet():
     from diffusers import UNet2DModel
 
     torch.manual_seed(0)
-    return UNet2DModel(sample_size=32, in_channels=3, out_channels=3, **PAPER_UNET)
+    attention = {"attention_head_dim": 256, "downsample_padding": 0}
+    return UNet2DModel(sample_size=32, in_channels=3, out_channels=3, **PAPER_UNET, **attention)
 
 
 class Bare:
@@ -237,7 +227,7 @@ def report(options, times, calls, regenerator, bare):
     print("limit: share of the speed that as many bare passes of both networks would allow, by CPU time")
     if options.paper_unet:
         print_arithmetic(regenerator, bare, times)
-    save(options.output, "regeneration.json", options, {"figures": figures})
+    save(options, "regeneration.json", figures=figures)
 
 
 def print_arithmetic(regenerator, bare, times):
@@ -274,7 +264,7 @@ def measure_memory(options):
     print(
         f"beyond input and output: {(peak - both) / 1e6:.0f} MB, of which {before / 1e6:.0f} before there was any input"
     )
-    save(options.output, "memory.json", options, {"figures": facts})
+    save(options, "memory.json", figures=facts)
 
 
 def peak_bytes():
@@ -284,7 +274,7 @@ def peak_bytes():
 
 def main():
     """Run what was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = make_parser(__doc__, seed=0)
     parser.add_argument("--data", help="folder, tar archive or .npz file of images; digits if not given")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rows", type=int, default=512, help="rows that are timed")
@@ -299,8 +289,6 @@ def main():
     parser.add_argument("--compile", action="store_true", help="compile the denoiser, for all procedures")
     parser.add_argument("--paper-unet", action="store_true", help="the paper's UNet with random weights")
     parser.add_argument("--memory", type=int, help="measure the peak memory of so many rows instead")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     if options.memory:
         measure_memory(options)

@@ -10,11 +10,10 @@ output folder, where a run that was interrupted finds it.
 
 Rules are calibrated on rows that are not scored, and all of them score the same rows. AUC as a mean over splits with
 half of its 95 % interval, or of one split with half of that over its rows; differences from "matched" are paired. The
-attack "non-mono." learns from half of the rows and scores the other half; all others are told that members are the
-surer, and the sooner answered, ones.
+attack "non-mono." learns from half of the rows and scores the other half; all others are told that members are
+answered with more confidence, and sooner.
 """
 
-import argparse
 import json
 import time
 from functools import partial
@@ -23,17 +22,17 @@ from pathlib import Path
 import numpy as np
 import selection_attacks as attacks
 import selection_data as data
+from _common import make_parser
 from selection_report import draw_frontier, report, report_pairs, report_timed, signal_name
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
 from skdiffence._demo._cache import RegenerationCache
 from skdiffence._demo._digits import pretrained
-from skdiffence._demo._record import machine
+from skdiffence._demo._engine import whole_file
+from skdiffence._demo._record import machine, save_json, save_text
 from skdiffence.base import InferenceOnlyMixin
 from skdiffence.defenses import BudgetedSelection, DefendedClassifier, LowestSelection, TunedDefendedClassifier
-from skdiffence.utils._files import whole_file
-from skdiffence.utils._rows import row_digests
 
 SIDES = ("members", "others")
 AHEAD = (1, 4, 10, 30)
@@ -53,20 +52,12 @@ RULES = {
 
 
 class AheadCache(RegenerationCache):
-    """Makes a few candidates at once, because a small batch takes hardly longer than a row."""
+    """Make candidates 1 to 3, 4 to 9 and 10 to 29 together: a small batch takes hardly longer than a row."""
 
-    def regenerate(self, X, candidate=0):
-        """Return regenerations; candidates 0, 1 to 3, 4 to 9 and 10 to 29 are made together."""
-        names = row_digests(X).tolist()
-        known = self.memory_.setdefault(candidate, {})
-        new = list({name: i for i, name in enumerate(names) if name not in known}.values())
-        if new:
-            ahead = range(candidate, next((end for end in AHEAD if end > candidate), candidate + 1))
-            made = self.regenerator.regenerate(np.tile(X[new], (len(ahead), 1, 1, 1)), np.repeat(ahead, len(new)))
-            for number, rows in zip(ahead, np.split(made, len(ahead)), strict=True):
-                self.memory_.setdefault(number, {}).update((names[i], row) for i, row in zip(new, rows, strict=True))
-            self.n_made_ += len(made)
-        return np.stack([known[name] for name in names])
+    def _make(self, X, candidate):
+        ahead = range(candidate, next((end for end in AHEAD if end > candidate), candidate + 1))
+        X, candidates = np.tile(X, (len(ahead), 1, 1, 1)), np.repeat(ahead, len(X))
+        self._keep(X, candidates, self.regenerator.regenerate(X, candidates))
 
 
 class ByTimestep(InferenceOnlyMixin, BaseEstimator):
@@ -154,18 +145,17 @@ def tune(split, regenerators, options):
 
 
 def chosen(tuned):
-    """Say what was chosen."""
+    """Return the rule and the timestep that were chosen."""
     results, best = tuned.results_, tuned.best_index_
     return {"chosen": str(results["selection"][best]), "chosen_timestep": int(results["timestep"][best])}
 
 
 def check_folder(options):
-    """Refuse a folder whose figures are of other settings, which a run would take for its own."""
+    """Raise if the folder holds figures of other settings, which a run would take for its own."""
     settings = {name: str(getattr(options, name)) for name in DECISIVE}
     path = options.folder / "settings.json"
     if not path.exists():
-        with whole_file(path) as new:
-            new.write_text(json.dumps(settings, indent=1), encoding="utf-8")
+        save_json(path, settings)
     elif (kept := json.loads(path.read_text(encoding="utf-8"))) != settings:
         raise SystemExit(f"{options.folder} holds figures of other settings, {kept}: give another --output")
 
@@ -182,19 +172,18 @@ class Kept:
                     self.signals[key] = file[f"{key} members"], file[f"{key} others"]
 
     def has(self, name, timestep):
-        """Say whether a rule has been measured."""
+        """Return whether a rule has been measured."""
         return any(record["name"] == name and record.get("timestep") == timestep for record in self.records)
 
     def add(self, record, signals):
-        """Write what was measured; the signals first, which without a record are not looked at."""
+        """Write what was measured; the signals first, which are not read without a record."""
         self.records.append(record)
         for key, sides in signals.items():
             self.signals[signal_name(record, key)] = sides
         flat = {f"{k} {side}": v for k, sides in self.signals.items() for side, v in zip(SIDES, sides, strict=True)}
         with whole_file(self.path.with_suffix(".npz")) as path, open(path, "wb") as file:
             np.savez_compressed(file, **flat)
-        with whole_file(self.path.with_suffix(".json")) as path:
-            path.write_text(json.dumps(self.records, indent=1), encoding="utf-8")
+        save_json(self.path.with_suffix(".json"), self.records)
 
 
 def time_last(split, options):
@@ -205,13 +194,12 @@ def time_last(split, options):
 
 def parse():
     """Read the options."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = make_parser(__doc__, seed=600)
     parser.add_argument("--splits", type=int, help="20 of digits, 1 with --data")
     parser.add_argument("--first", type=int, default=0, help="number of the first split, for runs side by side")
     parser.add_argument("--n-candidates", type=int, default=30)
     parser.add_argument("--timesteps", type=int, nargs="+", default=[240], help="the first is the tuned choice's line")
     parser.add_argument("--tuned", type=int, nargs="*", default=[160, 200, 240], help="timesteps of the tuned choice")
-    parser.add_argument("--seed", type=int, default=600)
     parser.add_argument("--n-repeated", type=int, default=70, help="rows a side that are asked about eight times")
     parser.add_argument("--seconds", type=int, default=0, help="rows a side whose answers are timed, on the last split")
     names = ("NAME", "TIMESTEP", "OTHER", "TIMESTEP")
@@ -221,7 +209,6 @@ def parse():
     parser.add_argument("--scored", type=int, default=None, help="scored rows a side; 500 non-members of digits")
     parser.add_argument("--calibration", type=int, default=500, help="calibration rows a side, with --data")
     parser.add_argument("--denoiser", type=Path, default=None, help="folder; trained on public digits without")
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
     options = parser.parse_args()
     if options.data is not None and options.denoiser is None:
         parser.error("--data needs --denoiser, a folder of one that was trained on other rows")
@@ -247,9 +234,8 @@ def main():
     signals = signals if options.splits == 1 else None
     tables = report(records, signals) + report_pairs(measured, options.pair) + report_timed(timed)
     print(tables)
-    for name, text in (("records.json", json.dumps(facts, indent=1, default=str)), ("tables.txt", tables + "\n")):
-        with whole_file(options.folder / name) as path:
-            path.write_text(text, encoding="utf-8")
+    save_json(options.folder / "records.json", facts)
+    save_text(options.folder / "tables.txt", tables + "\n")
     draw_frontier(records, options.folder / "frontier.png", signals)
 
 

@@ -4,8 +4,7 @@ import numpy as np
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from skdiffence._evaluation._attack_metrics import honest_level, utility
-from skdiffence._evaluation._cross_fit import cross_fit
+from skdiffence._demo._engine import attack_scores, honest_level, row_digests, utility
 from skdiffence.attacks import (
     AnswerCostAttack,
     Answers,
@@ -14,7 +13,6 @@ from skdiffence.attacks import (
     RepeatedQueryAttack,
 )
 from skdiffence.metrics import auc_interval, entropy_signal, logit_signal, tpr_at_fpr_score
-from skdiffence.utils._rows import row_digests
 
 N_QUERIES = 8
 # Attacks of several queries learn no more than a direction, which is taken back; a few rows do.
@@ -87,7 +85,7 @@ def single_query(scored, proba, seed):
     answers = Answers(np.asarray(proba, dtype=np.float64), labels, y, np.arange(proba.shape[1]))
     keys = row_digests(X, seed.to_bytes(8, "little"))
     attack = NonMonotoneAttack(random_state=seed)
-    crossed = cross_fit(attack, None, answers, X, y, is_member, keys, known=0.5, seed=seed).scores
+    crossed = attack_scores(attack, None, X, y, is_member, seed=seed, answers=answers, keys=keys)
     measured = {
         "phi": logit_signal(labels, proba),
         "entropy": entropy_signal(None, proba),
@@ -121,15 +119,14 @@ def repeated_queries(scored, classifier, attacker, options, seed):
 
 
 def expected_calls(split, n_candidates, defended):
-    """Return what "first" costs on calibration rows, and what their retention lets expect.
+    """Return what "first" costs on calibration rows, and the cost expected from their retention.
 
     A row of whose N candidates K keep the label has its first one at (N + 1) / (K + 1) on average over their orders.
     ``first_margin`` is half of a 95 % interval of the ratio of the two, over the rows.
     """
-    answering, X = defended._answering(), split.X_calibration
-    labels = answering.responses.labels(X)
-    kept = np.stack([answering.respond(X, number)[0] == labels for number in range(n_candidates)])
-    n_kept = kept.sum(axis=0)
+    X = split.X_calibration
+    candidates = (defended.regenerator_.regenerate(X, number) for number in range(n_candidates))
+    n_kept = sum(defended.predict(rows) == defended.predict(X) for rows in candidates)
     expected = np.where(n_kept > 0, (n_candidates + 1) / (n_kept + 1), n_candidates)
     calls = defended.select(X).n_regenerations
     ratio = calls.mean() / expected.mean()
@@ -139,7 +136,7 @@ def expected_calls(split, n_candidates, defended):
 
 
 def time_answers(split, regenerator, rules, n_rows):
-    """Attack the seconds that answers take, row by row, without a cache; members are expected to be answered sooner.
+    """Attack response times, row by row, without a cache; members are expected to be answered sooner.
 
     Returns
     -------

@@ -1,18 +1,19 @@
 """The splits of ``selection.py``: digits, or one split of a file of images."""
 
+from dataclasses import replace
 from functools import partial
 
 import joblib
 import numpy as np
 import torch
+from _common import kept_denoiser
 from sklearn.frozen import FrozenEstimator
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from skdiffence._demo._digits import DemoSettings, make_net, train_denoiser
+from skdiffence._demo._digits import DemoSettings, draw_digits, split_digits
+from skdiffence._demo._engine import whole_file
 from skdiffence._demo._split import Split
-from skdiffence.datasets import load_digit_images, membership_partition
-from skdiffence.utils._files import whole_file
 
 
 def splits(options):
@@ -22,21 +23,12 @@ def splits(options):
 
 def digit_splits(options):
     """Yield random splits of scikit-learn's digits, whose denoiser was trained on other digits."""
-    settings, digits = DemoSettings(), load_digit_images()
-    parts = membership_partition(len(digits.data), {"public": settings.n_public}, random_state=options.seed)
-    if options.denoiser is None:
-        options.denoiser = options.folder / "denoiser"
-        if not options.denoiser.exists():
-            train_denoiser(settings, digits.data[parts.public], options.folder, options.seed, 0)
-    for number in range(options.first, options.first + options.splits):
-        split = Split(
-            digits.data[parts.rest],
-            digits.target[parts.rest],
-            lambda: make_net(settings),
-            {"members": settings.n_members, "known": settings.n_known},
-            options.n_candidates,
-            options.seed + number,
-        )
+    settings = replace(DemoSettings(), n_candidates=options.n_candidates)
+    digits = draw_digits(settings, options.seed)
+    options.denoiser = options.denoiser or kept_denoiser(settings, digits, options.folder, options.seed, verbose=0)
+    first = options.seed + options.first
+    for seed in range(first, first + options.splits):
+        split = split_digits(settings, digits, seed)
         split.X_rest, split.y_rest = split.X_rest[: options.scored], split.y_rest[: options.scored]
         yield split
 
@@ -65,7 +57,7 @@ def load_frozen(path):
 
 
 def describe(split):
-    """Say how many rows were used for what."""
+    """Return the number of rows in each role, and the accuracies on scored rows."""
     is_member = split.scored.is_member
     return {
         "members": int(split.is_member.sum()),
@@ -78,7 +70,7 @@ def describe(split):
 
 
 class ImageNet(nn.Module):
-    """Three convolutions and a wide layer, small enough for a processor and large enough to learn rows by heart."""
+    """Three convolutions and a wide layer, small enough for a CPU and large enough to memorize rows."""
 
     def __init__(self, n_channels=3, n_classes=10, width=32):
         super().__init__()

@@ -1,12 +1,11 @@
 """Tables and figure of ``selection.py``."""
 
 import numpy as np
+from matplotlib import pyplot as plt
 from scipy.stats import norm
 
+from skdiffence._demo._engine import whole_file
 from skdiffence._demo._table import format_table, mean_and_margin, summarize
-from skdiffence.inspection.displays._label_placement import place_labels
-from skdiffence.inspection.displays._mixin import new_axes
-from skdiffence.utils._files import whole_file
 
 PAPER_CALLS = 60
 UNDEFENDED, BASELINE = "undefended", "matched"
@@ -154,7 +153,7 @@ def report_pairs(splits, pairs):
 
 
 def expectations(records):
-    """Say what "first" costs against what the retention of its rows lets expect."""
+    """Return what "first" costs beside the cost expected from the retention of its rows, as text."""
     lines = []
     for timestep in sorted({record["timestep"] for record in records if "first_calls" in record}, reverse=True):
         of = [record for record in records if record.get("timestep") == timestep and "first_calls" in record]
@@ -173,7 +172,7 @@ def expectations(records):
 
 
 def report_timed(timed):
-    """Say what the seconds that answers take tell about membership."""
+    """Return what response times reveal about membership, as text."""
     lines = [f"{name}: {area:.3f} ({low:.3f}-{high:.3f})" for name, (area, low, high) in timed.items()]
     return "\n\nAUC of the seconds that an answer takes\n" + "\n".join(lines) if lines else ""
 
@@ -184,7 +183,7 @@ def draw_frontier(records, path, signals=None):
     # Of several timesteps the color tells which one it is.
     named = [dict(record, name=(record["name"], int(record["timestep"]))) for record in records]
     rows = summary(named, [(key, None, None) for key in ("phi", "failure_detection_auc", "calls")], signals)
-    axes = new_axes((15, 5.2), 3)
+    figure, axes = plt.subplots(1, 3, figsize=(15, 5.2), layout="constrained")
     panels = [("calls", "phi"), ("calls", "failure_detection_auc"), ("failure_detection_auc", "phi")]
     names = {"phi": "AUC of phi (0.5: nothing leaks)", "failure_detection_auc": "failure-detection AUC"}
     names["calls"] = "denoiser calls per row"
@@ -195,10 +194,12 @@ def draw_frontier(records, path, signals=None):
             ax.set_xscale("log")
             ax.set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
             ax.minorticks_off()
-        points = np.array([(row[x][0], row[y][0]) for row in rows.values()])
-        place_labels(ax, *points.T, [name for name, _ in rows], fontsize=7)
+        for (name, _), row in rows.items():
+            place = row[x][0], row[y][0]
+            ax.annotate(name, place, xytext=(4, 3), textcoords="offset points", fontsize=7)
     with whole_file(path) as file:
-        axes[0].figure.savefig(file, dpi=150)
+        figure.savefig(file, dpi=150)
+    plt.close(figure)
 
 
 def draw_panel(ax, rows, x, y):

@@ -5,11 +5,11 @@
 Memory is the peak beyond the inputs, as a multiple of the matrix of shadow signals.
 """
 
-import argparse
 import time
 import tracemalloc
 
 import numpy as np
+from _common import make_parser
 from scipy.special import expit
 
 from skdiffence.attacks import lira_leave_one_out, lira_scores, rmia_scores
@@ -30,7 +30,7 @@ def measure(function, *args, **options):
 
 def main():
     """Run the calls and print what each took."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = make_parser(__doc__, output=False)
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--models", type=int, default=64)
     parser.add_argument("--leave-one-out", action="store_true")

@@ -10,22 +10,16 @@ which one learned the noise levels up to the timestep and the other all of them;
 interval, and paired differences.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import torch
-from _timing import interleaved, middle, print_table, save
+from _common import interleaved, make_parser, middle, print_table, save
 from sklearn.frozen import FrozenEstimator
 
-from skdiffence._demo._digits import DemoSettings, make_net
-from skdiffence._demo._split import Split
+from skdiffence._demo._digits import DemoSettings, draw_digits, split_digits
+from skdiffence._demo._engine import Schedule, Trainer, make_scheduler, make_unet
 from skdiffence._demo._table import format_means, mean_and_margin
-from skdiffence.datasets import load_digit_images, load_images, membership_partition
+from skdiffence.datasets import load_digit_images, load_images
 from skdiffence.diffusion import DiffusionRegenerator
-from skdiffence.diffusion._denoisers import make_unet
-from skdiffence.diffusion._schedule import Schedule, make_scheduler
-from skdiffence.diffusion._training import Trainer
 
 N_LEVELS = 161
 RANGES = {"up to the timestep": "auto", "all 1000": 1000}
@@ -96,18 +90,10 @@ def measure_speed(options):
 
 def measure_range(options):
     """Train on both ranges, put the denoisers in front of the same nets, attack, and print what comes out."""
-    settings, digits, records = DemoSettings(), load_digit_images(), []
+    settings, records = DemoSettings(), []
     for seed in range(options.seeds):
-        parts = membership_partition(len(digits.data), {"public": settings.n_public}, random_state=seed)
-        split = Split(
-            digits.data[parts.rest],
-            digits.target[parts.rest],
-            lambda: make_net(settings),
-            {"members": settings.n_members, "known": settings.n_known},
-            settings.n_candidates,
-            seed,
-        )
-        records += compare_ranges(options, digits.data[parts.public], split)
+        digits = draw_digits(settings, seed)
+        records += compare_ranges(options, digits.X_public, split_digits(settings, digits, seed))
     print(format_means(records, COLUMNS, "trained on"))
     print_differences(records)
     return records
@@ -144,7 +130,7 @@ def print_differences(records):
 
 def main():
     """Run what was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = make_parser(__doc__)
     parser.add_argument("--only", choices=["speed", "range"])
     parser.add_argument("--data", help="folder, tar archive or .npz file of images for the speed; digits if not given")
     parser.add_argument("--device", default="cpu")
@@ -154,14 +140,13 @@ def main():
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--timestep", type=int, default=240)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     facts = {}
     if options.only != "range":
         facts["speed"] = measure_speed(options)
     if options.only != "speed":
         facts["range"] = measure_range(options)
-    save(options.output, "training.json", options, facts)
+    save(options, "training.json", **facts)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ trains on the same members as the others. ``--recipes`` compares what torch and 
 watches the same reference rows.
 """
 
-import argparse
 import time
 
 import numpy as np
 import torch
+from _common import make_parser, wrong_labels
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 from skorch import NeuralNetClassifier
@@ -25,11 +25,11 @@ from skorch.helper import predefined_split
 from torch import nn
 from torch.utils.data import default_collate
 
+from skdiffence._demo._engine import torch_seed
 from skdiffence._demo._table import mean_and_margin
 from skdiffence.datasets import membership_partition
 from skdiffence.defenses import AdvRegClassifier, HAMPClassifier, RelaxLossClassifier
 from skdiffence.metrics import confidence_signal, correctness_signal, entropy_signal
-from skdiffence.utils._random import torch_seed
 
 SIZES = {"members": 300, "non_members": 600, "reference": 300}
 UNDEFENDED = "undefended"
@@ -91,9 +91,7 @@ def draw(seed, mislabeled):
     """Return X, the labels given, the true labels and the parts of a split."""
     X, truth = load_digits(return_X_y=True)
     parts = membership_partition(len(truth), SIZES, random_state=seed)
-    rng = np.random.default_rng(seed)
-    wrong = rng.random(len(truth)) < mislabeled
-    given = np.where(wrong, (truth + rng.integers(1, 10, len(truth))) % 10, truth)
+    given, _ = wrong_labels(truth, mislabeled, np.random.default_rng(seed))
     return (X / 16).astype("float32"), given, truth, parts
 
 
@@ -131,9 +129,7 @@ def measure(net, X, given, truth, parts):
 
 def main():
     """Run the comparison and print it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--splits", type=int, default=6)
-    parser.add_argument("--seed", type=int, default=100, help="seed of the first split")
+    parser = make_parser(__doc__, splits=6, seed=100, output=False)
     parser.add_argument("--mislabeled", type=float, default=0.0, help="share of rows that have a wrong label")
     parser.add_argument("--recipes", action="store_true", help="what torch and skorch have, in place of the defenses")
     parser.add_argument("--control", action="store_true", help="train AdvReg at weight zero, too")

@@ -30,6 +30,16 @@ def test_private_sklearn_names_are_imported_in_utils_only():
     assert list(private_imports(PACKAGE / "utils" / "_sklearn.py", "sklearn"))
 
 
+def test_benchmarks_import_no_private_name_but_the_demo_s():
+    """Benchmarks show what users can do; what else they need, they share with the demo."""
+    found = {
+        str(path): names
+        for path in (ROOT / "benchmarks").rglob("*.py")
+        if (names := [n for n in private_imports(path, "skdiffence") if not n.startswith("skdiffence._demo.")])
+    }
+    assert found == {}
+
+
 def test_rooms_export_a_sorted_list_and_nothing_else():
     """A package's ``__init__`` is one sentence, imports and a sorted ``__all__``."""
     for path in PACKAGE.glob("*/**/__init__.py"):

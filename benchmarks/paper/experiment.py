@@ -19,13 +19,12 @@ from paper.regenerators import RegenerationStore, ShippedRegenerator
 from paper.rows import attacked, calibration, joined, members
 from paper.targets import UNDEFENDED, AnswerCache, fit_target, make_net, make_target
 from skdiffence._demo._controls import LabelOnly, NoDenoiser, OutputNoise
+from skdiffence._demo._engine import data_digest, mix_seed
 from skdiffence._demo._record import milliseconds_per_row
 from skdiffence.attacks import LiRAAttack, train_shadows
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.exceptions import DefenseWarning
-from skdiffence.utils._random import mix_seed
-from skdiffence.utils._rows import data_digest
 
 # The paper's three scenarios, and this library's of one call and of four.
 RULES = ("first", "members", "matched", "swap", "lowest")

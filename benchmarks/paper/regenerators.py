@@ -6,13 +6,8 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 
+from skdiffence._demo._engine import Noise, Schedule, call_network, resolve_device, row_digests, whole_file
 from skdiffence.base import InferenceOnlyMixin
-from skdiffence.diffusion._denoisers import call_network
-from skdiffence.diffusion._noise import Noise
-from skdiffence.diffusion._schedule import Schedule
-from skdiffence.utils._files import whole_file
-from skdiffence.utils._rows import row_digests
-from skdiffence.utils._torch import resolve_device
 
 _BLOCK = 512
 _SECONDS_BETWEEN_NOTES = 20

@@ -1,6 +1,5 @@
 """The table, as text and numbers, and the figures of a run."""
 
-import json
 import platform
 from dataclasses import asdict
 
@@ -8,23 +7,25 @@ import numpy as np
 import sklearn
 import skorch
 import torch
+from _common import with_ends
+from tabulate import tabulate
 
 import skdiffence
 from paper.measure import LABEL_AWARE, LABEL_FREE, PAPER_ATTACKS, RATES
 from paper.rows import some
 from paper.targets import UNDEFENDED
+from skdiffence._demo._engine import whole_file
 from skdiffence.inspection import CandidateDisplay, PrivacyUtilityDisplay, SignalDisplay
-from skdiffence.utils._files import whole_file
 
 
-def turned(auc):
-    """Return an area as an attacker sees it who may turn the scores round."""
+def two_sided(auc):
+    """Return the area for an attacker who may reverse the scores."""
     return max(auc, 1 - auc)
 
 
 def worst(record, attacks):
     """Return the name and the area of the strongest of some attacks."""
-    found = {name: turned(record["attacks"][name]["auc"]) for name in attacks if name in record["attacks"]}
+    found = {name: two_sided(record["attacks"][name]["auc"]) for name in attacks if name in record["attacks"]}
     name = max(found, key=found.get)
     return name, found[name]
 
@@ -47,7 +48,7 @@ def derived(results):
         best_now, best_before = (max(r["attacks"][a]["accuracy"] for a in PAPER_ATTACKS) for r in (record, base))
         (aware_name, aware), (_, aware_before) = worst(record, LABEL_AWARE), worst(base, LABEL_AWARE)
         floor_name, floor = floor_of(results, record["target"], base)
-        free = {a: (turned(record["attacks"][a]["auc"]), turned(base["attacks"][a]["auc"])) for a in LABEL_FREE}
+        free = {a: (two_sided(record["attacks"][a]["auc"]), two_sided(base["attacks"][a]["auc"])) for a in LABEL_FREE}
         excess = aware_before - floor
         rows.append(
             {
@@ -91,16 +92,6 @@ def facts(preset_name, preset, rows, seed, seconds):
             "cuda": torch.cuda.is_available(),
         },
     }
-
-
-def write_json(results, path):
-    """Write results as a whole file."""
-    with whole_file(path) as unfinished:
-        unfinished.write_text(json.dumps(results, indent=1, default=_plain), encoding="utf-8")
-
-
-def _plain(value):
-    return value.item() if hasattr(value, "item") else str(value)
 
 
 # Text
@@ -148,15 +139,8 @@ def _utility_cells(record, milliseconds):
 
 
 def _aligned(lines):
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    n_names = 2
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if i < n_names else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+    alignment = ["left", "left", *["right"] * (len(lines[0]) - 2)]
+    return tabulate(lines, tablefmt="plain", disable_numparse=True, colalign=alignment)
 
 
 def write_table(results):
@@ -215,8 +199,7 @@ def write_curve(results):
 
 
 def _with_ends(numbers, key="auc"):
-    low, high = numbers[f"{key}_interval"]
-    return f"{numbers[key]:.3f} ({low:.3f}-{high:.3f})"
+    return with_ends(numbers[key], *numbers[f"{key}_interval"])
 
 
 def write_others(results):

@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.utils import Bunch
 
+from skdiffence._demo._engine import data_digest
 from skdiffence.datasets import load_images, membership_partition
-from skdiffence.utils._rows import data_digest
 
 
 def draw_rows(path, preset, seed):

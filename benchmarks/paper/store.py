@@ -5,8 +5,7 @@ from pathlib import Path
 
 import joblib
 
-from skdiffence.utils._files import whole_file
-from skdiffence.utils._fingerprint import fingerprint, library_versions
+from skdiffence._demo._engine import fingerprint, library_versions, whole_file
 
 
 class Store:

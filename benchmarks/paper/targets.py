@@ -9,6 +9,7 @@ from torch import nn
 
 from paper.networks import SHAPES, ResNet
 from paper.rows import calibration, joined, members
+from skdiffence._demo._engine import resolve_device, row_digests
 from skdiffence.defenses import (
     AdvRegClassifier,
     DefendedClassifier,
@@ -18,8 +19,6 @@ from skdiffence.defenses import (
     RelaxLossClassifier,
     SELENAClassifier,
 )
-from skdiffence.utils._rows import row_digests
-from skdiffence.utils._torch import resolve_device
 
 UNDEFENDED = "undefended"
 TARGETS = (UNDEFENDED, "AdvReg", "MemGuard", "SELENA", "RelaxLoss", "HAMP", "DP-SGD")

@@ -87,13 +87,16 @@ class RegenerationCache(InferenceOnlyMixin, BaseEstimator):
         new = {key: i for i, key in enumerate(keys) if key not in self.places_}
         missing = np.array(list(new.values()), dtype=int)
         for start in range(0, len(missing), self.batch_size):
-            rows = missing[start : start + self.batch_size]
-            self._append([keys[i] for i in rows], self.regenerator.regenerate(X[rows], candidate))
+            self._make(X[missing[start : start + self.batch_size]], candidate)
         return self.store_.take([self.places_[key] for key in keys])
 
-    def _append(self, keys, regenerated):
+    def _make(self, X, candidate):
+        """Regenerate new rows; what makes more of them at a time overrides this."""
+        self._keep(X, candidate, self.regenerator.regenerate(X, candidate))
+
+    def _keep(self, X, candidate, regenerated):
+        keys, first = _keys(X, candidate), len(self.places_)
         self.store_.append(keys, regenerated)
-        first = len(self.places_)
         self.places_.update(zip(keys, range(first, first + len(keys)), strict=True))
         self.n_made_ += len(keys)
 
@@ -113,7 +116,7 @@ class RegenerationCache(InferenceOnlyMixin, BaseEstimator):
 
 
 def _keys(X, candidate):
-    """Return the key of each row's regeneration: a digest of the row, and the number of the candidate."""
+    """Return the key of each row's regeneration: a digest of the row, and its candidate number, one or one a row."""
     keys = np.empty(len(X), dtype=_KEY)
     keys["row"] = row_digests(X).view(_KEY["row"])
     keys["candidate"] = candidate

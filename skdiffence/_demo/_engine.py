@@ -1,0 +1,73 @@
+"""Private parts of the library that benchmarks measure or build on, gathered here so that one file follows a change."""
+
+from skdiffence._evaluation._answer_memory import AnswerMemory, remember_answers
+from skdiffence._evaluation._attack_metrics import honest_level, utility
+from skdiffence._evaluation._cross_fit import cross_fit, split_halves
+from skdiffence.attacks import query
+from skdiffence.attacks.label_only._augmentations import augmentations
+from skdiffence.defenses.output._memguard import train_attack
+from skdiffence.defenses.training._distillation import distill
+from skdiffence.diffusion._batches import rows_per_batch
+from skdiffence.diffusion._denoisers import call_network, make_unet
+from skdiffence.diffusion._noise import Noise
+from skdiffence.diffusion._schedule import Schedule, make_scheduler
+from skdiffence.diffusion._training import Trainer
+from skdiffence.utils._files import whole_file
+from skdiffence.utils._fingerprint import fingerprint, library_versions
+from skdiffence.utils._random import mix_seed, torch_seed
+from skdiffence.utils._rows import data_digest, row_digests
+from skdiffence.utils._torch import resolve_device
+
+__all__ = [
+    "AnswerMemory",
+    "Noise",
+    "Schedule",
+    "Trainer",
+    "attack_scores",
+    "augmentations",
+    "call_network",
+    "data_digest",
+    "distill",
+    "fingerprint",
+    "honest_level",
+    "library_versions",
+    "make_scheduler",
+    "make_unet",
+    "mix_seed",
+    "remember_answers",
+    "resolve_device",
+    "row_digests",
+    "rows_per_batch",
+    "split_halves",
+    "torch_seed",
+    "train_attack",
+    "utility",
+    "whole_file",
+]
+
+
+def attack_scores(attack, target, X, y, is_member, *, seed=0, answers=None, keys=None):
+    """Score every row by an attack that learned from rows of the other half.
+
+    Parameters
+    ----------
+    attack : MembershipAttack
+        Cloned for each half.
+    target : classifier or AnswerMemory
+        The target.
+    X, y, is_member : ndarray of shape (n_samples, ...)
+        Rows, their labels and their membership.
+    seed : int, default=0
+        Seeds the attack.
+    answers : Answers or None, default=None
+        The target's answers; None queries it.
+    keys : ndarray of shape (n_samples,) or None, default=None
+        Digests that decide the halves; None takes those of the rows.
+
+    Returns
+    -------
+    scores : ndarray of shape (n_samples,)
+    """
+    answers = query(target, X, y) if answers is None else answers
+    keys = row_digests(X) if keys is None else keys
+    return cross_fit(attack, target, answers, X, y, is_member, keys, known=0.5, seed=seed).scores
