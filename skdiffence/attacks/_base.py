@@ -146,7 +146,7 @@ class MultipleQueryAttack(MembershipAttack):
     """Base class of attacks that query the target about changed rows, or about the same row several times.
 
     A subclass writes ``_observe(target, X, y)``, which queries the target, ``_learn(observed, is_member)``, which sets
-    ``threshold_``, ``_score(observed)``, and ``_prepare(target, X)``, which comes before all queries of ``fit``.
+    ``threshold_``, ``_score(observed)``, and ``_prepare(target, X, y)``, which is called first in ``fit``.
     """
 
     _parameter_constraints: dict = {}
@@ -181,7 +181,7 @@ class MultipleQueryAttack(MembershipAttack):
             If a parameter or X can't be used, lengths differ, or one side is missing.
         """
         is_member = check_is_member(is_member, num_samples(X), both_sides=True)
-        self._prepare(target, X)
+        self._prepare(target, X, y)
         self._learn(self._observe(target, X, y), is_member)
         self.target_ = target
         return self
@@ -205,7 +205,7 @@ class MultipleQueryAttack(MembershipAttack):
         return self._score(self._observe(self.target_, X, y))
 
     @abstractmethod
-    def _prepare(self, target, X):
+    def _prepare(self, target, X, y):
         """Check what can be checked before the target is queried, and learn what does not depend on its answers."""
 
     @abstractmethod

@@ -1,7 +1,9 @@
-"""What attacks learn from rows whose membership the attacker knows: a direction and a threshold."""
+"""What attacks learn from rows whose membership the attacker knows: a direction, a classifier, a threshold."""
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.model_selection import cross_val_predict
 
 from skdiffence.metrics._scores import check_membership
 
@@ -39,6 +41,49 @@ def learn_direction(is_member, statistic):
         1 for an area under the ROC curve of at least 0.5.
     """
     return 1 if roc_auc_score(is_member, statistic) >= 0.5 else -1
+
+
+def fit_member_classifier(estimator, features, is_member, cv):
+    """Fit a classifier that tells members from non-members, and score the known rows out of sample.
+
+    Parameters
+    ----------
+    estimator : classifier
+        It is cloned.
+    features : ndarray of shape (n_samples, n_features)
+        Features of the known rows.
+    is_member : ndarray of shape (n_samples,)
+        Their membership.
+    cv : cross-validation splitter or None
+        None where too few rows are known to hold some out.
+
+    Returns
+    -------
+    fitted : classifier
+        Fitted to all known rows.
+    scores : ndarray of shape (n_samples,), dtype float64
+        Scores of the known rows by clones that were not fitted to them; without ``cv``, by ``fitted``.
+    """
+    fitted = clone(estimator).fit(features, is_member)
+    if cv is None:
+        return fitted, member_scores(fitted, features)
+    response = cross_val_predict(estimator, features, is_member, cv=cv, method=_response_method(estimator))
+    return fitted, _member_column(response)
+
+
+def member_scores(classifier, features):
+    """Return a classifier's decision function for members, or its probability of membership if it has none."""
+    return _member_column(getattr(classifier, _response_method(classifier))(features))
+
+
+def _response_method(classifier):
+    # Preferred to probabilities, which confident classifiers round to ties.
+    return "decision_function" if hasattr(classifier, "decision_function") else "predict_proba"
+
+
+def _member_column(response):
+    response = np.asarray(response, dtype=np.float64)
+    return response[:, 1] if response.ndim == 2 else response
 
 
 def best_threshold(is_member, scores):

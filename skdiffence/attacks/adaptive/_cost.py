@@ -5,11 +5,11 @@ from numbers import Integral
 
 import numpy as np
 
-from skdiffence.attacks.adaptive._directed import DirectedAttack
+from skdiffence.attacks.adaptive._base import StatisticAttack
 from skdiffence.utils._sklearn import Interval, StrOptions, num_samples, safe_indexing
 
 
-class AnswerCostAttack(DirectedAttack):
+class AnswerCostAttack(StatisticAttack):
     """Tell members by how many regenerations, or how much time, an answer took.
 
     A defense that searches for a regeneration that it likes finds one sooner for some rows than for others.
@@ -83,12 +83,12 @@ class AnswerCostAttack(DirectedAttack):
         """Whether answers given before will do: unless they are timed."""
         return self.cost == "n_regenerations"
 
-    def _prepare(self, target, X):
+    def _prepare(self, target, X, y):
         method = "select" if self.cost == "n_regenerations" else "predict_proba"
         if not hasattr(target, method):
             raise TypeError(f"target must have {method} for cost={self.cost!r}. Got {type(target).__name__}.")
 
-    def _measure(self, target, X, y):
+    def _observe(self, target, X, y):
         if len(y) != num_samples(X):
             raise ValueError(f"y must hold one label for each of the {num_samples(X)} rows of X. Got {len(y)}.")
         return self._regenerations(target, X) if self.cost == "n_regenerations" else self._seconds(target, X)

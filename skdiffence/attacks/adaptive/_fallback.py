@@ -3,26 +3,22 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.attacks._answers import query
-from skdiffence.attacks.adaptive._brought import ask_own
-from skdiffence.attacks.adaptive._changed_rows import check_numeric, learn_range
-from skdiffence.attacks.adaptive._learned import learn_score, score_features
+from skdiffence.attacks._changed_rows import check_array, learn_range
+from skdiffence.attacks.adaptive._auxiliary import query_auxiliary
+from skdiffence.attacks.adaptive._base import RegressionAttack
 from skdiffence.attacks.adaptive._neighbors import Neighbors
-from skdiffence.base import MembershipAttack
-from skdiffence.metrics import logit_signal
 from skdiffence.metrics._signals import check_proba
 from skdiffence.utils._random import draw_seed
-from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, fit_context, num_samples
-from skdiffence.utils._validation import check_is_member
+from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions
 
 # Below any probability of a float32 softmax, so that two answers of "never" are alike.
 _FLOOR = 1e-45
 _CHANGED_ROW, _ROUNDING = 0.05, 0.001
 
 
-class FallbackAttack(MembershipAttack):
+class FallbackAttack(RegressionAttack):
     """Recognize the rows that are answered undefended, and judge these and the others each by their own rule.
 
     A defense that answers as if it were not there where it finds no regeneration to its liking says two things: that
@@ -90,8 +86,6 @@ class FallbackAttack(MembershipAttack):
     1.0
     """
 
-    shares_answers = True
-
     _parameter_constraints: dict = {
         "undefended": [HasMethods(["predict", "predict_proba"]), None],
         "neighbor": [StrOptions({"exact", "quantum", "ulp"})],
@@ -123,76 +117,29 @@ class FallbackAttack(MembershipAttack):
         """What is examined: one answer with ``undefended``, otherwise answers for changed rows as well."""
         return "adaptive" if self.undefended is None else "answer"
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, target, X, y, is_member):
-        """Learn from rows whose membership the attacker knows.
-
-        Parameters
-        ----------
-        target : classifier
-            A fitted classifier with ``predict`` and ``predict_proba``. It is asked, never changed.
-        X : array-like of shape (n_samples, ...)
-            Rows known to the attacker.
-        y : array-like of shape (n_samples,)
-            Their true labels.
-        is_member : array-like of shape (n_samples,), dtype bool
-            True for rows that the target was trained on; both sides must be present.
-
-        Returns
-        -------
-        self : FallbackAttack
-
-        Raises
-        ------
-        NotFittedError
-            If ``undefended`` is not fitted.
-        TypeError
-            If the target has no ``predict_proba``.
-        ValueError
-            If a parameter or X can't be used, lengths differ or a side is empty.
-        """
-        is_member = check_is_member(is_member, num_samples(X), both_sides=True)
+    def _prepare(self, target, X, y):
         self.neighbors_ = self.row_shape_ = None
         if self.undefended is None:
-            X = check_numeric(X)
+            X = self._check_known_rows(X)
             value_range, seed = learn_range(X, self.value_range), draw_seed(self.random_state)
-            self.row_shape_ = X.shape[1:]
             self.neighbors_ = Neighbors(self.neighbor, X, value_range, share=1.0, seed=seed)
-        phi, seems_undefended = self._ask(target, X, y)
-        self.undefended_rate_ = float(seems_undefended.mean())
-        self.model_, self.threshold_ = learn_score(_features(phi, seems_undefended), is_member)
-        self.target_ = target
-        return self
 
-    def score_samples(self, X, y):
-        """Score rows; higher means more likely a member.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-            Rows of unknown membership.
-        y : array-like of shape (n_samples,)
-            Their true labels.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,), dtype float64
-            Logarithm of the odds of membership, for as many members as others.
-        """
-        check_is_fitted(self, "target_")
-        return score_features(self.model_, _features(*self._ask(self.target_, X, y)))
-
-    def _ask(self, target, X, y):
-        """Return phi at the true label, and whether the answer seems to be the undefended one."""
+    def _observe(self, target, X, y):
+        """Return whether each answer seems undefended, phi of those that do, and phi of the others."""
         if self.neighbors_ is not None:
-            X = check_numeric(X, self.row_shape_)
+            X = check_array(X, self.row_shape_)
         answers = query(target, X, y)
         if self.neighbors_ is None:
-            others = [ask_own("undefended", self.undefended, X, y, answers.classes)]
+            others = [query_auxiliary("undefended", self.undefended, X, y, answers.classes)]
         else:
             others = [query(target, self.neighbors_.make(X, number), y) for number in range(1, self.k)]
         change = np.max([_distance(answers.proba, other.proba) for other in others], axis=0)
-        return logit_signal(answers.y, answers.proba), change <= self._tolerance()
+        undefended, phi = change <= self._tolerance(), answers.signal("logit")
+        return np.column_stack([undefended, phi * undefended, phi * ~undefended])
+
+    def _learn(self, features, is_member):
+        self.undefended_rate_ = float(features[:, 0].mean())
+        super()._learn(features, is_member)
 
     def _tolerance(self):
         if self.tolerance != "auto":
@@ -203,7 +150,3 @@ class FallbackAttack(MembershipAttack):
 def _distance(proba, other):
     logs = np.log(check_proba(proba) + _FLOOR), np.log(check_proba(other) + _FLOOR)
     return np.abs(logs[0] - logs[1]).max(axis=1)
-
-
-def _features(phi, seems_undefended):
-    return np.column_stack([seems_undefended, phi * seems_undefended, phi * ~seems_undefended])

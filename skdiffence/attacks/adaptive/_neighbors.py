@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from skdiffence.attacks.adaptive._changed_rows import like, range_ends
+from skdiffence.attacks._changed_rows import range_ends
+from skdiffence.utils._frames import like
 from skdiffence.utils._random import mix_seed
 
 NEIGHBORS = ("exact", "gray", "quantum", "ulp")
@@ -82,12 +83,12 @@ class Neighbors:
         values, size = X.astype(np.float64), np.abs(change)
         moved = values + change
         moved = np.where(moved > self.high, values - size, np.where(moved < self.low, values + size, moved))
-        return like(moved, X.dtype)
+        return like(moved, X)
 
     def _next_number(self, X, signs):
         signs = np.where(self.high <= X, -1, np.where(self.low >= X, 1, signs))
         if X.dtype.kind != "f":
-            return like(X.astype(np.float64) + signs, X.dtype)
+            return like(X.astype(np.float64) + signs, X)
         # A step of float64 would vanish where a network takes its rows as float32.
         coarse = X.astype(np.float32) if X.dtype.itemsize > 4 else X
         return np.nextafter(coarse, (signs * np.inf).astype(coarse.dtype)).astype(X.dtype)

@@ -4,14 +4,16 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from skdiffence.attacks.adaptive._brought import fit_regenerator, regenerate
-from skdiffence.attacks.adaptive._changed_rows import check_numeric, learn_range, like, range_ends
-from skdiffence.attacks.adaptive._directed import SIGNALS, DirectedAttack, ask_signal
+from skdiffence.attacks._answers import query
+from skdiffence.attacks._changed_rows import check_array, clip_changes, learn_range, range_ends
+from skdiffence.attacks.adaptive._auxiliary import fit_regenerator, regenerate
+from skdiffence.attacks.adaptive._base import ANSWER_SIGNALS, StatisticAttack
+from skdiffence.utils._frames import like
 from skdiffence.utils._random import draw_seed
 from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions
 
 
-class PrecompensatedQueryAttack(DirectedAttack):
+class PrecompensatedQueryAttack(StatisticAttack):
     """Ask about a changed row whose regeneration looks like the row.
 
     What a regeneration takes from a row an attacker with a denoiser of its own can add beforehand: the classifier
@@ -106,7 +108,7 @@ class PrecompensatedQueryAttack(DirectedAttack):
         "n_iterations": [Interval(Integral, 1, None, closed="left")],
         "n_regenerations": [Interval(Integral, 1, None, closed="left")],
         "strength": [Interval(Real, -1, None, closed="neither")],
-        "signal": [StrOptions(set(SIGNALS))],
+        "signal": [StrOptions(ANSWER_SIGNALS)],
         "value_range": [StrOptions({"auto"}), tuple, list, np.ndarray],
         "random_state": ["random_state"],
     }
@@ -134,7 +136,7 @@ class PrecompensatedQueryAttack(DirectedAttack):
         self.value_range = value_range
         self.random_state = random_state
 
-    def _prepare(self, target, X):
+    def _prepare(self, target, X, y):
         residual = self.mode == "residual"
         if residual and self.regenerator is None:
             raise ValueError("regenerator must be given for mode='residual'. Got None. mode='contrast' needs none.")
@@ -143,17 +145,16 @@ class PrecompensatedQueryAttack(DirectedAttack):
                 f"n_regenerations must be at least n_queries={self.n_queries}, one for each query. "
                 f"Got {self.n_regenerations}."
             )
-        X = check_numeric(X)
-        self.row_shape_ = X.shape[1:]
+        X = self._check_known_rows(X)
         self.value_range_ = learn_range(X, self.value_range)
         seed = draw_seed(self.random_state)
         self.regenerator_ = fit_regenerator(self.regenerator, X, seed) if residual else None
 
-    def _measure(self, target, X, y):
-        X = check_numeric(X, self.row_shape_)
+    def _observe(self, target, X, y):
+        X = check_array(X, self.row_shape_)
         change = self._compensated if self.mode == "residual" else self._stretched
-        signals = [ask_signal(target, change(X, number), y, self.signal) for number in range(self.n_queries)]
-        return np.mean(signals, axis=0)
+        answers = (query(target, change(X, number), y) for number in range(self.n_queries))
+        return np.mean([each.signal(self.signal) for each in answers], axis=0)
 
     def _compensated(self, X, number):
         candidates = range(number, self.n_regenerations, self.n_queries)
@@ -171,5 +172,4 @@ class PrecompensatedQueryAttack(DirectedAttack):
         return self._clipped(middle + (1 + strength) * (X - middle), X)
 
     def _clipped(self, changed, X):
-        low, high = range_ends(self.value_range_, self.row_shape_)
-        return like(np.clip(changed, np.minimum(low, X), np.maximum(high, X)), X.dtype)
+        return like(clip_changes(changed, X, *range_ends(self.value_range_, self.row_shape_)), X)

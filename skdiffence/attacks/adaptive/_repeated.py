@@ -4,8 +4,9 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from skdiffence.attacks.adaptive._changed_rows import check_numeric, learn_range
-from skdiffence.attacks.adaptive._directed import SIGNALS, DirectedAttack, ask_signal
+from skdiffence.attacks._answers import query
+from skdiffence.attacks._changed_rows import check_array, learn_range
+from skdiffence.attacks.adaptive._base import ANSWER_SIGNALS, StatisticAttack
 from skdiffence.attacks.adaptive._neighbors import NEIGHBORS, Neighbors
 from skdiffence.utils._random import draw_seed
 from skdiffence.utils._sklearn import Interval, StrOptions
@@ -13,7 +14,7 @@ from skdiffence.utils._sklearn import Interval, StrOptions
 _STATISTICS = {"max": np.max, "mean": np.mean, "spread": np.std}
 
 
-class RepeatedQueryAttack(DirectedAttack):
+class RepeatedQueryAttack(StatisticAttack):
     """Ask about each row, and about near-duplicates of it, and put the answers together.
 
     A defense that draws noise for every answer hides a member behind the noise; the mean of k answers has less of
@@ -99,7 +100,7 @@ class RepeatedQueryAttack(DirectedAttack):
         "k": [Interval(Integral, 1, None, closed="left")],
         "neighbor": [StrOptions(set(NEIGHBORS))],
         "statistic": [StrOptions(set(_STATISTICS))],
-        "signal": [StrOptions(set(SIGNALS))],
+        "signal": [StrOptions(ANSWER_SIGNALS)],
         "value_range": [StrOptions({"auto"}), tuple, list, np.ndarray],
         "share": [Interval(Real, 0, 1, closed="right")],
         "random_state": ["random_state"],
@@ -124,16 +125,15 @@ class RepeatedQueryAttack(DirectedAttack):
         self.share = share
         self.random_state = random_state
 
-    def _prepare(self, target, X):
+    def _prepare(self, target, X, y):
         if self.statistic == "spread" and self.k < 2:
             raise ValueError(f"k must be at least 2 for statistic='spread'. Got {self.k}.")
-        X = check_numeric(X)
-        self.row_shape_ = X.shape[1:]
+        X = self._check_known_rows(X)
         self.value_range_ = learn_range(X, self.value_range)
         seed = draw_seed(self.random_state)
         self.neighbors_ = Neighbors(self.neighbor, X, self.value_range_, share=self.share, seed=seed)
 
-    def _measure(self, target, X, y):
-        X = check_numeric(X, self.row_shape_)
-        signals = [ask_signal(target, self.neighbors_.make(X, number), y, self.signal) for number in range(self.k)]
-        return _STATISTICS[self.statistic](signals, axis=0)
+    def _observe(self, target, X, y):
+        X = check_array(X, self.row_shape_)
+        answers = (query(target, self.neighbors_.make(X, number), y) for number in range(self.k))
+        return _STATISTICS[self.statistic]([each.signal(self.signal) for each in answers], axis=0)

@@ -3,20 +3,16 @@
 from numbers import Integral
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.attacks._answers import query
-from skdiffence.attacks.adaptive._brought import ask_own, fit_regenerator, regenerate
-from skdiffence.attacks.adaptive._changed_rows import check_numeric
-from skdiffence.attacks.adaptive._directed import SIGNALS
-from skdiffence.attacks.adaptive._learned import learn_score, score_features
-from skdiffence.base import MembershipAttack
+from skdiffence.attacks._changed_rows import check_array
+from skdiffence.attacks.adaptive._auxiliary import fit_regenerator, query_auxiliary, regenerate
+from skdiffence.attacks.adaptive._base import ANSWER_SIGNALS, RegressionAttack
 from skdiffence.utils._random import draw_seed
-from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, fit_context, num_samples
-from skdiffence.utils._validation import check_is_member
+from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions
 
 
-class SurrogateRegenerationAttack(MembershipAttack):
+class SurrogateRegenerationAttack(RegressionAttack):
     """Compare the answer for a row with the answers for the attacker's own regenerations of it.
 
     A member stands out from its surroundings: the classifier is surer of it than of what a diffusion model makes of
@@ -91,14 +87,11 @@ class SurrogateRegenerationAttack(MembershipAttack):
     True
     """
 
-    family = "adaptive"
-    shares_answers = True
-
     _parameter_constraints: dict = {
         "regenerator": [HasMethods(["regenerate"])],
         "surrogate": [HasMethods(["predict", "predict_proba"]), None],
         "n_regenerations": [Interval(Integral, 1, None, closed="left")],
-        "signal": [StrOptions(set(SIGNALS))],
+        "signal": [StrOptions(ANSWER_SIGNALS)],
         "random_state": ["random_state"],
     }
 
@@ -109,71 +102,23 @@ class SurrogateRegenerationAttack(MembershipAttack):
         self.signal = signal
         self.random_state = random_state
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, target, X, y, is_member):
-        """Learn from rows whose membership the attacker knows.
-
-        Parameters
-        ----------
-        target : classifier
-            A fitted classifier with ``predict`` and ``predict_proba``. It is asked, never changed.
-        X : array-like of shape (n_samples, ...)
-            Rows known to the attacker.
-        y : array-like of shape (n_samples,)
-            Their true labels.
-        is_member : array-like of shape (n_samples,), dtype bool
-            True for rows that the target was trained on; both sides must be present.
-
-        Returns
-        -------
-        self : SurrogateRegenerationAttack
-
-        Raises
-        ------
-        NotFittedError
-            If ``surrogate`` is not fitted.
-        TypeError
-            If the target has no ``predict_proba``.
-        ValueError
-            If a parameter or X can't be used, lengths differ or a side is empty.
-        """
-        is_member = check_is_member(is_member, num_samples(X), both_sides=True)
-        X = check_numeric(X)
-        self.row_shape_ = X.shape[1:]
+    def _prepare(self, target, X, y):
+        X = self._check_known_rows(X)
         self.regenerator_ = fit_regenerator(self.regenerator, X, draw_seed(self.random_state))
-        self.model_, self.threshold_ = learn_score(self._features(target, X, y), is_member)
-        self.target_ = target
-        return self
 
-    def score_samples(self, X, y):
-        """Score rows; higher means more likely a member.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-            Rows of unknown membership.
-        y : array-like of shape (n_samples,)
-            Their true labels.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,), dtype float64
-            Logarithm of the odds of membership, for as many members as others.
-        """
-        check_is_fitted(self, "target_")
-        return score_features(self.model_, self._features(self.target_, X, y))
-
-    def _features(self, target, X, y):
-        X = check_numeric(X, self.row_shape_)
-        own, others = [], []
+    def _observe(self, target, X, y):
+        X = check_array(X, self.row_shape_)
+        of_target, of_surrogate = [], []
         for number in range(1 + self.n_regenerations):
             rows = X if number == 0 else regenerate(self.regenerator_, X, number - 1)
-            own.append(query(target, rows, y))
+            of_target.append(query(target, rows, y))
             if self.surrogate is not None:
-                others.append(ask_own("surrogate", self.surrogate, rows, y, own[0].classes))
-        return np.column_stack([self._read(answers) for answers in (own, others) if answers])
+                classes = of_target[0].classes
+                of_surrogate.append(query_auxiliary("surrogate", self.surrogate, rows, y, classes))
+        return np.column_stack([self._features(answers) for answers in (of_target, of_surrogate) if answers])
 
-    def _read(self, answers):
-        signals = np.array([SIGNALS[self.signal](each) for each in answers])
+    def _features(self, answers):
+        """Return four features of the answers for the rows and for their regenerations."""
+        row, *regenerated = (each.signal(self.signal) for each in answers)
         agreement = np.mean([each.correct for each in answers[1:]], axis=0)
-        return np.column_stack([signals[0], signals[1:].mean(axis=0), signals[1:].std(axis=0), agreement])
+        return np.column_stack([row, np.mean(regenerated, axis=0), np.std(regenerated, axis=0), agreement])

@@ -3,10 +3,10 @@
 import numpy as np
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import StratifiedKFold
 
 from skdiffence.attacks._base import SingleQueryAttack
-from skdiffence.attacks._known_rows import best_threshold, canonical_order
+from skdiffence.attacks._known_rows import best_threshold, canonical_order, fit_member_classifier, member_scores
 from skdiffence.attacks.answer._features import answer_features
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
 from skdiffence.utils._sklearn import HasMethods
@@ -91,18 +91,14 @@ class ClassifierAttack(SingleQueryAttack):
         features, is_member = features[order], is_member[order].astype(np.int64)
         estimator = _default_classifier() if self.estimator is None else clone(self.estimator)
         seed_nested(estimator, "attack classifier", seed)
-        self.estimator_ = clone(estimator).fit(features, is_member)
-        n_folds = min(_MAX_FOLDS, *np.bincount(is_member))
+        n_folds, cv = min(_MAX_FOLDS, *np.bincount(is_member)), None
         if n_folds > 1:
-            folds = StratifiedKFold(n_folds, shuffle=True, random_state=mix_seed("attack folds", seed) % 2**32)
-            method = _response_method(estimator)
-            unseen = _member_column(cross_val_predict(estimator, features, is_member, cv=folds, method=method))
-        else:
-            unseen = _scores(self.estimator_, features)
+            cv = StratifiedKFold(n_folds, shuffle=True, random_state=mix_seed("attack folds", seed) % 2**32)
+        self.estimator_, unseen = fit_member_classifier(estimator, features, is_member, cv)
         self.threshold_ = best_threshold(is_member, unseen)
 
     def _score(self, answers):
-        return _scores(self.estimator_, answer_features(answers))
+        return member_scores(self.estimator_, answer_features(answers))
 
 
 def _default_classifier():
@@ -117,17 +113,3 @@ def _default_classifier():
         max_features=0.5,
         early_stopping=False,
     )
-
-
-def _response_method(estimator):
-    # Before probabilities, which confident classifiers round to ties.
-    return "decision_function" if hasattr(estimator, "decision_function") else "predict_proba"
-
-
-def _member_column(response):
-    response = np.asarray(response, dtype=np.float64)
-    return response[:, 1] if response.ndim == 2 else response
-
-
-def _scores(estimator, features):
-    return _member_column(getattr(estimator, _response_method(estimator))(features))

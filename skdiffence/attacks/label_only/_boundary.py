@@ -6,18 +6,17 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
-from skdiffence.attacks._input_space import InputSpace, as_numbers, measured_as
+from skdiffence.attacks._base import MultipleQueryAttack
+from skdiffence.attacks._changed_rows import InputSpace, as_floats, as_points_of, check_row_shape
 from skdiffence.attacks._known_rows import best_threshold
 from skdiffence.attacks._labels import check_labels, query_labels
 from skdiffence.attacks.label_only._boundary_search import Probe, import_art, most_calls, search
-from skdiffence.base import MembershipAttack
 from skdiffence.metrics import label_columns
 from skdiffence.utils._random import draw_seed, mix_seed
-from skdiffence.utils._sklearn import Interval, Options, fit_context, num_samples
-from skdiffence.utils._validation import check_is_member
+from skdiffence.utils._sklearn import Interval, Options
 
 
-class BoundaryAttack(MembershipAttack):
+class BoundaryAttack(MultipleQueryAttack):
     """Call a row a member if the target's label changes only far away from it.
 
     The target is asked for labels and for nothing else, so a defense that leaves every label as it was has no
@@ -116,104 +115,69 @@ class BoundaryAttack(MembershipAttack):
         self.random_state = random_state
         self.verbose = verbose
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, target, X, y, is_member):
-        """Learn the range of X, where to start from, and a threshold from rows whose membership the attacker knows.
-
-        Parameters
-        ----------
-        target : classifier
-            A fitted classifier with ``predict``. It is asked, never changed.
-        X : array-like of shape (n_samples, ...) or data frame
-            Rows known to the attacker.
-        y : array-like of shape (n_samples,)
-            Their true labels.
-        is_member : array-like of shape (n_samples,), dtype bool
-            True for rows that the target was trained on; both sides must be present.
-
-        Returns
-        -------
-        self : BoundaryAttack
-
-        Raises
-        ------
-        ImportError
-            If the Adversarial Robustness Toolbox is not installed.
-        ValueError
-            If lengths differ, a side is empty, or X is not numeric and finite.
-        TypeError
-            If the target has no ``predict``, or X is sparse.
-        """
+    def _prepare(self, target, X, y):
         import_art()
-        is_member = check_is_member(is_member, num_samples(X), both_sides=True)
         if self.init_eval > self.max_eval:
             raise ValueError(f"init_eval must be at most max_eval, {self.max_eval}. Got {self.init_eval}.")
-        values = _finite_numbers(X)
-        y = check_labels(target, X, y)
+        self._known = _finite_numbers(X)
+        check_labels(target, X, y)
+        self._known_labels = np.asarray(target.predict(X))
         self._seed = mix_seed("boundary", draw_seed(self.random_state)) % 2**32
-        self._space = InputSpace.of(values)
-        self._known, self._known_labels = values, np.asarray(target.predict(X))
-        self.target_ = target
-        distances, n_evaluations = self.distances(X, y, return_evaluations=True)
-        self.n_evaluations_ = len(values) + int(n_evaluations.sum())
+        self._space = InputSpace.of(self._known)
+
+    def _learn(self, observed, is_member):
+        distances, n_evaluations = observed
+        self.n_evaluations_ = len(self._known) + int(n_evaluations.sum())
         self.threshold_ = best_threshold(is_member, distances)
-        return self
 
-    def score_samples(self, X, y):
-        """Score rows by their distance; higher means more likely a member.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...) or data frame
-            Rows of unknown membership.
-        y : array-like of shape (n_samples,)
-            Their true labels.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,), dtype float64
-            See :meth:`distances`.
-        """
-        return self.distances(X, y)
+    def _score(self, observed):
+        distances, _ = observed
+        return distances
 
     def distances(self, X, y, *, return_evaluations=False):
-        """Measure how far from each row the label is another.
+        """Return the distance of each row to the nearest point with another label.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...) or data frame
             Rows.
         y : array-like of shape (n_samples,)
-            Their true labels.
+            True labels.
         return_evaluations : bool, default=False
-            Whether to return what it cost as well.
+            Whether to return the number of labels queried as well.
 
         Returns
         -------
         distances : ndarray of shape (n_samples,), dtype float64
-            0 for rows that are labeled wrongly. Where no other label was found at all, the distance of the
-            farthest point in the range of the known rows.
+            0 for rows that are labeled wrongly. Where no other label was found, the distance of the farthest point in
+            the range of the known rows.
         n_evaluations : ndarray of shape (n_samples,), dtype int64
-            Labels asked for. Only with ``return_evaluations=True``.
+            Number of labels queried for each row. Only with ``return_evaluations=True``.
         """
         check_is_fitted(self, "target_")
-        values = _finite_numbers(X)
-        self._space.check(values)
-        y = check_labels(self.target_, X, y)
-        distances, n_evaluations = np.zeros(len(y)), np.ones(len(y), dtype=np.int64)
-        rows = np.flatnonzero(query_labels(self.target_, X, y).correct)
-        for row in tqdm(rows, desc="boundary", unit="row", disable=not self.verbose):
-            probe = self._search(values[row], y[row : row + 1], measured_as(X))
-            distances[row] = min(probe.distance, probe.farthest)
-            n_evaluations[row] += probe.n_evaluations
+        distances, n_evaluations = self._observe(self.target_, X, y)
         return (distances, n_evaluations) if return_evaluations else distances
 
-    def _search(self, row, label, give_back):
-        """Search around one row, which has its true label."""
+    def _observe(self, target, X, y):
+        """Return the distance of each row, and the number of labels queried for it."""
+        values, give_back = _finite_numbers(X), as_points_of(X)
+        check_row_shape(values, self._known.shape[1:])
+        y = check_labels(target, X, y)
+        distances, n_evaluations = np.zeros(len(y)), np.ones(len(y), dtype=np.int64)
+        rows = np.flatnonzero(query_labels(target, X, y).correct)
+        for row in tqdm(rows, desc="boundary", unit="row", disable=not self.verbose):
+            label = y[row : row + 1]
 
-        def keeps_label(points):
-            return query_labels(self.target_, give_back(points), np.repeat(label, len(points))).correct
+            def keeps_label(points, label=label):
+                return query_labels(target, give_back(points), np.repeat(label, len(points))).correct
 
+            probe = self._search(keeps_label, values[row], label)
+            distances[row] = min(probe.distance, probe.farthest)
+            n_evaluations[row] += probe.n_evaluations
+        return distances, n_evaluations
+
+    def _search(self, keeps_label, row, label):
+        """Search around one correctly labeled row."""
         low, high = (np.broadcast_to(side, row.shape) for side in (self._space.low, self._space.high))
         probe = Probe(keeps_label, row, low, high, self.norm, most_calls(self.max_iter))
         search(
@@ -236,7 +200,7 @@ class BoundaryAttack(MembershipAttack):
 
 
 def _finite_numbers(X):
-    values = as_numbers(X)
+    values = as_floats(X)
     if np.isnan(values).any():
         raise ValueError("X must have no missing values: no distance could be measured. Got NaN.")
     return values

@@ -5,20 +5,19 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import PredefinedSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
-from sklearn.utils.validation import check_is_fitted
 
-from skdiffence.attacks._input_space import InputSpace, as_numbers, in_form_of
-from skdiffence.attacks._known_rows import best_threshold
+from skdiffence.attacks._base import MultipleQueryAttack
+from skdiffence.attacks._changed_rows import InputSpace, as_floats, check_row_shape
+from skdiffence.attacks._known_rows import best_threshold, fit_member_classifier, learn_direction, member_scores
 from skdiffence.attacks._labels import check_labels, query_labels
 from skdiffence.attacks.label_only._augmentations import augmentations, check_images
-from skdiffence.base import MembershipAttack
+from skdiffence.utils._frames import like
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
 from skdiffence.utils._rows import row_digests
-from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, fit_context, num_samples
-from skdiffence.utils._validation import check_is_member
+from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions
 
 _N_AUGMENTATIONS = 18
 _N_NOISY = 31
@@ -27,7 +26,7 @@ _N_FOLDS = 5
 _N_DECIMALS = 9
 
 
-class LabelOnlyAttack(MembershipAttack):
+class LabelOnlyAttack(MultipleQueryAttack):
     """Call a row a member by the labels that the target gives to the row and to its neighbors.
 
     The target is asked for labels and for nothing else, so a defense that leaves every label as it was has no
@@ -135,80 +134,12 @@ class LabelOnlyAttack(MembershipAttack):
         self.estimator = estimator
         self.random_state = random_state
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, target, X, y, is_member):
-        """Learn from rows whose membership the attacker knows.
-
-        Parameters
-        ----------
-        target : classifier
-            A fitted classifier with ``predict``. It is asked, never changed.
-        X : array-like of shape (n_samples, ...) or data frame
-            Rows known to the attacker.
-        y : array-like of shape (n_samples,)
-            Their true labels.
-        is_member : array-like of shape (n_samples,), dtype bool
-            True for rows that the target was trained on; both sides must be present.
-
-        Returns
-        -------
-        self : LabelOnlyAttack
-
-        Raises
-        ------
-        ValueError
-            If lengths differ, a side is empty, or X is no images and ``robustness="augmentation"``.
-        TypeError
-            If the target has no ``predict``, or X is sparse.
-        """
-        is_member = check_is_member(is_member, num_samples(X), both_sides=True)
+    def _prepare(self, target, X, y):
         self._seed = draw_seed(self.random_state)
-        self._prepare(X)
-        features = self._features(target, X, y)
-        self.direction_ = 1
-        if self._by_mean():
-            share = features.mean(axis=1)
-            self.direction_ = 1 if roc_auc_score(is_member, share) >= 0.5 else -1
-            known_scores = self.direction_ * share
-        else:
-            known_scores = self._fit_estimator(features, is_member, row_digests(X))
-        self.threshold_ = best_threshold(is_member, known_scores)
-        self.target_ = target
-        return self
-
-    def score_samples(self, X, y):
-        """Score rows; higher means more likely a member.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...) or data frame
-            Rows of unknown membership.
-        y : array-like of shape (n_samples,)
-            Their true labels.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,), dtype float64
-            What the estimator says for membership: its ``decision_function`` if it has one, or its probability. With
-            ``estimator="mean"``, the share of correct labels in the learned direction.
-        """
-        check_is_fitted(self, "target_")
-        features = self._features(self.target_, X, y)
-        if self._by_mean():
-            return self.direction_ * features.mean(axis=1)
-        return _member_scores(self.estimator_, features)
-
-    def _by_mean(self):
-        return isinstance(self.estimator, str)
-
-    # --- neighbors --------------------------------------------------------------------------------
-
-    def _prepare(self, X):
-        """Learn what neighbors of the known rows are."""
         if self.robustness == "noise":
             self._scales = _noise_scales(self.scale)
             self.n_queries_ = _N_NOISY if self.n_queries is None else self.n_queries
-            self._space = InputSpace.of(as_numbers(X))
+            self._space = InputSpace.of(as_floats(X))
         else:
             self._views = augmentations(step=_shift_step(self.scale, _check_augmentable(X).shape[2:]))
             self.n_queries_ = _N_AUGMENTATIONS if self.n_queries is None else self.n_queries
@@ -217,36 +148,52 @@ class LabelOnlyAttack(MembershipAttack):
                     f"n_queries must be at most {_N_AUGMENTATIONS}, the number of augmentations. Got {self.n_queries}."
                 )
 
+    def _observe(self, target, X, y):
+        """Return the features of each row, correct labels one by one or as shares, and the rows."""
+        y = check_labels(target, X, y)
+        correct = np.column_stack([query_labels(target, rows, y).correct for rows in self._neighbors(X)]).astype(float)
+        if self.robustness == "augmentation" or self._by_mean():
+            return correct, X
+        # Draws of one noise size are exchangeable, so their share tells as much, with fewer weights to learn.
+        n_sizes = min(len(self._scales), self.n_queries_ - 1)
+        shares = [correct[:, 1 + size :: len(self._scales)].mean(axis=1) for size in range(n_sizes)]
+        return np.column_stack([correct[:, 0], *shares]), X
+
     def _neighbors(self, X):
-        """Yield all rows changed in the same way, unchanged first."""
+        """Yield X and then changed rows; each time all rows are changed in the same way."""
         if self.robustness == "augmentation":
             X = _check_augmentable(X)
             yield from (view(X) for view in self._views[: self.n_queries_])
             return
-        values = as_numbers(X)
-        self._space.check(values)
+        values = as_floats(X)
+        check_row_shape(values, self._space.spread.shape)
         yield X
         for number in range(1, self.n_queries_):
             rng = np.random.default_rng(mix_seed("label-only noise", self._seed, number))
-            yield in_form_of(self._space.disturb(values, self._scale_of(number), rng), X)
+            scale = self._scales[(number - 1) % len(self._scales)]
+            yield like(self._space.add_noise(values, scale, rng), X)
 
-    def _scale_of(self, number):
-        return self._scales[(number - 1) % len(self._scales)]
+    def _learn(self, observed, is_member):
+        features, X = observed
+        self.direction_ = 1
+        if self._by_mean():
+            self.direction_ = learn_direction(is_member, features.mean(axis=1))
+            known_scores = self._score(observed)
+        else:
+            cv = _content_folds(row_digests(X), is_member)
+            self.estimator_, known_scores = fit_member_classifier(self._new_estimator(), features, is_member, cv)
+            known_scores = np.round(known_scores, _N_DECIMALS)
+        self.threshold_ = best_threshold(is_member, known_scores)
 
-    # --- features ----------------------------------------------------------------------------------
+    def _score(self, observed):
+        features, _ = observed
+        if self._by_mean():
+            return self.direction_ * features.mean(axis=1)
+        # The last bits of a matrix product depend on the number of rows; a row's score must not.
+        return np.round(member_scores(self.estimator_, features), _N_DECIMALS)
 
-    def _features(self, target, X, y):
-        """Return what the score is made of: the correct labels, one by one or as shares."""
-        y = check_labels(target, X, y)
-        bits = np.column_stack([query_labels(target, rows, y).correct for rows in self._neighbors(X)]).astype(float)
-        if self.robustness == "augmentation" or self._by_mean():
-            return bits
-        # Draws of one size are exchangeable: their share says what they say, with fewer weights to learn.
-        first, n_sizes = bits[:, :1], min(len(self._scales), self.n_queries_ - 1)
-        shares = [bits[:, 1 + size :: len(self._scales)].mean(axis=1) for size in range(n_sizes)]
-        return np.column_stack([first, *shares])
-
-    # --- members -----------------------------------------------------------------------------------
+    def _by_mean(self):
+        return isinstance(self.estimator, str)
 
     def _new_estimator(self):
         if self.estimator is not None:
@@ -255,19 +202,6 @@ class LabelOnlyAttack(MembershipAttack):
         if self.robustness == "augmentation":
             return regression
         return make_pipeline(StandardScaler(), PolynomialFeatures(2, include_bias=False), regression)
-
-    def _fit_estimator(self, features, is_member, keys):
-        """Fit to all known rows and return their scores by estimators that were fitted to others."""
-        self.estimator_ = self._new_estimator().fit(features, is_member)
-        folds = _folds(keys, is_member)
-        if folds is None:
-            return _member_scores(self.estimator_, features)
-        scores = np.empty(len(features))
-        for fold in np.unique(folds):
-            held_out = folds == fold
-            fitted = self._new_estimator().fit(features[~held_out], is_member[~held_out])
-            scores[held_out] = _member_scores(fitted, features[held_out])
-        return scores
 
 
 def _noise_scales(scale):
@@ -298,19 +232,10 @@ def _check_augmentable(X):
     return check_images(X)
 
 
-def _folds(keys, is_member):
-    """Deal each side into folds by content, equal rows together; None if a side has one row only."""
+def _content_folds(keys, is_member):
+    """Return a splitter that deals each side into folds by content, or None if a side has one distinct row only."""
     folds, fewest = np.empty(len(keys), dtype=np.int64), _N_FOLDS
     for side in (is_member, ~is_member):
         distinct, folds[side] = np.unique(keys[side], return_inverse=True)
         fewest = min(fewest, len(distinct))
-    return folds % fewest if fewest > 1 else None
-
-
-def _member_scores(estimator, features):
-    if hasattr(estimator, "decision_function"):
-        scores = estimator.decision_function(features)
-    else:
-        scores = estimator.predict_proba(features)[:, 1]
-    # The last bits of a matrix product depend on how many rows there are; a row's score must not.
-    return np.round(np.asarray(scores, dtype=np.float64), _N_DECIMALS)
+    return PredefinedSplit(folds % fewest) if fewest > 1 else None

@@ -17,7 +17,7 @@ from skdiffence.attacks import FallbackAttack, SurrogateRegenerationAttack, atta
 from skdiffence.base import MembershipAttack
 from skdiffence.metrics import auc_interval
 from skdiffence.model_selection import AttackScorer
-from tests.attacks.adaptive.brought import Scaled, Selecting, every_attack
+from tests.attacks.adaptive.auxiliary import Scaled, Selecting, every_attack
 from tests.attacks.targets import Dictated, normal, planted
 
 NAMES = sorted(every_attack())

@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils import Bunch
 
 from skdiffence.attacks import AnswerCostAttack
-from tests.attacks.adaptive.brought import FirstFeature
+from tests.attacks.adaptive.auxiliary import FirstFeature
 
 IS_MEMBER = np.arange(40) % 2 == 0
 Y = np.zeros(40, dtype=int)

@@ -7,7 +7,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
 
 from skdiffence.attacks import FallbackAttack, ThresholdAttack
-from tests.attacks.adaptive.brought import FirstFeature
+from tests.attacks.adaptive.auxiliary import FirstFeature
 from tests.attacks.targets import Counting, Dictated, normal, planted
 
 N = 4000

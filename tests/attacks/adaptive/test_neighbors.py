@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from skdiffence.attacks import RepeatedQueryAttack
-from skdiffence.attacks.adaptive._changed_rows import learn_range
+from skdiffence.attacks._changed_rows import learn_range
 from skdiffence.attacks.adaptive._neighbors import NEIGHBORS, Neighbors
 from skdiffence.datasets import load_digit_images
 

@@ -7,7 +7,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
 
 from skdiffence.attacks import PrecompensatedQueryAttack, ThresholdAttack
-from tests.attacks.adaptive.brought import Blur, Defended, FirstFeature, Scaled
+from tests.attacks.adaptive.auxiliary import Blur, Defended, FirstFeature, Scaled
 from tests.attacks.targets import Counting, normal, planted
 
 N = 600

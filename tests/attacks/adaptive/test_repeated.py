@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from skdiffence.attacks import RepeatedQueryAttack
 from skdiffence.metrics import entropy_signal, logit_signal
-from tests.attacks.adaptive.brought import FirstFeature, FreshNoise, RowNoise
+from tests.attacks.adaptive.auxiliary import FirstFeature, FreshNoise, RowNoise
 from tests.attacks.targets import Counting, Dictated, normal, planted
 
 N = 3000

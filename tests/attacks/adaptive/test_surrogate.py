@@ -7,7 +7,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
 
 from skdiffence.attacks import SurrogateRegenerationAttack, ThresholdAttack
-from tests.attacks.adaptive.brought import FirstFeature, Scaled
+from tests.attacks.adaptive.auxiliary import FirstFeature, Scaled
 from tests.attacks.targets import Counting, normal, planted
 
 N = 3000
@@ -93,7 +93,7 @@ def test_features_by_hand():
     X = np.array([[2.5, 0.0], [0.5, 0.0], [-1.0, 0.0], [4.0, 0.0]])
     attack = SurrogateRegenerationAttack(Shifted(), n_regenerations=3)
     attack.fit(FirstFeature().fit(), X, ONES[:4], IS_MEMBER[:4])
-    features = attack._features(attack.target_, X, ONES[:4])
+    features = attack._observe(attack.target_, X, ONES[:4])
     first, middle = X[:, 0], X[:, 0] - 1
     expected = np.column_stack([first, middle, np.full(4, np.sqrt(2 / 3)), [1, 1 / 3, 0, 1]])
     np.testing.assert_allclose(features, expected, atol=1e-9)

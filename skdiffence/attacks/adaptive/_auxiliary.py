@@ -1,4 +1,4 @@
-"""What an attacker brings along: a regenerator and classifiers of its own."""
+"""The attacker's auxiliary models: a regenerator and classifiers."""
 
 import numpy as np
 from sklearn.base import clone
@@ -6,25 +6,25 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 
 from skdiffence.attacks._answers import query
-from skdiffence.attacks.adaptive._changed_rows import like
+from skdiffence.utils._frames import like
 from skdiffence.utils._random import seed_nested
 
 
 def fit_regenerator(regenerator, X, seed):
-    """Return a regenerator that is ready: fitted to known rows, unless it is frozen or has nothing to fit.
+    """Return a regenerator fitted to known rows, or as it is if it is frozen or has no ``fit``.
 
     Parameters
     ----------
     regenerator : object with ``regenerate(X, candidate)``
-        What the user gave. It is cloned, never changed.
+        It is cloned, never changed.
     X : ndarray of shape (n_samples, ...)
         Known rows.
     seed : int
-        Seeds it where it has no ``random_state`` of its own.
+        Seeds the regenerator where it has no ``random_state`` of its own.
 
     Returns
     -------
-    regenerator : object
+    fitted : object with ``regenerate(X, candidate)``
     """
     if isinstance(regenerator, FrozenEstimator) or not hasattr(regenerator, "fit"):
         return regenerator
@@ -36,10 +36,23 @@ def fit_regenerator(regenerator, X, seed):
 def regenerate(regenerator, X, candidate):
     """Return one regeneration of each row, in the dtype of X.
 
+    Parameters
+    ----------
+    regenerator : object with ``regenerate(X, candidate)``
+        Ready to use.
+    X : ndarray of shape (n_samples, ...)
+        Rows.
+    candidate : int
+        Number of the regeneration.
+
+    Returns
+    -------
+    X_regenerated : ndarray of the shape and dtype of X
+
     Raises
     ------
     ValueError
-        If the regenerator answers something else than finite numbers of the shape of X.
+        If the regenerator does not return finite numbers of the shape of X.
     """
     values = np.asarray(regenerator.regenerate(X, candidate))
     if values.shape != X.shape or not np.isfinite(values).all():
@@ -47,20 +60,22 @@ def regenerate(regenerator, X, candidate):
             f"regenerator must return finite numbers of the shape of X, {X.shape}. Got shape {values.shape}, "
             f"{np.count_nonzero(~np.isfinite(values))} of the values not finite."
         )
-    return like(values, X.dtype)
+    return like(values, X)
 
 
-def ask_own(name, classifier, X, y, classes):
-    """Ask a classifier of the attacker's own.
+def query_auxiliary(name, classifier, X, y, classes):
+    """Query a classifier of the attacker's own.
 
     Parameters
     ----------
     name : str
-        Of the parameter that it came in.
+        Name of the attack's parameter, for error messages.
     classifier : classifier
         Fitted.
-    X, y : array-like of shape (n_samples, ...) and (n_samples,)
-        Rows and their labels.
+    X : array-like of shape (n_samples, ...)
+        Rows.
+    y : array-like of shape (n_samples,)
+        True labels.
     classes : ndarray of shape (n_classes,)
         The labels of the target's columns.
 
@@ -71,9 +86,9 @@ def ask_own(name, classifier, X, y, classes):
     Raises
     ------
     NotFittedError
-        If it is not fitted.
+        If the classifier is not fitted.
     ValueError
-        If it has other classes than the target.
+        If its classes are not the target's.
     """
     try:
         answers = query(classifier, X, y)

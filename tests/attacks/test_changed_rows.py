@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays, from_dtype
 from scipy.sparse import csr_array
 
-from skdiffence.attacks._input_space import InputSpace, as_numbers, in_form_of, measured_as
+from skdiffence.attacks._changed_rows import InputSpace, as_floats, as_points_of, check_row_shape
+from skdiffence.utils._frames import like
 
 RNG = np.random.default_rng(0)
 FRAME = pd.DataFrame(
@@ -34,15 +35,15 @@ def test_round_trip(dtype, data):
         elements = {"min_value": -(2**53), "max_value": 2**53}
     shape = array_shapes(min_dims=2, max_dims=4, max_side=4)
     X = data.draw(arrays(dtype, shape, elements=from_dtype(np.dtype(dtype), **elements)))
-    back = in_form_of(as_numbers(X), X)
+    back = like(as_floats(X), X)
     assert back.dtype == X.dtype
     np.testing.assert_array_equal(back, X)
 
 
 def test_round_trip_of_frames():
     """Columns, types, index and missing values of a frame are kept."""
-    pd.testing.assert_frame_equal(in_form_of(as_numbers(FRAME), FRAME), FRAME)
-    assert np.isnan(as_numbers(FRAME)).sum() == 2
+    pd.testing.assert_frame_equal(like(as_floats(FRAME), FRAME), FRAME)
+    assert np.isnan(as_floats(FRAME)).sum() == 2
 
 
 @settings(max_examples=40, deadline=None)
@@ -54,7 +55,7 @@ def test_round_trip_of_frames():
 def test_noise_stays_in_range(values, scale, seed):
     """However large the noise, rows stay between the known ones, and rows outside are moved no farther out."""
     space = InputSpace.of(values[:5])
-    noisy = space.disturb(values, scale, np.random.default_rng(seed))
+    noisy = space.add_noise(values, scale, np.random.default_rng(seed))
     assert (noisy >= np.minimum(values[:5].min(axis=0), values)).all()
     assert (noisy <= np.maximum(values[:5].max(axis=0), values)).all()
 
@@ -76,7 +77,7 @@ def test_size_of_the_noise():
     space = InputSpace.of(values)
     np.testing.assert_array_equal(space.binary, [False, True, False])
     for scale in (0.25, 1.0):
-        changes = np.concatenate([space.disturb(values[:1], scale, rng) - values[:1] for _ in range(4000)])
+        changes = np.concatenate([space.add_noise(values[:1], scale, rng) - values[:1] for _ in range(4000)])
         rms = np.sqrt((changes**2).mean(axis=0))
         np.testing.assert_allclose(rms, scale * values.std(axis=0), rtol=0.1)
         assert set(np.unique(np.abs(changes[:, 1]))) == {0, 1}
@@ -86,16 +87,16 @@ def test_noise_is_the_same_for_all_rows():
     """One draw changes every row alike, and is the same whatever rows are asked with it."""
     values = np.random.default_rng(0).normal(size=(50, 3, 4))
     space = InputSpace.of(10 * values)
-    noisy = space.disturb(values, 0.01, np.random.default_rng(1))
+    noisy = space.add_noise(values, 0.01, np.random.default_rng(1))
     np.testing.assert_allclose(noisy - values, np.broadcast_to((noisy - values)[:1], values.shape), atol=1e-12)
-    np.testing.assert_array_equal(space.disturb(values[7:9], 0.01, np.random.default_rng(1)), noisy[7:9])
+    np.testing.assert_array_equal(space.add_noise(values[7:9], 0.01, np.random.default_rng(1)), noisy[7:9])
 
 
 def test_missing_values_stay_missing():
     """A feature without a single value is left alone, others are changed where they are known."""
-    values = as_numbers(FRAME)
+    values = as_floats(FRAME)
     values = np.column_stack([values, np.full(40, np.nan)])
-    noisy = InputSpace.of(values).disturb(values, 1.0, np.random.default_rng(0))
+    noisy = InputSpace.of(values).add_noise(values, 1.0, np.random.default_rng(0))
     np.testing.assert_array_equal(np.isnan(noisy), np.isnan(values))
     assert (noisy[5:, 0] != values[5:, 0]).any()
 
@@ -103,30 +104,30 @@ def test_missing_values_stay_missing():
 def test_points_between_rows():
     """Points are floating point numbers, of single precision at least, in the columns of a frame."""
     points = np.full((2, 4), 0.5)
-    assert measured_as(FRAME)(points).columns.tolist() == FRAME.columns.tolist()
-    assert (measured_as(FRAME)(points) == 0.5).all(axis=None)
+    assert as_points_of(FRAME)(points).columns.tolist() == FRAME.columns.tolist()
+    assert (as_points_of(FRAME)(points) == 0.5).all(axis=None)
     for dtype, expected in ((np.uint8, np.float32), (np.float32, np.float32), (np.float64, np.float64)):
-        assert measured_as(np.zeros((3, 4), dtype=dtype))(points).dtype == expected
+        assert as_points_of(np.zeros((3, 4), dtype=dtype))(points).dtype == expected
 
 
 @pytest.mark.parametrize(
     ("X", "error", "message"),
     [
         (csr_array(np.eye(3)), TypeError, "must be dense.*toarray"),
-        ([["a", "b"]], ValueError, "must be numeric to be changed a little. Got dtype <U1"),
+        ([["a", "b"]], ValueError, "must be numeric. Got dtype <U1"),
         (np.array([[object()]]), ValueError, "Got dtype object"),
         (np.array([[1.0, np.inf]]), ValueError, "must be finite. Got infinities"),
-        (pd.DataFrame({"a": [1], "b": ["x"]}), ValueError, r"Got the columns \['b'\]"),
-        (pd.DataFrame({"a": pd.Categorical([1, 2])}), ValueError, r"Got the columns \['a'\]"),
+        (pd.DataFrame({"a": [1], "b": ["x"]}), ValueError, "Got columns that are not: b"),
+        (pd.DataFrame({"a": pd.Categorical([1, 2])}), ValueError, "Got columns that are not: a"),
     ],
 )
 def test_bad_rows(X, error, message):
     """What can't be changed a little is named."""
     with pytest.raises(error, match=message):
-        as_numbers(X)
+        as_floats(X)
 
 
 def test_rows_of_another_shape():
     """The known rows say what a row is."""
-    with pytest.raises(ValueError, match=r"rows of shape \(3,\), as the known rows. Got shape \(2,\)"):
-        InputSpace.of(np.ones((4, 3))).check(np.ones((4, 2)))
+    with pytest.raises(ValueError, match=r"rows of shape \(3,\), as in fit. Got shape \(4, 2\)"):
+        check_row_shape(np.ones((4, 2)), (3,))
