@@ -32,7 +32,7 @@ from skdiffence._demo._digits import pretrained
 from skdiffence._demo._engine import whole_file
 from skdiffence._demo._record import machine, save_json, save_text
 from skdiffence.base import InferenceOnlyMixin
-from skdiffence.defenses import BudgetedSelection, DefendedClassifier, LowestSelection, TunedDefendedClassifier
+from skdiffence.defenses import BudgetedRule, DefendedClassifier, LowestRule, TunedDefendedClassifier
 
 SIDES = ("members", "others")
 AHEAD = (1, 4, 10, 30)
@@ -44,10 +44,10 @@ OURS = ("swap", "lowest", "nearest", "within", "budgeted")
 PAPER = ("first", "members", "matched")
 RULES = {
     **{name: name for name in (*PAPER, "swap")},
-    "lowest of 2": LowestSelection(max_candidates=2),
+    "lowest of 2": LowestRule(max_candidates=2),
     "lowest of 4": "lowest",
     **{name: name for name in ("nearest", "within", "budgeted")},
-    "budget of 4": BudgetedSelection(max_calls=4),
+    "budget of 4": BudgetedRule(max_calls=4),
 }
 
 

@@ -22,7 +22,7 @@ from skdiffence import attacks, defenses
 from skdiffence._demo._cache import RegenerationCache
 from skdiffence._demo._controls import LabelOnly, OutputNoise
 from skdiffence.base import InferenceOnly, MembershipAttack
-from skdiffence.defenses._tuned import TuningSelection
+from skdiffence.defenses._tuned import RuleToBeChosen
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.inspection._audit_controls import MemorisingReference
 from tests.attacks.cases import Blur, Searching
@@ -67,23 +67,23 @@ ESTIMATORS = [
     attacks.SurrogateRegenerationAttack(Blur(), n_regenerations=2, random_state=0),
     attacks.ThresholdAttack("confidence"),
     defenses.AdvRegClassifier(**NET, adversary_width=2, random_state=0),
-    defenses.BudgetedSelection(max_stop=3, n_grid=3),
+    defenses.BudgetedRule(max_stop=3, n_grid=3),
     defenses.DPSGDClassifier(**NET, random_state=0),
     DEFENDED.set_params(selection="matched"),
-    defenses.FirstSelection(),
+    defenses.FirstRule(),
     defenses.HAMPClassifier(**NET, random_state=0),
     defenses.IntervalRule(),
-    defenses.LowestSelection(),
-    defenses.MatchedSelection(n_grid=4),
+    defenses.LowestRule(),
+    defenses.MatchedRule(n_grid=4),
     defenses.MemGuardClassifier(GaussianNB(), attack_epochs=5, max_steps=5, random_state=0),
-    defenses.MembersSelection(),
-    defenses.NearestSelection(n_grid=4),
+    defenses.MembersRule(),
+    defenses.NearestRule(n_grid=4),
     defenses.OutputClassifier(GaussianNB(), "label", random_state=0),
     defenses.RelaxLossClassifier(**NET, random_state=0),
     defenses.SELENAClassifier(GaussianNB(), n_estimators=3, n_excluded=1, random_state=0),
-    defenses.SwapSelection(),
+    defenses.SwapRule(),
     defenses.TunedDefendedClassifier(clone(DEFENDED), timesteps=None, selections=("swap", "nearest"), n_folds=2),
-    defenses.WithinSelection(n_grid=3),
+    defenses.WithinRule(n_grid=3),
     DiffusionRegenerator({"width": 4}, timestep=20, max_epochs=1, random_state=0),
     InferenceOnly(StandardScaler()),
     RegenerationCache(NOISE, "regenerations"),
@@ -91,7 +91,7 @@ ESTIMATORS = [
     MemorisingReference(),
     OutputNoise(FROZEN),
     RegenerationCache(NOISE),
-    TuningSelection(),
+    RuleToBeChosen(),
 ]
 
 

@@ -1,19 +1,19 @@
-"""Who answers: the defended classifier and the rules that select its answers."""
+"""Defended classifiers and the rules that make their answers."""
 
 from skdiffence.defenses._defended import DefendedClassifier
 from skdiffence.defenses._tuned import TunedDefendedClassifier
 from skdiffence.defenses.output import MemGuardClassifier, OutputClassifier
 from skdiffence.defenses.rules import (
-    BudgetedSelection,
-    FirstSelection,
+    BudgetedRule,
+    FirstRule,
     IntervalRule,
-    LowestSelection,
-    MatchedSelection,
-    MembersSelection,
-    NearestSelection,
-    SelectionRule,
-    SwapSelection,
-    WithinSelection,
+    LowestRule,
+    MatchedRule,
+    MembersRule,
+    NearestRule,
+    Rule,
+    SwapRule,
+    WithinRule,
 )
 from skdiffence.defenses.training import (
     AdvRegClassifier,
@@ -25,22 +25,22 @@ from skdiffence.defenses.training import (
 
 __all__ = [
     "AdvRegClassifier",
-    "BudgetedSelection",
+    "BudgetedRule",
     "DPSGDClassifier",
     "DefendedClassifier",
-    "FirstSelection",
+    "FirstRule",
     "HAMPClassifier",
     "IntervalRule",
-    "LowestSelection",
-    "MatchedSelection",
+    "LowestRule",
+    "MatchedRule",
     "MemGuardClassifier",
-    "MembersSelection",
-    "NearestSelection",
+    "MembersRule",
+    "NearestRule",
     "OutputClassifier",
     "RelaxLossClassifier",
+    "Rule",
     "SELENAClassifier",
-    "SelectionRule",
-    "SwapSelection",
+    "SwapRule",
     "TunedDefendedClassifier",
-    "WithinSelection",
+    "WithinRule",
 ]

@@ -6,7 +6,7 @@ from sklearn.utils import Bunch
 from skdiffence.defenses._diagnosis import by_class, warn_if_unchanged
 from skdiffence.defenses._responses import put_label_on_top
 from skdiffence.defenses._search import search, settle
-from skdiffence.defenses.rules._first import FirstSelection
+from skdiffence.defenses.rules._first import FirstRule
 from skdiffence.metrics import logit_signal
 from skdiffence.utils._frames import as_numbers, like
 from skdiffence.utils._sklearn import num_samples, safe_indexing
@@ -64,7 +64,7 @@ class Answering:
             Rows.
         labels : ndarray of shape (n,), dtype int
             The classifier's labels, as column indices.
-        rule : SelectionRule
+        rule : Rule
             Fitted.
         progress : callable (n_rows) or None, default=None
             Told how many rows are finished.
@@ -94,7 +94,7 @@ class Answering:
         ----------
         X : ndarray or data frame of shape (n, ...)
             Rows.
-        rule : SelectionRule
+        rule : Rule
             Only its need of candidates is read; it may be unfitted.
         calibrate : bool
             Whether all candidates are needed, for the rule to learn from, or a few will do.
@@ -102,7 +102,7 @@ class Answering:
         Returns
         -------
         measured : Bunch
-            ``phi`` (n, n_candidates + 1), what :meth:`SelectionRule.fit` gets; ``retention`` and ``fallback_rate``,
+            ``phi`` (n, n_candidates + 1), what :meth:`Rule.fit` gets; ``retention`` and ``fallback_rate``,
             see :func:`~skdiffence.defenses._diagnosis.by_class`.
         """
         labels = self.responses.labels(X)
@@ -117,7 +117,7 @@ class Answering:
         lost = np.flatnonzero(~kept.any(axis=1))
         if len(lost) and not rule.swaps:
             # These few are searched to the end, and what they would be answered belongs to the calibration.
-            first = FirstSelection()
+            first = FirstRule()
             first.max_candidates = rule.max_candidates
             found = self.select(safe_indexing(X, lost), labels[lost], first)
             answers = logit_signal(labels[lost], put_label_on_top(found.proba, labels[lost]))

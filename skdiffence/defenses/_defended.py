@@ -17,15 +17,15 @@ from skdiffence.defenses._calibration import split_rows
 from skdiffence.defenses._diagnosis import warn_if_argmax_differs, warn_if_poor
 from skdiffence.defenses._fit_classifier import frozen_classes, rows_outside, train
 from skdiffence.defenses._responses import Responses
-from skdiffence.defenses.rules._base import SelectionRule
-from skdiffence.defenses.rules._budgeted import BudgetedSelection
-from skdiffence.defenses.rules._first import FirstSelection
-from skdiffence.defenses.rules._lowest import LowestSelection
-from skdiffence.defenses.rules._matched import MatchedSelection
-from skdiffence.defenses.rules._members import MembersSelection
-from skdiffence.defenses.rules._nearest import NearestSelection
-from skdiffence.defenses.rules._swap import SwapSelection
-from skdiffence.defenses.rules._within import WithinSelection
+from skdiffence.defenses.rules._base import Rule
+from skdiffence.defenses.rules._budgeted import BudgetedRule
+from skdiffence.defenses.rules._first import FirstRule
+from skdiffence.defenses.rules._lowest import LowestRule
+from skdiffence.defenses.rules._matched import MatchedRule
+from skdiffence.defenses.rules._members import MembersRule
+from skdiffence.defenses.rules._nearest import NearestRule
+from skdiffence.defenses.rules._swap import SwapRule
+from skdiffence.defenses.rules._within import WithinRule
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.utils import _skorch as nets
 from skdiffence.utils._frames import as_numbers
@@ -42,14 +42,14 @@ from skdiffence.utils._sklearn import (
 from skdiffence.utils._validation import index_fit_params
 
 _RULES = {
-    "budgeted": BudgetedSelection,
-    "first": FirstSelection,
-    "lowest": LowestSelection,
-    "matched": MatchedSelection,
-    "members": MembersSelection,
-    "nearest": NearestSelection,
-    "swap": SwapSelection,
-    "within": WithinSelection,
+    "budgeted": BudgetedRule,
+    "first": FirstRule,
+    "lowest": LowestRule,
+    "matched": MatchedRule,
+    "members": MembersRule,
+    "nearest": NearestRule,
+    "swap": SwapRule,
+    "within": WithinRule,
 }
 _EXACT_BATCH = 64
 _BLOCK_BYTES = 2**28
@@ -76,7 +76,7 @@ class DefendedClassifier(ClassifierWrapper):
         ``DiffusionRegenerator()``. "passthrough" answers undefended, with the same rows held out: the baseline.
     n_candidates : int, default=30
         Candidates per row at most.
-    selection : str or SelectionRule, default="first"
+    selection : str or Rule, default="first"
         Which candidate answers. "first", "lowest" and "swap" need no known rows, "members" known members, "budgeted",
         "matched", "nearest" and "within" known members and non-members. "swap" takes one regeneration for every row,
         "lowest", "nearest" and "within" take four, "budgeted" at most three on average.
@@ -101,7 +101,7 @@ class DefendedClassifier(ClassifierWrapper):
         The fitted classifier; undefended.
     regenerator_ : regenerator or "passthrough"
         The fitted regenerator.
-    selection_ : SelectionRule
+    selection_ : Rule
         The fitted rule.
     interval_ : tuple of two floats
         Values of phi that the rule accepts.
@@ -159,7 +159,7 @@ class DefendedClassifier(ClassifierWrapper):
         "estimator": [HasMethods(["fit", "predict", "predict_proba"])],
         "regenerator": [HasMethods(["fit", "regenerate"]), StrOptions({"passthrough"}), None],
         "n_candidates": [Interval(Integral, 1, None, closed="left")],
-        "selection": [StrOptions(set(_RULES)), SelectionRule],
+        "selection": [StrOptions(set(_RULES)), Rule],
         "fallback": [StrOptions({"swap", "original"})],
         "search": [StrOptions({"lazy", "constant"})],
         "calibration_size": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],

@@ -21,7 +21,7 @@ def search(respond, labels, rule, n_candidates, *, lazy, fill=1, progress=None):
         them or, where more than one candidate of a row is asked for at once, an array with one for each.
     labels : ndarray of shape (n,), dtype int
         The label of each row, as a column index.
-    rule : SelectionRule
+    rule : Rule
         Fitted.
     n_candidates : int
         How many candidates there are.

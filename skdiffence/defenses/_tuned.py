@@ -15,14 +15,14 @@ from skdiffence.defenses._base import ClassifierWrapper
 from skdiffence.defenses._defended import DefendedClassifier
 from skdiffence.defenses._tuning import CandidateTable
 from skdiffence.defenses.rules._divergence import standard_error
-from skdiffence.defenses.rules._swap import SwapSelection
+from skdiffence.defenses.rules._swap import SwapRule
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.exceptions import DefenseWarning
 from skdiffence.metrics import label_columns
 from skdiffence.utils._sklearn import Interval, fit_context, safe_indexing
 
 
-class TuningSelection(SwapSelection):
+class RuleToBeChosen(SwapRule):
     """Stands for the rule while there is none: it asks for calibration rows of both sides, and for one candidate."""
 
     needs_members = True
@@ -49,7 +49,7 @@ class TunedDefendedClassifier(ClassifierWrapper):
         timestep.
     timesteps : sequence of int or None, default=(120, 160, 200)
         Timesteps to choose from; None keeps that of the regenerator.
-    selections : sequence of str or SelectionRule, default=("swap", "lowest", "nearest", "within", "budgeted")
+    selections : sequence of str or Rule, default=("swap", "lowest", "nearest", "within", "budgeted")
         Rules to choose from.
     max_calls : float, default=4.0
         Calls of the denoiser that an answer may cost on average, at least 1.
@@ -202,7 +202,7 @@ class TunedDefendedClassifier(ClassifierWrapper):
         return timesteps, rules
 
     def _fit_once(self, X, y, is_member, fit_params, timesteps):
-        defended = clone(self.defended).set_params(selection=TuningSelection())
+        defended = clone(self.defended).set_params(selection=RuleToBeChosen())
         if defended.regenerator is None:
             defended.set_params(regenerator=DiffusionRegenerator())
         if timesteps != [None] and not isinstance(defended.regenerator, FrozenEstimator):

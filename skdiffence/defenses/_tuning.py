@@ -79,7 +79,7 @@ class CandidateTable:
 
         Parameters
         ----------
-        rule : SelectionRule
+        rule : Rule
             Unfitted. One that learns is fitted to all folds but one, and answers that one.
         n_folds : int
             Number of folds; rows of each side are dealt to them in turn.

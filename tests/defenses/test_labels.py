@@ -5,7 +5,7 @@ import pytest
 from sklearn.svm import SVC
 from sklearn.utils import Bunch
 
-from skdiffence.defenses import FirstSelection, SelectionRule
+from skdiffence.defenses import FirstRule, Rule
 from skdiffence.defenses._responses import put_label_on_top
 from skdiffence.exceptions import DefenseWarning
 from tests.defenses.cases import (
@@ -236,7 +236,7 @@ def test_passthrough_is_the_undefended_baseline(selection):
     assert baseline.denoiser_saw_members_ is False
 
 
-class SecondBest(SelectionRule):
+class SecondBest(Rule):
     """A rule of a user's own: two candidates, the less confident one."""
 
     max_candidates = 2
@@ -266,7 +266,7 @@ def test_first_takes_the_first_candidate_that_keeps_the_label():
     found = kept.any(axis=0)
     np.testing.assert_array_equal(selected.candidate[found], kept.argmax(axis=0)[found])
     np.testing.assert_array_equal(selected.kept, found)
-    assert isinstance(defended.selection_, FirstSelection)
+    assert isinstance(defended.selection_, FirstRule)
 
 
 def test_members_of_a_frame_keep_their_types():

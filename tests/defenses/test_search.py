@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.special import softmax
 
-from skdiffence.defenses import FirstSelection, LowestSelection, MembersSelection, SwapSelection
+from skdiffence.defenses import FirstRule, LowestRule, MembersRule, SwapRule
 from skdiffence.defenses._search import search, settle
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.metrics import logit_signal
@@ -19,7 +19,7 @@ EVERYTHING = (-np.inf, np.inf)
 
 
 def interval_rule(interval):
-    rule = MembersSelection()
+    rule = MembersRule()
     rule.interval_ = interval
     return rule
 
@@ -94,9 +94,9 @@ def test_table_by_hand(interval, candidate, lazy):
 def test_table_without_a_candidate_that_keeps_the_label(lazy):
     """The last candidate's top entry and the label's change places, or the original answers."""
     original = ORIGINAL[[0, 2, 1, 3]][None]
-    swapped = answers(TABLE[:, None], original, FirstSelection(), lazy=lazy, fallback="swap")
+    swapped = answers(TABLE[:, None], original, FirstRule(), lazy=lazy, fallback="swap")
     np.testing.assert_array_equal(swapped.proba[0], [0.3, 0.4, 0.2, 0.1])
-    undefended = answers(TABLE[:, None], original, FirstSelection(), lazy=lazy, fallback="original")
+    undefended = answers(TABLE[:, None], original, FirstRule(), lazy=lazy, fallback="original")
     np.testing.assert_array_equal(undefended.proba, original)
     assert undefended.candidate[0] == -1
 
@@ -148,13 +148,13 @@ def test_last_rows_do_not_run_alone():
         asked.append(len(rows))
         return probas[candidate, rows].argmax(axis=1), probas[candidate, rows]
 
-    found = search(respond, np.zeros(4, dtype=int), FirstSelection(), 9, lazy=True, fill=4)
+    found = search(respond, np.zeros(4, dtype=int), FirstRule(), 9, lazy=True, fill=4)
     np.testing.assert_array_equal(found.candidate, [0, 0, 2, 8])
     np.testing.assert_array_equal(found.n_regenerations, [1, 1, 3, 9])
     assert asked == [4, 4, 4, 2]
 
 
-@pytest.mark.parametrize("lazy, rule", [(False, FirstSelection()), (True, LowestSelection())])
+@pytest.mark.parametrize("lazy, rule", [(False, FirstRule()), (True, LowestRule())])
 def test_searches_that_can_not_end_early_fill_their_first_batch(lazy, rule):
     """What all rows need is made at once."""
     asked = []
@@ -177,7 +177,7 @@ def test_rows_that_missed_often_get_more_candidates_at_once():
         asked.append(len(rows))
         return probas[candidate, rows].argmax(axis=1), probas[candidate, rows]
 
-    found = search(respond, np.zeros(1, dtype=int), FirstSelection(), 60, lazy=True, fill=2)
+    found = search(respond, np.zeros(1, dtype=int), FirstRule(), 60, lazy=True, fill=2)
     assert (found.candidate[0], found.n_regenerations[0]) == (50, 51)
     assert asked == [1, 2, 3, 6, 12, 16, 16]
 
@@ -197,8 +197,8 @@ def test_choose_is_the_search_over_columns(logits, interval):
 
 
 def test_swap_is_the_search_with_one_candidate():
-    """SwapSelection never asks for a second candidate."""
-    found = answers(TABLE[1:, None][:1], ORIGINAL[None], SwapSelection(), lazy=True, fallback="swap")
+    """SwapRule never asks for a second candidate."""
+    found = answers(TABLE[1:, None][:1], ORIGINAL[None], SwapRule(), lazy=True, fallback="swap")
     np.testing.assert_array_equal(found.proba[0], [0.1, 0.2, 0.6, 0.1])
 
 

@@ -13,16 +13,16 @@ from torch import nn
 
 from skdiffence.base import InferenceOnly
 from skdiffence.defenses import (
-    BudgetedSelection,
+    BudgetedRule,
     DefendedClassifier,
-    FirstSelection,
-    LowestSelection,
-    MatchedSelection,
-    MembersSelection,
-    NearestSelection,
-    SwapSelection,
+    FirstRule,
+    LowestRule,
+    MatchedRule,
+    MembersRule,
+    NearestRule,
+    SwapRule,
     TunedDefendedClassifier,
-    WithinSelection,
+    WithinRule,
 )
 from tests.defenses.cases import RULES
 from tests.defenses.regenerators import NoiseRegenerator
@@ -88,14 +88,14 @@ def test_scikit_learn_compatibility(estimator, check):
 @pytest.mark.parametrize(
     "rule",
     [
-        BudgetedSelection(max_calls=2.0, max_stop=4, n_grid=5),
-        FirstSelection(),
-        LowestSelection(max_candidates=2),
-        MatchedSelection(n_grid=5, objective="paper"),
-        MembersSelection(),
-        NearestSelection(max_candidates=2, n_grid=5),
-        SwapSelection(),
-        WithinSelection(max_candidates=2, n_grid=5),
+        BudgetedRule(max_calls=2.0, max_stop=4, n_grid=5),
+        FirstRule(),
+        LowestRule(max_candidates=2),
+        MatchedRule(n_grid=5, objective="paper"),
+        MembersRule(),
+        NearestRule(max_candidates=2, n_grid=5),
+        SwapRule(),
+        WithinRule(max_candidates=2, n_grid=5),
     ],
     ids=lambda rule: type(rule).__name__,
 )

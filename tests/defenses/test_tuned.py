@@ -13,11 +13,11 @@ from sklearn.preprocessing import StandardScaler
 
 from skdiffence.defenses import (
     DefendedClassifier,
-    FirstSelection,
-    LowestSelection,
-    NearestSelection,
+    FirstRule,
+    LowestRule,
+    NearestRule,
     TunedDefendedClassifier,
-    WithinSelection,
+    WithinRule,
 )
 from skdiffence.defenses._tuning import CandidateTable
 from skdiffence.metrics import logit_signal
@@ -46,7 +46,7 @@ class TimedNoise(NoiseRegenerator):
         return (X + self.timestep * (super().regenerate(X, candidate) - X)).astype(np.float32)
 
 
-class Refuses(FirstSelection):
+class Refuses(FirstRule):
     """A rule that finds nothing to learn from."""
 
     needs_members = True
@@ -144,7 +144,7 @@ def test_choice_answers_as_if_it_had_been_the_only_one(fitted):
 def test_learning_rules_are_measured_on_rows_that_they_did_not_learn_from():
     """On rows of no difference a rule with hundreds of choices finds one that looks good; the folds don't."""
     X, y = digits()
-    rule = WithinSelection(n_grid=25)
+    rule = WithinRule(n_grid=25)
     model = tuned(LogisticRegression(C=1e-6), timesteps=(2,), selections=(rule,))
     model = quiet(model.fit, X, y, is_member=half(y))
     assert model.results_["divergence"][0] > model.best_estimator_.selection_.objective_ + 1e-4
@@ -205,7 +205,7 @@ def test_a_rule_that_cannot_be_fitted_is_passed_over():
 
 
 @pytest.mark.parametrize("fallback", ["swap", "original"])
-@pytest.mark.parametrize("rule", [WithinSelection(), LowestSelection()], ids=lambda rule: type(rule).__name__)
+@pytest.mark.parametrize("rule", [WithinRule(), LowestRule()], ids=lambda rule: type(rule).__name__)
 def test_rules_are_tuned_on_what_they_would_learn_from(rule, fallback):
     """phi of candidates and of the fallback in use, as a defended classifier measures them one after another."""
     X, y = digits()
@@ -277,8 +277,8 @@ def test_equal_seeds_choose_and_answer_alike(fitted):
         ({"defended": LogisticRegression()}, "The 'defended' parameter of TunedDefendedClassifier must be"),
         ({"defended": DefendedClassifier(LogisticRegression(), "passthrough")}, "defended must have a regenerator"),
         ({"defended": defend(LogisticRegression())}, "timesteps can't be set on NoiseRegenerator"),
-        ({"selections": (LowestSelection(max_candidates=3),), "max_calls": 2}, "max_calls=2 must allow for one rule"),
-        ({"selections": (NearestSelection(n_grid=0),)}, "The 'n_grid' parameter of NearestSelection must be"),
+        ({"selections": (LowestRule(max_candidates=3),), "max_calls": 2}, "max_calls=2 must allow for one rule"),
+        ({"selections": (NearestRule(n_grid=0),)}, "The 'n_grid' parameter of NearestRule must be"),
     ],
     ids=str,
 )

@@ -1,24 +1,24 @@
 """Rules that make one answer of many candidates."""
 
-from skdiffence.defenses.rules._base import IntervalRule, SelectionRule
-from skdiffence.defenses.rules._budgeted import BudgetedSelection
-from skdiffence.defenses.rules._first import FirstSelection
-from skdiffence.defenses.rules._lowest import LowestSelection
-from skdiffence.defenses.rules._matched import MatchedSelection
-from skdiffence.defenses.rules._members import MembersSelection
-from skdiffence.defenses.rules._nearest import NearestSelection
-from skdiffence.defenses.rules._swap import SwapSelection
-from skdiffence.defenses.rules._within import WithinSelection
+from skdiffence.defenses.rules._base import IntervalRule, Rule
+from skdiffence.defenses.rules._budgeted import BudgetedRule
+from skdiffence.defenses.rules._first import FirstRule
+from skdiffence.defenses.rules._lowest import LowestRule
+from skdiffence.defenses.rules._matched import MatchedRule
+from skdiffence.defenses.rules._members import MembersRule
+from skdiffence.defenses.rules._nearest import NearestRule
+from skdiffence.defenses.rules._swap import SwapRule
+from skdiffence.defenses.rules._within import WithinRule
 
 __all__ = [
-    "BudgetedSelection",
-    "FirstSelection",
+    "BudgetedRule",
+    "FirstRule",
     "IntervalRule",
-    "LowestSelection",
-    "MatchedSelection",
-    "MembersSelection",
-    "NearestSelection",
-    "SelectionRule",
-    "SwapSelection",
-    "WithinSelection",
+    "LowestRule",
+    "MatchedRule",
+    "MembersRule",
+    "NearestRule",
+    "Rule",
+    "SwapRule",
+    "WithinRule",
 ]

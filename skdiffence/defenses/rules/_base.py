@@ -9,7 +9,7 @@ from skdiffence.metrics import logit_signal
 from skdiffence.utils._sklearn import fit_context
 
 
-class SelectionRule(BaseEstimator, metaclass=ABCMeta):
+class Rule(BaseEstimator, metaclass=ABCMeta):
     """Base class of the rules that choose one candidate among those that keep the label.
 
     A rule sees candidates through phi = ln p - ln(1 - p), the logit of the confidence in the answered label. It never
@@ -52,7 +52,7 @@ class SelectionRule(BaseEstimator, metaclass=ABCMeta):
 
         Returns
         -------
-        self : SelectionRule
+        self : Rule
         """
         return self
 
@@ -105,7 +105,7 @@ class SelectionRule(BaseEstimator, metaclass=ABCMeta):
         return np.argmin(np.where(np.isnan(phi), np.inf, self.cost(phi)), axis=1)
 
 
-class IntervalRule(SelectionRule):
+class IntervalRule(Rule):
     """A rule that takes the first candidate inside an interval of phi, or else the one nearest to its middle."""
 
     #: Distance kept between the ends of the interval and the phi of calibration rows, so that rounding decides nothing.

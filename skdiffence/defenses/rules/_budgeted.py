@@ -13,7 +13,7 @@ from skdiffence.utils._sklearn import Interval, fit_context
 _EVERYTHING = (-np.inf, np.inf)
 
 
-class BudgetedSelection(IntervalRule):
+class BudgetedRule(IntervalRule):
     """Take the first candidate in an interval of phi, and give up a row early, under a budget of candidates.
 
     Interval and stopping are chosen together: of all pairs whose cost on the calibration rows is at most ``max_calls``,
@@ -47,8 +47,8 @@ class BudgetedSelection(IntervalRule):
 
     See Also
     --------
-    MatchedSelection : The paper's, without a budget.
-    WithinSelection : Looks at as many candidates for every row.
+    MatchedRule : The paper's, without a budget.
+    WithinRule : Looks at as many candidates for every row.
 
     Notes
     -----
@@ -62,12 +62,12 @@ class BudgetedSelection(IntervalRule):
     Examples
     --------
     >>> import numpy as np
-    >>> from skdiffence.defenses import BudgetedSelection
+    >>> from skdiffence.defenses import BudgetedRule
     >>> rng = np.random.default_rng(0)
     >>> nothing = np.full((200, 1), np.nan)
     >>> members = np.hstack((rng.normal(3, 1, (200, 8)), nothing))
     >>> non_members = np.hstack((rng.normal(2, 1, (200, 8)), nothing))
-    >>> rule = BudgetedSelection(max_calls=2).fit(members, non_members)
+    >>> rule = BudgetedRule(max_calls=2).fit(members, non_members)
     >>> rule.calls_ <= 2
     True
     """
@@ -103,7 +103,7 @@ class BudgetedSelection(IntervalRule):
 
         Returns
         -------
-        self : BudgetedSelection
+        self : BudgetedRule
         """
         ends = np.concatenate(([-np.inf], quantile_grid(members, non_members, self.n_grid), [np.inf])).tolist()
         tried = [self._try(members, non_members, 1, _EVERYTHING)]

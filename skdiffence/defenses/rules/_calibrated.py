@@ -11,7 +11,7 @@ def check_kept(members, non_members, selection):
     Parameters
     ----------
     members, non_members : ndarray of shape (n, n_candidates + 1)
-        As :meth:`~skdiffence.defenses.SelectionRule.fit` gets them.
+        As :meth:`~skdiffence.defenses.Rule.fit` gets them.
     selection : str
         Name of the rule.
 
@@ -34,7 +34,7 @@ def quantile_grid(members, non_members, n_grid):
     Parameters
     ----------
     members, non_members : ndarray of shape (n, n_candidates + 1)
-        As :meth:`~skdiffence.defenses.SelectionRule.fit` gets them.
+        As :meth:`~skdiffence.defenses.Rule.fit` gets them.
     n_grid : int
         How many; fewer come back where some are equal.
 
@@ -54,7 +54,7 @@ def answered(phi, rule):
     ----------
     phi : ndarray of shape (n, n_candidates + 1)
         Of candidates, and of the fallback in the last column.
-    rule : SelectionRule
+    rule : Rule
         Fitted, or with its interval set.
 
     Returns

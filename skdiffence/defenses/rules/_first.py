@@ -2,18 +2,18 @@
 
 import numpy as np
 
-from skdiffence.defenses.rules._base import SelectionRule
+from skdiffence.defenses.rules._base import Rule
 
 
-class FirstSelection(SelectionRule):
+class FirstRule(Rule):
     """Take the first candidate that keeps the label.
 
     Needs no calibration rows. On average a row costs one regeneration divided by the label retention.
 
     See Also
     --------
-    SwapSelection : One regeneration for every row.
-    MatchedSelection : Looks for candidates that make members and non-members most alike.
+    SwapRule : One regeneration for every row.
+    MatchedRule : Looks for candidates that make members and non-members most alike.
 
     References
     ----------
@@ -22,8 +22,8 @@ class FirstSelection(SelectionRule):
     Examples
     --------
     >>> import numpy as np
-    >>> from skdiffence.defenses import FirstSelection
-    >>> FirstSelection().choose(np.array([[np.nan, 2.0, 1.0]]))
+    >>> from skdiffence.defenses import FirstRule
+    >>> FirstRule().choose(np.array([[np.nan, 2.0, 1.0]]))
     array([1])
     """
 

@@ -4,17 +4,17 @@ from numbers import Integral
 
 import numpy as np
 
-from skdiffence.defenses.rules._base import SelectionRule
+from skdiffence.defenses.rules._base import Rule
 from skdiffence.utils._sklearn import Interval, fit_context
 
 
-class LowestSelection(SelectionRule):
+class LowestRule(Rule):
     """Take the least confident of the first candidates, those that change the label included.
 
     A classifier betrays the rows it was trained on by being surer of them, and the least sure of a few answers is less
     sure. That holds for other rows too: members and others came together by it on digits, and not on photographs; see
     the User Guide. It is the rule for classifiers that are too sure of themselves. A candidate that changes the label
-    is answered with its top entry and the label's entry exchanged, as under :class:`SwapSelection`, so that rows whose
+    is answered with its top entry and the label's entry exchanged, as under :class:`SwapRule`, so that rows whose
     label is easily lost are not told from others either.
 
     Needs no calibration rows. Every row costs ``max_candidates`` regenerations, whatever ``search``, so that the time
@@ -25,12 +25,12 @@ class LowestSelection(SelectionRule):
     Parameters
     ----------
     max_candidates : int, default=4
-        How many candidates are looked at. One is :class:`SwapSelection`.
+        How many candidates are looked at. One is :class:`SwapRule`.
 
     See Also
     --------
-    SwapSelection : One regeneration for every row.
-    NearestSelection : Aims at a confidence that it learns.
+    SwapRule : One regeneration for every row.
+    NearestRule : Aims at a confidence that it learns.
 
     Notes
     -----
@@ -45,8 +45,8 @@ class LowestSelection(SelectionRule):
     Examples
     --------
     >>> import numpy as np
-    >>> from skdiffence.defenses import LowestSelection
-    >>> LowestSelection(max_candidates=3).choose(np.array([[3.0, 1.0, 2.0, 0.5]]))
+    >>> from skdiffence.defenses import LowestRule
+    >>> LowestRule(max_candidates=3).choose(np.array([[3.0, 1.0, 2.0, 0.5]]))
     array([1])
     """
 
@@ -69,7 +69,7 @@ class LowestSelection(SelectionRule):
 
         Returns
         -------
-        self : LowestSelection
+        self : LowestRule
         """
         return self
 

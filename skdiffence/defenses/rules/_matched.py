@@ -70,7 +70,7 @@ def _paper_distance(members, non_members):
     return float(jensenshannon(*counts))
 
 
-class MatchedSelection(IntervalRule):
+class MatchedRule(IntervalRule):
     """Take the first candidate in the interval of phi that makes members and non-members most alike.
 
     The interval is the pair of grid points whose answers on the calibration rows have the least Jensen-Shannon
@@ -97,8 +97,8 @@ class MatchedSelection(IntervalRule):
 
     See Also
     --------
-    MembersSelection : Needs no known non-members.
-    FirstSelection : Needs nothing.
+    MembersRule : Needs no known non-members.
+    FirstRule : Needs nothing.
 
     References
     ----------
@@ -107,12 +107,12 @@ class MatchedSelection(IntervalRule):
     Examples
     --------
     >>> import numpy as np
-    >>> from skdiffence.defenses import MatchedSelection
+    >>> from skdiffence.defenses import MatchedRule
     >>> rng = np.random.default_rng(0)
     >>> nothing = np.full((200, 1), np.nan)
     >>> members = np.hstack((rng.normal(3, 1, (200, 9)), nothing))
     >>> non_members = np.hstack((rng.normal(2, 1, (200, 9)), nothing))
-    >>> rule = MatchedSelection().fit(members, non_members)
+    >>> rule = MatchedRule().fit(members, non_members)
     >>> rule.objective_ < rule.null_objective_
     True
     """
@@ -140,7 +140,7 @@ class MatchedSelection(IntervalRule):
 
         Returns
         -------
-        self : MatchedSelection
+        self : MatchedRule
 
         Raises
         ------

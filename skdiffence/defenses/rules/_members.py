@@ -6,7 +6,7 @@ from skdiffence.defenses.rules._base import IntervalRule, clear_end
 from skdiffence.utils._sklearn import fit_context
 
 
-class MembersSelection(IntervalRule):
+class MembersRule(IntervalRule):
     """Take the first candidate whose phi lies between the lowest and the mean phi of known members' candidates.
 
     Attributes
@@ -17,7 +17,7 @@ class MembersSelection(IntervalRule):
 
     See Also
     --------
-    MatchedSelection : Uses known non-members as well.
+    MatchedRule : Uses known non-members as well.
 
     References
     ----------
@@ -26,9 +26,9 @@ class MembersSelection(IntervalRule):
     Examples
     --------
     >>> import numpy as np
-    >>> from skdiffence.defenses import MembersSelection
+    >>> from skdiffence.defenses import MembersRule
     >>> members = np.array([[1.0, 2.0, np.nan], [np.nan, 6.0, np.nan]])
-    >>> low, high = MembersSelection().fit(members, None).interval_
+    >>> low, high = MembersRule().fit(members, None).interval_
     >>> print(f"{low:.3f} {high:.3f}")
     0.999 3.000
     """
@@ -48,7 +48,7 @@ class MembersSelection(IntervalRule):
 
         Returns
         -------
-        self : MembersSelection
+        self : MembersRule
 
         Raises
         ------

@@ -4,12 +4,12 @@ from numbers import Integral
 
 import numpy as np
 
-from skdiffence.defenses.rules._base import SelectionRule
+from skdiffence.defenses.rules._base import Rule
 from skdiffence.defenses.rules._calibrated import check_kept, divergence, quantile_grid
 from skdiffence.utils._sklearn import Interval, fit_context
 
 
-class NearestSelection(SelectionRule):
+class NearestRule(Rule):
     """Take the candidate whose phi is nearest to a target, among the first ones that keep the label.
 
     The target is the one under which the answers to known members and known non-members are most alike. Every row
@@ -36,8 +36,8 @@ class NearestSelection(SelectionRule):
 
     See Also
     --------
-    LowestSelection : Aims as low as it can, and needs no calibration rows.
-    MatchedSelection : Aims at an interval, and stops when it is hit.
+    LowestRule : Aims as low as it can, and needs no calibration rows.
+    MatchedRule : Aims at an interval, and stops when it is hit.
 
     References
     ----------
@@ -47,12 +47,12 @@ class NearestSelection(SelectionRule):
     Examples
     --------
     >>> import numpy as np
-    >>> from skdiffence.defenses import NearestSelection
+    >>> from skdiffence.defenses import NearestRule
     >>> rng = np.random.default_rng(0)
     >>> nothing = np.full((200, 1), np.nan)
     >>> members = np.hstack((rng.normal(3, 1, (200, 4)), nothing))
     >>> non_members = np.hstack((rng.normal(2, 1, (200, 4)), nothing))
-    >>> bool(NearestSelection().fit(members, non_members).target_ < 3)
+    >>> bool(NearestRule().fit(members, non_members).target_ < 3)
     True
     """
 
@@ -80,7 +80,7 @@ class NearestSelection(SelectionRule):
 
         Returns
         -------
-        self : NearestSelection
+        self : NearestRule
 
         Raises
         ------

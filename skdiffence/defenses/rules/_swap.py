@@ -1,9 +1,9 @@
 """One regeneration for every row: candidate 0, relabeled where it changes the label."""
 
-from skdiffence.defenses.rules._first import FirstSelection
+from skdiffence.defenses.rules._first import FirstRule
 
 
-class SwapSelection(FirstSelection):
+class SwapRule(FirstRule):
     """Take candidate 0 always; where it changes the label, its top entry and the label's entry change places.
 
     Every row costs one regeneration, the least that any rule can, and takes the same time, so that the time of an
@@ -12,12 +12,12 @@ class SwapSelection(FirstSelection):
 
     See Also
     --------
-    FirstSelection : Searches on until a candidate keeps the label.
+    FirstRule : Searches on until a candidate keeps the label.
 
     Examples
     --------
-    >>> from skdiffence.defenses import SwapSelection
-    >>> SwapSelection().max_candidates
+    >>> from skdiffence.defenses import SwapRule
+    >>> SwapRule().max_candidates
     1
     """
 

@@ -10,7 +10,7 @@ from skdiffence.defenses.rules._calibrated import check_kept, divergence, quanti
 from skdiffence.utils._sklearn import Interval, fit_context
 
 
-class WithinSelection(IntervalRule):
+class WithinRule(IntervalRule):
     """Take the first candidate in an interval of phi, or else the nearest to its middle, among the first few.
 
     The interval is the one under which the answers to known members and known non-members are most alike. Where none of
@@ -37,8 +37,8 @@ class WithinSelection(IntervalRule):
 
     See Also
     --------
-    MatchedSelection : Looks at all candidates, and stops when the interval is hit.
-    BudgetedSelection : Stops when the interval is hit, under a budget.
+    MatchedRule : Looks at all candidates, and stops when the interval is hit.
+    BudgetedRule : Stops when the interval is hit, under a budget.
 
     References
     ----------
@@ -47,12 +47,12 @@ class WithinSelection(IntervalRule):
     Examples
     --------
     >>> import numpy as np
-    >>> from skdiffence.defenses import WithinSelection
+    >>> from skdiffence.defenses import WithinRule
     >>> rng = np.random.default_rng(0)
     >>> nothing = np.full((200, 1), np.nan)
     >>> members = np.hstack((rng.normal(3, 1, (200, 4)), nothing))
     >>> non_members = np.hstack((rng.normal(2, 1, (200, 4)), nothing))
-    >>> low, high = WithinSelection().fit(members, non_members).interval_
+    >>> low, high = WithinRule().fit(members, non_members).interval_
     >>> low < high
     True
     """
@@ -81,7 +81,7 @@ class WithinSelection(IntervalRule):
 
         Returns
         -------
-        self : WithinSelection
+        self : WithinRule
 
         Raises
         ------

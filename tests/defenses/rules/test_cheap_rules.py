@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import cramervonmises_2samp
 
-from skdiffence.defenses import BudgetedSelection, LowestSelection, NearestSelection, WithinSelection
+from skdiffence.defenses import BudgetedRule, LowestRule, NearestRule, WithinRule
 from skdiffence.defenses._search import search, settle
 from tests.defenses.cases import defend, digits, fitted, half, quiet
 from tests.defenses.regenerators import NoiseRegenerator
@@ -34,7 +34,7 @@ def inner_quantiles(both, n_grid):
 def test_nearest_against_brute_force(seed):
     """The first target of least divergence, each row answered by the candidate nearest to it."""
     both = sides(seed, 4)
-    rule = NearestSelection(n_grid=9).fit(*both)
+    rule = NearestRule(n_grid=9).fit(*both)
 
     def answers(side, target):
         return [min((phi for phi in row if not np.isnan(phi)), key=lambda phi: abs(phi - target)) for row in side]
@@ -48,7 +48,7 @@ def test_nearest_against_brute_force(seed):
 def test_within_against_brute_force(seed):
     """The first interval of least divergence, each row answered as the paper's rule does."""
     both = sides(seed, 4)
-    rule = WithinSelection(n_grid=7).fit(*both)
+    rule = WithinRule(n_grid=7).fit(*both)
     # Ends beyond every candidate stand for infinite ones, whose middle nobody asks for: nearest is nearest to the end.
     ends = np.concatenate(([-1e9], inner_quantiles(both, 7), [1e9]))
     pairs = list(combinations(ends, 2))
@@ -73,7 +73,7 @@ def searched(row, low, high, stop):
 def test_budgeted_against_brute_force(seed, max_calls):
     """Of all intervals and stops that cost no more than the budget, the one of least divergence."""
     both = sides(seed, 5, lost=0)
-    rule = BudgetedSelection(max_calls=max_calls, max_stop=4, n_grid=5).fit(*both)
+    rule = BudgetedRule(max_calls=max_calls, max_stop=4, n_grid=5).fit(*both)
     ends = np.concatenate(([-1e9], inner_quantiles(both, 5), [1e9]))
     best = (np.inf, None, None)
     for stop in range(1, 5):
@@ -93,7 +93,7 @@ def test_budgeted_against_brute_force(seed, max_calls):
 def test_budgeted_cost_is_that_of_the_search():
     """What fit expects is what rows like the calibration rows cost."""
     both = sides(0, 6, lost=0, n=400)
-    rule = BudgetedSelection(max_calls=2.0, n_grid=7).fit(*both)
+    rule = BudgetedRule(max_calls=2.0, n_grid=7).fit(*both)
     fresh = np.concatenate(sides(1, 6, lost=0, n=2000))[:, :-1]
     inside = (fresh >= rule.interval_[0]) & (fresh <= rule.interval_[1])
     cost = np.where(inside[:, : rule.stop_].any(axis=1), inside.argmax(axis=1) + 1, rule.stop_)
@@ -107,7 +107,7 @@ def test_lowest_by_hand():
     labels = rng.integers(0, 4, 300)
     for k in (1, 2, 3):
         found = search(lambda rows, number: (probas[number, rows].argmax(axis=1), probas[number, rows].copy()),
-                       labels, LowestSelection(max_candidates=k), k, lazy=True)  # fmt: skip
+                       labels, LowestRule(max_candidates=k), k, lazy=True)  # fmt: skip
         expected = probas[:k].max(axis=2).argmin(axis=0)
         np.testing.assert_array_equal(found.candidate, expected)
         np.testing.assert_array_equal(found.kept, probas[expected, np.arange(300)].argmax(axis=1) == labels)
@@ -119,7 +119,7 @@ def test_lowest_by_hand():
 
 def test_lowest_tells_almost_sure_answers_apart():
     """Confidences that round to 1 in the cost of a logit are still in order."""
-    cost = LowestSelection().cost(np.array([-104.0, -50.0, 0.0, 50.0, 60.0, 104.0]))
+    cost = LowestRule().cost(np.array([-104.0, -50.0, 0.0, 50.0, 60.0, 104.0]))
     assert np.all(np.diff(cost) > 0)
     assert np.all(cost > 0)
 
@@ -141,7 +141,7 @@ def test_fewer_candidates_than_a_rule_wants():
 def test_budgeted_stops_where_it_learned_to():
     """The defended classifier makes no more candidates than the rule's own stop, and costs what it says."""
     X, y = digits()
-    rule = BudgetedSelection(max_calls=2.0, max_stop=5, n_grid=5)
+    rule = BudgetedRule(max_calls=2.0, max_stop=5, n_grid=5)
     defended = defend(make_net(), NoiseRegenerator(1.0), selection=rule, n_candidates=6)
     defended = quiet(defended.fit, X, y, is_member=half(y))
     made = defended.select(X[defended.calibrated_on_.contains(X)]).n_regenerations
@@ -153,25 +153,25 @@ def test_budgeted_stops_where_it_learned_to():
 def test_a_refit_forgets_the_stop():
     """Rules are cloned before they are fitted again, and a second fit of the very object searches all stops too."""
     both = sides(0, 6, lost=0)
-    rule = BudgetedSelection(max_calls=1.0, n_grid=5).fit(*both)
+    rule = BudgetedRule(max_calls=1.0, n_grid=5).fit(*both)
     assert rule.stop_ == 1
     rule.set_params(max_calls=4.0).fit(*both)
-    again = BudgetedSelection(max_calls=4.0, n_grid=5).fit(*both)
+    again = BudgetedRule(max_calls=4.0, n_grid=5).fit(*both)
     assert (rule.stop_, rule.interval_) == (again.stop_, again.interval_)
 
 
 @pytest.mark.parametrize(
     ("rule", "name"),
     [
-        (BudgetedSelection(max_calls=0.5), "max_calls"),
-        (BudgetedSelection(max_stop=0), "max_stop"),
-        (BudgetedSelection(n_grid=0), "n_grid"),
-        (LowestSelection(max_candidates=0), "max_candidates"),
-        (LowestSelection(max_candidates=2.0), "max_candidates"),
-        (NearestSelection(max_candidates=None), "max_candidates"),
-        (NearestSelection(n_grid="all"), "n_grid"),
-        (WithinSelection(max_candidates=-1), "max_candidates"),
-        (WithinSelection(n_grid=0), "n_grid"),
+        (BudgetedRule(max_calls=0.5), "max_calls"),
+        (BudgetedRule(max_stop=0), "max_stop"),
+        (BudgetedRule(n_grid=0), "n_grid"),
+        (LowestRule(max_candidates=0), "max_candidates"),
+        (LowestRule(max_candidates=2.0), "max_candidates"),
+        (NearestRule(max_candidates=None), "max_candidates"),
+        (NearestRule(n_grid="all"), "n_grid"),
+        (WithinRule(max_candidates=-1), "max_candidates"),
+        (WithinRule(n_grid=0), "n_grid"),
     ],
     ids=str,
 )
@@ -181,7 +181,7 @@ def test_parameters_are_checked(rule, name):
         rule.fit(*sides(0, 4))
 
 
-@pytest.mark.parametrize("rule", [NearestSelection(), WithinSelection()], ids=lambda rule: type(rule).__name__)
+@pytest.mark.parametrize("rule", [NearestRule(), WithinRule()], ids=lambda rule: type(rule).__name__)
 def test_nothing_kept_is_an_error(rule):
     """Without one candidate that keeps a label there is nothing to learn from."""
     nothing = np.column_stack((np.full((5, 3), np.nan), np.ones(5)))
@@ -191,7 +191,7 @@ def test_nothing_kept_is_an_error(rule):
         rule.fit(sides(0, 3)[0], nothing)
 
 
-@pytest.mark.parametrize("rule", [NearestSelection(), WithinSelection(), BudgetedSelection()], ids=str)
+@pytest.mark.parametrize("rule", [NearestRule(), WithinRule(), BudgetedRule()], ids=str)
 def test_constant_confidences(rule):
     """A classifier of one confidence is answered for without error."""
     phi = np.column_stack((np.full((20, 3), 2.0), np.full(20, np.nan)))

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy
 
-from skdiffence.defenses import FirstSelection, IntervalRule, MatchedSelection, MembersSelection
+from skdiffence.defenses import FirstRule, IntervalRule, MatchedRule, MembersRule
 from skdiffence.defenses.rules._base import clear_end
 from skdiffence.defenses.rules._matched import jensen_shannon
 
@@ -49,7 +49,7 @@ def test_paper_objective_against_brute_force(seed):
     """The first minimum over all pairs of the grid, as the official code finds it."""
     rng = np.random.default_rng(seed)
     members, non_members = candidates(rng, 3.0, 25), candidates(rng, 2.0, 25)
-    rule = MatchedSelection(n_grid=7, objective="paper").fit(members, non_members)
+    rule = MatchedRule(n_grid=7, objective="paper").fit(members, non_members)
     grid = np.linspace(np.nanmin(members[:, :-1]), np.nanmax(non_members[:, :-1]), 7)
     best, interval = np.inf, None
     for low, high in combinations(grid, 2):
@@ -111,7 +111,7 @@ def test_null_mean_is_the_mean_over_relabelings(n, m):
 def test_identical_sides_accept_everything():
     """Where members and non-members are the same there is nothing to match."""
     phi = candidates(np.random.default_rng(0), 2.0)
-    assert MatchedSelection().fit(phi, phi).interval_ == (-np.inf, np.inf)
+    assert MatchedRule().fit(phi, phi).interval_ == (-np.inf, np.inf)
 
 
 def test_planted_interval_is_found():
@@ -120,7 +120,7 @@ def test_planted_interval_is_found():
     nothing = np.full((150, 1), np.nan)
     members = np.hstack((rng.uniform(6, 9, (150, 1)), rng.uniform(1, 3, (150, 1)), nothing))
     non_members = np.hstack((rng.uniform(1, 3, (150, 2)), nothing))
-    rule = MatchedSelection().fit(members, non_members)
+    rule = MatchedRule().fit(members, non_members)
     low, high = rule.interval_
     assert low < 1.5
     assert 2.5 < high < 6
@@ -131,20 +131,20 @@ def test_planted_interval_is_found():
 def test_calibrated_matching_helps_on_fresh_rows():
     """Rows that were not calibrated on are harder to tell apart under the interval than without it."""
     rng = np.random.default_rng(1)
-    rule = MatchedSelection().fit(candidates(rng, 4.0, 150), candidates(rng, 2.0, 150))
+    rule = MatchedRule().fit(candidates(rng, 4.0, 150), candidates(rng, 2.0, 150))
     fresh = [candidates(rng, mean, 1000, lost=0) for mean in (4.0, 2.0)]
 
     def divergence(chooser):
         return jensen_shannon(*(np.take_along_axis(x, chooser.choose(x)[:, None], axis=1)[:, 0] for x in fresh))[0]
 
-    assert divergence(rule) < divergence(FirstSelection())
+    assert divergence(rule) < divergence(FirstRule())
 
 
 def test_constant_confidences_leave_nothing_to_search():
     """A classifier of one confidence has an empty grid, and everything is accepted."""
     phi = np.column_stack((np.full((20, 3), 2.0), np.full(20, np.nan)))
     for objective in ("corrected", "paper"):
-        rule = MatchedSelection(objective=objective).fit(phi, phi)
+        rule = MatchedRule(objective=objective).fit(phi, phi)
         assert rule.interval_ == (-np.inf, np.inf)
         assert rule.objective_ == rule.null_objective_
 
@@ -152,19 +152,19 @@ def test_constant_confidences_leave_nothing_to_search():
 def test_members_interval_is_lowest_and_mean():
     """Scenario 2 by hand, from all candidates that keep the label and nothing else."""
     members = candidates(np.random.default_rng(0), 3.0)
-    rule = MembersSelection().fit(members, None)
+    rule = MembersRule().fit(members, None)
     kept = members[:, :-1][~np.isnan(members[:, :-1])]
     assert rule.interval_[0] == pytest.approx(kept.min() - MARGIN)
     assert kept.mean() <= rule.interval_[1] <= kept.mean() + 21 * MARGIN
 
 
-@pytest.mark.parametrize("rule", [MatchedSelection(), MembersSelection()], ids=lambda rule: type(rule).__name__)
+@pytest.mark.parametrize("rule", [MatchedRule(), MembersRule()], ids=lambda rule: type(rule).__name__)
 def test_interval_ends_keep_clear_of_calibration_rows(rule):
     """No calibration phi lies so near to an end that rounding decides."""
     rng = np.random.default_rng(0)
     members, non_members = candidates(rng, 4.0), candidates(rng, 2.0)
     rule.fit(members, non_members)
-    calibrated = members[:, :-1] if isinstance(rule, MembersSelection) else np.vstack((members, non_members))[:, :-1]
+    calibrated = members[:, :-1] if isinstance(rule, MembersRule) else np.vstack((members, non_members))[:, :-1]
     for end in rule.interval_:
         assert np.nanmin(np.abs(calibrated - end)) >= MARGIN * (1 - 1e-6)
 
@@ -172,8 +172,8 @@ def test_interval_ends_keep_clear_of_calibration_rows(rule):
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        (MatchedSelection(), "no candidate that keeps the label among the calibration members"),
-        (MembersSelection(), "no candidate that keeps the label of any calibration member"),
+        (MatchedRule(), "no candidate that keeps the label among the calibration members"),
+        (MembersRule(), "no candidate that keeps the label of any calibration member"),
     ],
     ids=["matched", "members"],
 )
@@ -188,8 +188,8 @@ def test_nothing_kept_is_an_error(rule, message):
 def test_parameters_are_checked(params):
     """The message names the parameter."""
     phi = np.ones((3, 3))
-    with pytest.raises(ValueError, match=f"The '{next(iter(params))}' parameter of MatchedSelection"):
-        MatchedSelection(**params).fit(phi, phi)
+    with pytest.raises(ValueError, match=f"The '{next(iter(params))}' parameter of MatchedRule"):
+        MatchedRule(**params).fit(phi, phi)
 
 
 def test_cost_is_zero_inside_and_the_distance_to_the_middle_outside():
