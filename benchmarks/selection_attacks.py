@@ -4,7 +4,7 @@ import numpy as np
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from skdiffence._demo._engine import attack_scores, honest_level, row_digests, utility
+from skdiffence._demo._engine import attack_scores, lowest_reliable_level, measure_utility, row_digests
 from skdiffence.attacks import (
     AnswerCostAttack,
     Answers,
@@ -47,7 +47,7 @@ def measure(split, classifier, attacker, options):
         scored, classifier, attacker, options, split.seed
     )
     answers = Answers(proba, scored.labels, scored.y, split.net.classes_)
-    worth = utility(answers.take(~scored.is_member))
+    worth = measure_utility(answers.take(~scored.is_member))
     record = {
         "nll": -worth.pop("neg_log_loss"),
         **worth,
@@ -60,7 +60,7 @@ def measure(split, classifier, attacker, options):
         fitted = getattr(classifier, "best_estimator_", classifier)
         record["retention"] = fitted.retention_["non_members"].overall
         record["fallback"] = np.mean(~selected.kept)
-    level = honest_level(len(signals["logit"][1]))
+    level = lowest_reliable_level(len(signals["logit"][1]))
     if level is not None:
         record["fpr"], record["tpr"] = level, tpr_at_fpr_score(*joined(signals["logit"]), max_fpr=level)
     for name, sides in signals.items():

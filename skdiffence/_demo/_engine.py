@@ -1,8 +1,9 @@
 """Private parts of the library that benchmarks measure or build on, gathered here so that one file follows a change."""
 
 from skdiffence._evaluation._answer_memory import AnswerMemory, remember_answers
-from skdiffence._evaluation._attack_metrics import honest_level, utility
 from skdiffence._evaluation._cross_fit import cross_fit, split_halves
+from skdiffence._evaluation._measure import lowest_reliable_level, measure_utility
+from skdiffence._evaluation._rows import AttackedRows
 from skdiffence.attacks import query
 from skdiffence.attacks.label_only._augmentations import augmentations
 from skdiffence.defenses.output._memguard import train_attack
@@ -29,10 +30,11 @@ __all__ = [
     "data_digest",
     "distill",
     "fingerprint",
-    "honest_level",
     "library_versions",
+    "lowest_reliable_level",
     "make_scheduler",
     "make_unet",
+    "measure_utility",
     "mix_seed",
     "remember_answers",
     "resolve_device",
@@ -41,7 +43,6 @@ __all__ = [
     "split_halves",
     "torch_seed",
     "train_attack",
-    "utility",
     "whole_file",
 ]
 
@@ -70,4 +71,4 @@ def attack_scores(attack, target, X, y, is_member, *, seed=0, answers=None, keys
     """
     answers = query(target, X, y) if answers is None else answers
     keys = row_digests(X) if keys is None else keys
-    return cross_fit(attack, target, answers, X, y, is_member, keys, known=0.5, seed=seed).scores
+    return cross_fit(attack, target, answers, AttackedRows(X, y, is_member, keys), known=0.5, seed=seed).scores

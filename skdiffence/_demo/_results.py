@@ -14,7 +14,7 @@ PRIVACY = [
     ("worst_roc_auc", "worst AUC", 3),
     ("entropy_correct_roc_auc", "AUC if right", 3),
     ("correctness_roc_auc", "floor AUC", 3),
-    ("confidence_accuracy", "attack acc.", 3),
+    ("confidence_attack_accuracy", "attack acc.", 3),
     (TPR, "TPR", 3),
 ]
 UTILITY = [

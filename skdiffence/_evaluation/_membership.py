@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skdiffence._evaluation._rows import find_rows, on_both_sides, row_keys
 from skdiffence._fitted import is_frozen, n_training_rows, stored_rows, unrecorded_validation_split
 from skdiffence.exceptions import MembershipWarning
-from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 from skdiffence.utils._skorch import instantiated_modules
 from skdiffence.utils._validation import check_is_member
@@ -107,45 +107,27 @@ def _places(pool, X, y, sample_index):
     """Return where in the pool the rows of X are, each row of the pool used once."""
     if sample_index is not None:
         return _checked_index(sample_index, y, pool.y)
-    try:
-        in_pool, key = pool.digests_and_key
-        digests = row_digests(X, key)
-    except ValueError as error:
-        raise ValueError(f"{error} Where rows are not numeric, route sample_index, their places in the pool.") from None
+    (available, by_content), (wanted, _) = pool.keys, row_keys(X, pool.digest_key)
+    if not by_content:
+        raise ValueError(
+            "X must be numeric so that its rows can be found in the pool by content. Where it is not, route "
+            "sample_index, the places of the rows in the pool."
+        )
     # Rows of the same content may have different labels, so they are found by both.
-    (content, wanted), (labels, wanted_labels) = _numbered(in_pool, digests), _numbered(pool.y, y)
-    n_labels = max(labels.max(), wanted_labels.max()) + 1
-    content, wanted = content * n_labels + labels, wanted * n_labels + wanted_labels
-    order = np.argsort(content, kind="stable")
-    first = np.searchsorted(content, wanted, sorter=order) + _repetition(wanted)
-    places = order[np.minimum(first, len(order) - 1)]
-    lost = (first >= len(order)) | (content[places] != wanted)
+    wanted = list(zip(wanted.tolist(), y.tolist(), strict=True))
+    available = list(zip(available.tolist(), pool.y.tolist(), strict=True))
+    places = find_rows(wanted, available)
+    lost = places < 0
     if lost.any():
-        relabeled = digests[lost.argmax()] in in_pool
+        first = lost.argmax()
+        relabeled = wanted[first][0] in {content for content, _ in available}
         raise ValueError(
             "X must hold rows of the pool only, with their labels, each at most as often as the pool does. "
-            f"{lost.sum()} of {len(lost)} rows are not there, the first at position {lost.argmax()}"
+            f"{lost.sum()} of {len(lost)} rows are not there, the first at position {first}"
             f"{', which is there with another label' * relabeled}. Give the scorer the very rows and labels that are "
             "cross-validated, before any transformation."
         )
     return places
-
-
-def _numbered(first, second):
-    """Return the values of two arrays as integers, equal where the values are."""
-    numbers = np.unique(np.concatenate((first, second)), return_inverse=True)[1]
-    return numbers[: len(first)], numbers[len(first) :]
-
-
-def _repetition(values):
-    """Return for each value how many equal ones stand before it."""
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    counts = np.diff(np.r_[starts, len(values)])
-    repetition = np.empty(len(values), dtype=int)
-    repetition[order] = np.arange(len(values)) - np.repeat(starts, counts)
-    return repetition
 
 
 def _checked_index(sample_index, y, y_pool):
@@ -178,7 +160,7 @@ def _inferred(estimator, pool, held, sets):
     outside = np.ones(len(pool), dtype=bool)
     outside[held] = False
     _check_count(estimator, len(held), (outside & ~sets.not_trained_on).sum())
-    both = _on_both_sides(pool, outside)
+    both = _both_sides(pool.keys[0], outside)
     members = outside & ~sets.any & ~both
     chosen = np.r_[np.flatnonzero(members), held]
     is_member = np.arange(len(chosen)) < members.sum()
@@ -231,15 +213,9 @@ def _check_count(estimator, n_held, n_expected):
     )
 
 
-def _on_both_sides(pool, outside):
-    try:
-        digests, _ = pool.digests_and_key
-    except ValueError:  # not numeric; the caller gave sample_index
-        return np.zeros(len(pool), dtype=bool)
-    return _warn_of_both(np.isin(digests, digests[outside]) & np.isin(digests, digests[~outside]))
-
-
-def _warn_of_both(both):
+def _both_sides(keys, is_member):
+    """Return which rows have an equal one on the other side, with a warning."""
+    both = on_both_sides(keys, is_member)
     if both.any():
         warnings.warn(
             f"{both.sum()} rows are in the training set and outside it with the same content; they are left out of "
@@ -260,7 +236,7 @@ def _looked_up(estimator, pool, held, sets, told):
             MembershipWarning,
             stacklevel=2,
         )
-    both = _on_both_sides(pool, told)
+    both = _both_sides(pool.keys[0], told)
     usable = ~sets.any & ~both
     if not told[held].all() and told[held].any():
         chosen = held
@@ -299,12 +275,6 @@ def _as_told(estimator, X, y, is_member):
     is_member = check_is_member(is_member, num_samples(X), both_sides=True)
     sets = stored_rows(estimator, X)
     _check_told(estimator, (is_member & ~sets.not_trained_on).sum())
-    both = np.zeros(len(is_member), dtype=bool)
-    try:
-        digests = row_digests(X)
-    except ValueError:  # not numeric: duplicates cannot be seen
-        digests = None
-    if digests is not None:
-        both = _warn_of_both(np.isin(digests, digests[is_member]) & np.isin(digests, digests[~is_member]))
+    both = _both_sides(row_keys(X, b"")[0], is_member)
     measured = ~is_member & ~sets.not_trained_on
     return Membership(X, y, is_member, ~(sets.any | both), measured, measured.sum())

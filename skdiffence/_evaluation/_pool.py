@@ -1,6 +1,7 @@
-"""The rows that a scorer compares with: in memory, handed to worker processes, never in a saved object."""
+"""All rows that a scorer compares with: in memory and in worker processes, never in a saved object."""
 
 import contextlib
+import functools
 import hashlib
 import os
 import pickle
@@ -10,7 +11,7 @@ import weakref
 
 import numpy as np
 
-from skdiffence.utils._rows import RowSet, row_digests
+from skdiffence._evaluation._rows import row_keys
 from skdiffence.utils._sklearn import num_samples
 from skdiffence.utils._validation import check_is_member
 
@@ -20,23 +21,26 @@ _LIVE = weakref.WeakValueDictionary()
 
 
 class Pool:
-    """Rows, labels and, where given, membership of all rows that an audit is about.
+    """Rows, labels and, where given, membership of all rows that an evaluation is about.
 
-    Pickled, it holds keyed digests and the name of a temporary file, readable by its owner only, from which
-    worker processes read the rows. The file goes away with the pool, at the latest when the process ends;
-    a pool that is unpickled after that has digests and no rows.
+    Pickled, it holds the name of a temporary file, readable by its owner only, from which worker processes read
+    the rows. The file is removed with the pool, at the latest when the process ends; a pool that is unpickled
+    after that has no rows.
 
     Parameters
     ----------
     data : tuple of (X, y) or (X, y, is_member)
-        Stored as it is; checked when it is used.
+        Stored as it is; checked when it is used. None reads it from the file.
+    token : bytes, default=None
+        Name of the pool in this process; None draws one.
+    spill : tuple of (path, checksum), default=None
+        The file, once it is written.
     """
 
-    def __init__(self, data):
+    def __init__(self, data, *, token=None, spill=None):
         self._data = data
-        self._rows = None
-        self._spill = None
-        self._token = secrets.token_bytes(16)
+        self._token = secrets.token_bytes(16) if token is None else token
+        self._spill = spill
         _LIVE[self._token] = self
 
     @property
@@ -52,21 +56,15 @@ class Pool:
             self._data = _read(*self._spill)
         return self._data
 
-    @property
-    def rows(self):
-        """The RowSet of the pool's rows."""
-        if self._rows is None:
-            digests, key = self.digests_and_key
-            self._rows = RowSet(digests, key)
-        return self._rows
+    @functools.cached_property
+    def digest_key(self):
+        """Key of the pool's digests."""
+        return secrets.token_bytes(_KEY_SIZE)
 
-    @property
-    def digests_and_key(self):
-        """Digests of the rows in order, and the key that they were made with."""
-        if not hasattr(self, "_digests"):
-            key = self._rows.key if self._rows is not None else secrets.token_bytes(_KEY_SIZE)
-            self._digests = row_digests(self.X, key), key
-        return self._digests
+    @functools.cached_property
+    def keys(self):
+        """Digests of the rows in order, and whether they are digests of the content."""
+        return row_keys(self.X, self.digest_key)
 
     @property
     def X(self):
@@ -75,12 +73,12 @@ class Pool:
 
     @property
     def y(self):
-        """Their labels, as an array."""
+        """The labels, as an array."""
         return np.asarray(self.data[1])
 
     @property
     def is_member(self):
-        """Their membership as booleans, or None where it is to be inferred."""
+        """Membership as booleans, None if it is to be inferred."""
         return check_is_member(self.data[2], len(self), both_sides=True) if len(self.data) == 3 else None
 
     def __len__(self):
@@ -88,6 +86,11 @@ class Pool:
 
     def check(self):
         """Check the form of the data.
+
+        Returns
+        -------
+        is_member : ndarray of shape (n_samples,), dtype bool, or None
+            Membership, None if it is to be inferred.
 
         Raises
         ------
@@ -101,24 +104,19 @@ class Pool:
             )
         if self.y.shape != (len(self),):
             raise ValueError(
-                f"pool must hold one label a row. Got {len(self)} rows and labels of shape {self.y.shape}."
+                f"pool must hold one label for each row. Got {len(self)} rows and labels of shape {self.y.shape}."
             )
         return self.is_member
 
     def __deepcopy__(self, memo):
-        # It is never changed, and a copy of all rows for each clone of a scorer would be a waste.
+        # It is never changed, so that clones of a scorer can share it.
         return self
 
     def __reduce__(self):
         if self._spill is None:
             self._spill = _write(self.data)
             weakref.finalize(self, _remove, self._spill[0], os.getpid())
-        return _restore, (self._token, self._spill, self._picklable_rows())
-
-    def _picklable_rows(self):
-        with contextlib.suppress(ValueError):  # rows of text have no digests
-            return self.rows
-        return None
+        return _restore, (self._token, self._spill)
 
     def __repr__(self):
         try:
@@ -127,13 +125,8 @@ class Pool:
             return "<pool without rows>"
 
 
-def _restore(token, spill, rows):
-    if token in _LIVE:
-        return _LIVE[token]
-    pool = Pool.__new__(Pool)
-    pool._data, pool._rows, pool._spill, pool._token = None, rows, spill, token
-    _LIVE[token] = pool
-    return pool
+def _restore(token, spill):
+    return _LIVE[token] if token in _LIVE else Pool(None, token=token, spill=spill)
 
 
 def _write(data):
@@ -153,8 +146,8 @@ def _read(path, checksum):
     # The checksum, taken from the pickle, keeps anybody else's file of that name from being loaded.
     if not os.path.exists(path) or _checksum(path) != checksum:
         raise ValueError(
-            "pool has no rows here: a saved AttackScorer holds digests of them only, so that no training row is "
-            "saved with it. Give it the rows again: scorer.set_params(pool=(X, y))."
+            "pool has no rows here: an AttackScorer is saved without them, so that no training row is saved with it. "
+            "Give it the rows again: scorer.set_params(pool=(X, y))."
         )
     with open(path, "rb") as file:
         return pickle.load(file)

@@ -5,15 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from skdiffence._evaluation._cross_fit import cross_fit
+from skdiffence._evaluation._rows import FEWEST_ROWS, AttackedRows, count_distinct, seed_key
 from skdiffence._fitted import stored_rows
 from skdiffence.attacks import query
 from skdiffence.utils._random import mix_seed
-from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 from skdiffence.utils._validation import check_is_member
-
-# Fewer distinct rows of a side can't be split into known and scored halves.
-_FEWEST = 4
 
 
 @dataclass(frozen=True)
@@ -39,40 +36,17 @@ class ScoredRows:
         return query(target, self.X, self.y)
 
     def attack(self, attack, target, answers, *, known, seed):
-        """Return scores of all rows by an attack that knows half of them, and the other way round."""
-        keys = self.keys(seed)
-        check_enough(keys, self.is_member)
-        parts = self.X, self.y, self.is_member, keys
-        return cross_fit(attack, target, answers, *parts, known=known, seed=seed).scores
-
-    def keys(self, seed):
-        """Return keyed digests of the rows, by which known rows are chosen."""
-        return keyed(self.X, seed)
+        """Return the cross-fitted scores of an attack."""
+        rows = AttackedRows.of(self.X, self.y, self.is_member, seed_key(mix_seed(seed, "rows")))
+        _check_enough(rows)
+        return cross_fit(attack, target, answers, rows, known=known, seed=seed).scores
 
 
-def keyed(X, seed):
-    """Return keyed digests of rows; of their numbers, where they are not numeric."""
-    key = mix_seed(seed, "rows").to_bytes(8, "little")
-    try:
-        return row_digests(X, key)
-    except ValueError:
-        return row_digests(np.arange(num_samples(X))[:, None], key)
-
-
-def check_enough(keys, is_member):
-    """Raise a ValueError if there are too few distinct rows of a side to attack.
-
-    Parameters
-    ----------
-    keys : ndarray of shape (n_samples,)
-        Digests of the rows.
-    is_member : ndarray of shape (n_samples,), dtype bool
-        True for members.
-    """
-    counts = [len(np.unique(keys[side])) for side in (is_member, ~is_member)]
-    if min(counts) < _FEWEST:
+def _check_enough(rows):
+    counts = count_distinct(rows.keys, rows.is_member)
+    if min(counts) < FEWEST_ROWS:
         raise ValueError(
-            f"At least {_FEWEST} distinct members and {_FEWEST} distinct non-members are needed to attack. "
+            f"At least {FEWEST_ROWS} distinct members and {FEWEST_ROWS} distinct non-members are needed to attack. "
             f"Got {counts[0]} members and {counts[1]} non-members, rows that a defense was calibrated on left out."
         )
 

@@ -1,80 +1,120 @@
 """Whether the strongest of several attacks is stronger than chance, by permuting memberships."""
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.stats import rankdata
+from sklearn.base import clone
 
+from skdiffence.attacks import ThresholdAttack
 from skdiffence.metrics import max_null_quantile
 from skdiffence.utils._random import mix_seed
 
 _CHUNK = 2_000_000  # memberships permuted at a time
-_QUANTILE = 0.975  # of a half: one of two is beyond it by chance in 5 % of the audits
+_QUANTILE = 0.975  # in each half: one of the two is exceeded by chance in 5 % of the audits
 
 
-def compare_with_chance(runs, is_member, kept, keys, *, n_permutations, seed):
-    """Compare several attacks with as many that know nothing.
-
-    Areas of different attacks are not equally certain, so each counts in units of its own deviation under permuted
-    memberships, the same permutations for all. Two kinds of scores can be permuted: signals, which do not depend on
-    memberships, over all rows and in both directions; and learned scores within each half, which were learned from
-    the other. Whatever these parts have to do with each other, the smallest of their p-values times their number is
-    a p-value.
+class ChanceTest(NamedTuple):
+    """How likely chance alone gives what several attacks achieved.
 
     Parameters
     ----------
-    runs : list of AttackRun
-        The attacks.
+    p_value : float
+        Permutation p-value of all attacks together.
+    least_likely : str
+        The attack with the smallest p-value.
+    null_quantile : float
+        In each half, the strongest of as many random-guess attacks stays below this area in 97.5 % of the cases.
+    """
+
+    p_value: float
+    least_likely: str
+    null_quantile: float
+
+
+def undirected_signal(attack, answers, is_member):
+    """Return the scores of an attack that learns nothing but their direction, None for any other attack.
+
+    Parameters
+    ----------
+    attack : MembershipAttack
+        Cloned.
+    answers : Answers
+        The target's answers.
+    is_member : ndarray of shape (n_samples,), dtype bool
+        True for members.
+
+    Returns
+    -------
+    signal : ndarray of shape (n_samples,) or None
+        Up to its direction, it does not depend on memberships.
+    """
+    if isinstance(attack, ThresholdAttack) and attack.threshold == "global":
+        return clone(attack).fit_answers(answers, is_member).score_answers(answers)
+    return None
+
+
+def compare_with_chance(said, signals, is_member, kept, keys, *, n_permutations, seed):
+    """Compare several attacks with as many random-guess attacks.
+
+    Areas of different attacks have different variances, so each is standardized by its deviation under permuted
+    memberships, the same permutations for all. Two kinds of scores can be permuted: signals, which do not depend on
+    memberships, over all rows and in both directions; and learned scores within each half, which were learned from
+    the other. The smallest of the p-values of these parts times their number is a p-value, however the parts depend
+    on each other.
+
+    Parameters
+    ----------
+    said : dict of str to AttackScores
+        Scores of all attacks, by name.
+    signals : dict of str to ndarray of shape (n_samples,)
+        Signals of the attacks that have one, see :func:`undirected_signal`.
     is_member : ndarray of shape (n_samples,), dtype bool
         True for members.
     kept : ndarray of shape (n_samples,), dtype bool
         Rows to look at.
     keys : ndarray of shape (n_samples,)
-        Digests, which put the rows in an order of their own.
+        Digests, which give the rows an order that does not depend on how they were passed.
     n_permutations : int
         Number of permutations.
     seed : int
-        Seeds them.
+        Seeds the permutations.
 
     Returns
     -------
-    comparison : dict
-        ``p_value``, of all attacks and parts together, ``least_likely``, the attack that it is due to, and
-        ``null_quantile``: in each half, the strongest of as many attacks that know nothing stays below it in 97.5 %
-        of the cases.
+    test : ChanceTest
     """
     order = np.argsort(keys, kind="stable")
     order = order[kept[order]]
-    is_member, half = is_member[order], runs[0].half[order]
-    signals = {run.name: run.signal[order] for run in runs if run.signal is not None}
-    learned = {run.name: run.scores[order] for run in runs if run.signal is None}
+    is_member, said = is_member[order], {name: each.take(order) for name, each in said.items()}
+    half = next(iter(said.values())).half
     masks = [half == which for which in (0, 1)]
     masks = [mask for mask in masks if is_member[mask].any() and not is_member[mask].all()]
     tests = []
     if signals and is_member.any() and not is_member.all():
-        tests.append(_test(is_member, signals, True, n_permutations, mix_seed(seed, "signals")))
+        ordered = {name: signal[order] for name, signal in signals.items()}
+        tests.append(_test(is_member, ordered, True, n_permutations, mix_seed(seed, "signals")))
+    learned = {name: each.scores for name, each in said.items() if name not in signals}
     if learned:
         for which, mask in enumerate(masks):
             scores = {name: values[mask] for name, values in learned.items()}
             tests.append(_test(is_member[mask], scores, False, n_permutations, mix_seed(seed, "half", which)))
-    p_value, name = min(tests, default=(1.0, runs[0].name))
+    p_value, name = min(tests, default=(1.0, next(iter(said))))
+    scores = np.column_stack([each.scores for each in said.values()])
     quantiles = [
-        max_null_quantile(
-            is_member[mask],
-            np.column_stack([run.scores[order][mask] for run in runs]),
-            quantile=_QUANTILE,
-            n_permutations=n_permutations,
-            random_state=mix_seed(seed, "quantile", which) % 2**32,
-        ).quantile
+        _null_quantile(is_member[mask], scores[mask], n_permutations, mix_seed(seed, "quantile", which))
         for which, mask in enumerate(masks)
     ]
-    return {
-        "p_value": min(1.0, len(tests) * p_value),
-        "least_likely": name,
-        "null_quantile": float(max(quantiles, default=np.nan)),
-    }
+    return ChanceTest(min(1.0, len(tests) * p_value), name, float(max(quantiles, default=np.nan)))
+
+
+def _null_quantile(is_member, scores, n_permutations, seed):
+    settings = {"quantile": _QUANTILE, "n_permutations": n_permutations, "random_state": seed % 2**32}
+    return max_null_quantile(is_member, scores, **settings).quantile
 
 
 def _test(is_member, scores, both_directions, n_permutations, seed):
-    """Return the p-value of the most certain of several attacks among them all, and its name."""
+    """Return the p-value of the most significant of several attacks, corrected for their number, and its name."""
     units = np.column_stack([_standardized(values) for values in scores.values()])
 
     def statistics(members):

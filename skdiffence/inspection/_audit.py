@@ -5,7 +5,6 @@ import platform
 import warnings
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import compress
 from numbers import Integral, Real
 
 import numpy as np
@@ -14,17 +13,16 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
-from skdiffence._evaluation._attack_metrics import honest_level, utility, warn_if_reversed
-from skdiffence._evaluation._audit_attacks import ask, measure, run_attack, strongest
+from skdiffence._evaluation._measure import LEVELS, describe_reversal, lowest_reliable_level
 from skdiffence._evaluation._named_attacks import named_attacks
-from skdiffence._evaluation._significance import compare_with_chance
 from skdiffence._fitted import n_training_rows, unrecorded_validation_split
 from skdiffence.attacks import attacks_on_regeneration, get_attack, get_attack_names
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.exceptions import MembershipWarning
-from skdiffence.inspection._audit_controls import blind_control, null_control, positive_control
+from skdiffence.inspection._audit_controls import audit_controls
 from skdiffence.inspection._audit_defense import changed_labels, defense_facts
 from skdiffence.inspection._audit_rows import audit_rows
+from skdiffence.inspection._audit_target import audit_target
 from skdiffence.inspection.report._report import AuditReport
 from skdiffence.metrics import logit_signal
 from skdiffence.utils._random import draw_seed, mix_seed
@@ -48,7 +46,6 @@ SUITES = ("adaptive", "standard")
 # They look at the rows themselves, which must be numbers, and not sparse; the first at images.
 _NEED_NUMBERS = ("label_only_augmentation", "label_only_noise", "quantile")
 _NEED_IMAGES = ("label_only_augmentation",)
-_LEVELS = (0.001, 0.01, 0.05, 0.1)
 _SHOWN_ROWS = 12
 
 
@@ -59,7 +56,7 @@ _SHOWN_ROWS = 12
         "non_members": [tuple, list],
         "attacks": [StrOptions(set(SUITES)), list, tuple, dict],
         "undefended": [HasMethods(["predict", "predict_proba"]), None],
-        "confidence": [Interval(Real, 0, 1, closed="neither")],
+        "confidence_level": [Interval(Real, 0, 1, closed="neither")],
         "max_fpr": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
         "known": [Interval(Real, 0, 0.5, closed="right")],
         "show_rows": ["boolean"],
@@ -76,7 +73,7 @@ def audit(
     *,
     attacks="standard",
     undefended=None,
-    confidence=0.95,
+    confidence_level=0.95,
     max_fpr="auto",
     known=0.5,
     show_rows=False,
@@ -105,7 +102,7 @@ def audit(
     undefended : classifier, default=None
         The same classifier without its defense, to be measured beside it. It is found by itself where the estimator
         is a :class:`~skdiffence.defenses.DefendedClassifier`.
-    confidence : float, default=0.95
+    confidence_level : float, default=0.95
         Coverage of the intervals.
     max_fpr : float or "auto", default="auto"
         False positive rate that the report speaks of. "auto" is the smallest of 0.001, 0.01, 0.05 and 0.1 that ten
@@ -184,33 +181,32 @@ def audit(
     if (other := _undefended(estimator, undefended)) is not None:
         targets["undefended"] = _checked(other, "undefended")
     seed = draw_seed(random_state)
-    rows = audit_rows(list(targets.values()), members, non_members, mix_seed(seed, "rows"))
-    named = named_attacks(_suite(attacks, estimator, rows) if isinstance(attacks, str) else attacks)
-    settings = _settings(rows, named, confidence=confidence, max_fpr=max_fpr, known=known, seed=seed)
-    settings["n_permutations"] = int(n_permutations)
+    rows, counts = audit_rows(list(targets.values()), members, non_members, mix_seed(seed, "rows"))
+    named = named_attacks(_suite(attacks, estimator, rows, counts) if isinstance(attacks, str) else attacks)
+    settings = _settings(counts, named, confidence_level, max_fpr, known, n_permutations, seed)
     with tqdm(total=(len(targets) + 2) * len(named) + 1, disable=not verbose, unit="step", desc="audit") as bar:
-        audited = {name: _audit_target(target, rows, named, settings, bar) for name, target in targets.items()}
-        asked = audited["audited"]["asked"]
-        controls = _controls(named, asked, rows, settings, bar)
-    answers = {name: found["asked"].answers for name, found in audited.items()}
+        audited = {name: audit_target(target, rows, named, settings, bar) for name, target in targets.items()}
+        controls = audit_controls(named, audited["audited"].asked, rows, settings, bar)
+    answers = {name: target.asked.answers for name, target in audited.items()}
+    worst = audited["audited"].result.worst.attack
     return AuditReport(
-        targets={name: found["facts"] for name, found in audited.items()},
-        controls=controls,
-        rows=rows.counts,
+        targets={name: target.result.to_dict() for name, target in audited.items()},
+        controls={control.name: control.to_dict() for control in controls},
+        rows=counts,
         defense=defense_facts(estimator) | changed_labels(answers),
         settings=settings,
-        notes=_notes(estimator, rows, asked.answers),
+        notes=_notes(estimator, rows, counts, answers["audited"]),
         is_member=rows.is_member,
-        scores={name: found["scores"] for name, found in audited.items()},
+        scores={name: target.scores for name, target in audited.items()},
         phi={name: logit_signal(given.label, given.proba) for name, given in answers.items()},
-        shown=_shown(rows, audited["audited"]) if show_rows else None,
+        shown=_shown(rows, audited["audited"].scores[worst]) if show_rows else None,
     )
 
 
-def _suite(name, estimator, rows):
+def _suite(name, estimator, rows, counts):
     """Return the attacks of a suite that can be made on these rows."""
     left_out = set() if getattr(rows.X, "ndim", 0) == 4 else set(_NEED_IMAGES)
-    if rows.counts["duplicates_left_out"] is None or sparse.issparse(rows.X):
+    if counts["duplicates_left_out"] is None or sparse.issparse(rows.X):
         left_out |= set(_NEED_NUMBERS)
     present = set(get_attack_names()) - left_out
     attacks = {name: get_attack(name) for name in STANDARD if name in present}
@@ -235,10 +231,9 @@ def _undefended(estimator, undefended):
     return copy.copy(inner).set_params(regenerator="passthrough")
 
 
-def _settings(rows, attacks, *, confidence, max_fpr, known, seed):
-    n_others = rows.counts["n_non_members"]
-    level = honest_level(n_others) if isinstance(max_fpr, str) else float(max_fpr)
-    levels = sorted({*_LEVELS, *(() if level is None else (level,))})
+def _settings(counts, attacks, confidence_level, max_fpr, known, n_permutations, seed):
+    level = lowest_reliable_level(counts["n_non_members"]) if isinstance(max_fpr, str) else float(max_fpr)
+    levels = sorted({*LEVELS, *(() if level is None else (level,))})
     libraries = ("skdiffence", "scikit-learn", "skorch", "torch", "numpy")
     return {
         "attacks": {name: type(attack).__name__ for name, attack in attacks.items()},
@@ -246,127 +241,42 @@ def _settings(rows, attacks, *, confidence, max_fpr, known, seed):
             name: {fact: getattr(attack, fact) for fact in ("family", "uses", "needs_shadows")}
             for name, attack in attacks.items()
         },
-        "confidence": float(confidence),
+        "confidence_level": float(confidence_level),
         "known": float(known),
         "max_fpr": level,
         "levels": levels,
+        "n_permutations": int(n_permutations),
         "seed": int(seed),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in libraries},
     }
 
 
-def _audit_target(target, rows, attacks, settings, bar):
-    """Ask a target, attack its answers, and say what they are worth."""
-    seed = settings["seed"]
-    asked = ask(target, rows, attacks.values())
-    runs, records = [], []
-    for name, attack in attacks.items():
-        bar.set_postfix_str(name)
-        # The same seed for every target, so that they are attacked alike.
-        run = run_attack(name, attack, asked, rows, known=settings["known"], seed=mix_seed(seed, "attack"))
-        runs.append(run)
-        records.append(
-            measure(
-                run,
-                rows,
-                asked.answers.correct,
-                levels=settings["levels"],
-                confidence=settings["confidence"],
-                seed=mix_seed(seed, "measure", name),
-            )
-        )
-        bar.update()
-    facts = _facts(asked, runs, records, rows, settings)
-    return {"asked": asked, "facts": facts, "scores": {run.name: run.scores for run in runs}}
-
-
-def _facts(asked, runs, records, rows, settings):
-    correct, beyond_labels = asked.answers.correct, [not run.label_only for run in runs]
-    floor = strongest([record for record in records if record["label_only"]])
-    for record in records:
-        weaker = floor is not None and not record["label_only"] and record["auc"] < floor["auc"]
-        record["weaker_than_labels"] = weaker
-    return {
-        "attacks": records,
-        "worst": _compared(runs, records, rows, "auc", np.ones(len(correct), dtype=bool), settings),
-        "beyond_labels": _compared(
-            list(compress(runs, beyond_labels)),
-            list(compress(records, beyond_labels)),
-            rows,
-            "correct_auc",
-            correct,
-            settings,
-        ),
-        "floor": None if floor is None else floor["attack"],
-        "utility": {
-            "members": utility(asked.answers.take(rows.is_member)),
-            "non_members": utility(asked.answers.take(~rows.is_member)),
-        },
-        "rows_asked": asked.counts,
-        "seconds_asked": asked.seconds,
-    }
-
-
-def _compared(runs, records, rows, key, kept, settings):
-    """Return the strongest attack beside what as many attacks that know nothing reach."""
-    best = strongest(records, key)
-    if best is None:
-        return None
-    chance = compare_with_chance(
-        runs,
-        rows.is_member,
-        kept,
-        rows.keys,
-        n_permutations=settings["n_permutations"],
-        seed=mix_seed(settings["seed"], key),
-    )
-    ends = {"auc" + end: best[key + end] for end in ("", "_low", "_high")}
-    return {"attack": best["attack"], **ends, "n_attacks": len(runs), **chance}
-
-
-def _controls(attacks, asked, rows, settings, bar):
-    seed, known = mix_seed(settings["seed"], "controls"), settings["known"]
-    bar.set_postfix_str("controls")
-    attack_seed = mix_seed(settings["seed"], "attack")
-    controls = [null_control(attacks, asked, rows, known=known, seed=seed, attack_seed=attack_seed)]
-    bar.update(len(attacks))
-    controls.append(positive_control(attacks, rows, known=known, seed=seed))
-    bar.update(len(attacks))
-    controls.append(blind_control(rows, seed=seed))
-    bar.update()
-    return {control["name"]: control for control in controls}
-
-
-def _notes(estimator, rows, answers):
-    """Collect what makes the memberships or labels of an audit doubtful."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", MembershipWarning)
-        warn_if_reversed(answers, rows.is_member)
-    notes = [str(warning.message) for warning in caught]
-    if unknown := int(np.count_nonzero(answers.y < 0)):
+def _notes(estimator, rows, counts, answers):
+    """Return what makes memberships or labels doubtful."""
+    notes = [] if (reversal := describe_reversal(answers, rows.is_member)) is None else [reversal]
+    if unknown := np.count_nonzero(answers.y < 0):
         notes.append(f"{unknown} rows have a label that the classifier does not know.")
     if (reason := unrecorded_validation_split(estimator)) is not None:
         notes.append(
-            f"{reason} kept rows out of its training without telling which. Those among the members are attacked as "
+            f"{reason} kept rows out of its training without recording which. Those among the members are attacked as "
             "members all the same, so that the leak looks smaller than it is."
         )
-    n_trained, n_members = n_training_rows(estimator), rows.counts["n_members"]
+    n_trained, n_members = n_training_rows(estimator), counts["n_members"]
     if n_trained is not None and n_trained < n_members:
         notes.append(
             f"{n_members} rows were given as members, but the classifier was trained on {n_trained}: some of them "
-            "are no members, and the leak looks smaller than it is."
+            "are not members, and the leak looks smaller than it is."
         )
         warnings.warn(notes[-1], MembershipWarning, stacklevel=3)
     return notes
 
 
-def _shown(rows, audited):
-    """Return images of the members that the strongest attack is surest of; None where rows are no images."""
+def _shown(rows, scores):
+    """Return images of the members with the highest scores; None where rows are no images."""
     X = rows.X
     if getattr(X, "ndim", 0) != 4 or X.shape[1] not in (1, 3):
         return None
-    scores = audited["scores"][audited["facts"]["worst"]["attack"]]
     found = np.flatnonzero(rows.is_member)
     found = found[np.argsort(-scores[found], kind="stable")[:_SHOWN_ROWS]]
     images = np.asarray(safe_indexing(X, found), dtype=np.float64)

@@ -1,19 +1,19 @@
 """Controls of an audit: no leak where there is none, a leak where there is one, and two sides that are alike."""
 
-from functools import partial
+from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import ExtraTreesClassifier
-from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
-from skdiffence._evaluation._audit_attacks import Asked, ask, run_attack
-from skdiffence._evaluation._cross_fit import split_halves
-from skdiffence._evaluation._cross_fit_intervals import cross_fit_interval
-from skdiffence.inspection._audit_rows import AuditRows
-from skdiffence.metrics import auc_interval, label_columns
+from skdiffence._evaluation._cross_fit import AttackScores, lowest, split_halves
+from skdiffence._evaluation._measure import measure_attack
+from skdiffence._evaluation._results import ControlResult
+from skdiffence._evaluation._rows import FEWEST_ROWS, seed_key
+from skdiffence._evaluation._run_attack import Asked, ask, run_attack
+from skdiffence.metrics import label_columns
 from skdiffence.utils._random import mix_seed
 from skdiffence.utils._rows import canonical_rows, row_digests
 from skdiffence.utils._sklearn import fit_context
@@ -21,7 +21,6 @@ from skdiffence.utils._sklearn import fit_context
 # A control that is as it should be fails by chance in one audit of a hundred, however many attacks it runs.
 _CHANCE = 0.01
 _FOUND = 0.95
-_FEWEST = 8  # rows that can be split into two sides of four
 _MOST_COMPARED = 2000  # rows of a side
 _N_TREES = 64
 _MOST_NUMBERS = 10**8  # of a sparse matrix
@@ -107,6 +106,39 @@ def _as_points(X):
     return np.nan_to_num(rows, posinf=np.finfo(np.float32).max, neginf=np.finfo(np.float32).min).astype(np.float64)
 
 
+def audit_controls(attacks, asked, rows, settings, bar):
+    """Run the controls of an audit.
+
+    Parameters
+    ----------
+    attacks : dict of str to MembershipAttack
+        The attacks.
+    asked : Asked
+        The target and its answers to all rows.
+    rows : AttackedRows
+        All rows.
+    settings : dict
+        Settings of the audit.
+    bar : tqdm
+        Progress bar, moved on by one for each attack of a control.
+
+    Returns
+    -------
+    controls : list of ControlResult
+        The null, the positive and the blind one.
+    """
+    bar.set_postfix_str("controls")
+    seed, known = mix_seed(settings["seed"], "controls"), settings["known"]
+    attack_seed = mix_seed(settings["seed"], "attack")
+    controls = [null_control(attacks, asked, rows, known=known, seed=seed, attack_seed=attack_seed)]
+    bar.update(len(attacks))
+    controls.append(positive_control(attacks, rows, known=known, seed=seed))
+    bar.update(len(attacks))
+    controls.append(blind_control(rows, seed=seed))
+    bar.update()
+    return controls
+
+
 def null_control(attacks, asked, rows, *, known, seed, attack_seed):
     """Attack non-members that are called members at random.
 
@@ -116,49 +148,44 @@ def null_control(attacks, asked, rows, *, known, seed, attack_seed):
         The attacks.
     asked : Asked
         The target and its answers to all rows.
-    rows : AuditRows
+    rows : AttackedRows
         All rows.
     known : float
         Share of the rows that the attacker knows.
     seed : int
         Seeds the split.
     attack_seed : int
-        Seeds the attacks. With that of the audit they ask, where they can, what was answered before.
+        Seeds the attacks. With the seed of the audit they ask, where they can, what was answered before.
 
     Returns
     -------
-    control : dict
-        ``holds`` (None where it could not be run), ``why`` and what each attack achieved.
+    control : ControlResult
     """
-    name, seed = "null", mix_seed(seed, "null")
-    outside = np.flatnonzero(~rows.is_member)
+    outside, seed = np.flatnonzero(~rows.is_member), mix_seed(seed, "null")
     # By content, so that duplicates stay together.
     place = np.unique(_rekeyed(rows.keys[outside], seed), return_inverse=True)[1]
-    if place.max() + 1 < _FEWEST:
-        return _not_run(name, f"it needs {_FEWEST} different non-members, and there are {place.max() + 1}")
-    chosen = rows.take(outside)
-    split = AuditRows(chosen.X, chosen.y, place % 2 == 0, chosen.keys, chosen.counts)
-    own = Asked(asked.memory, asked.answers.take(outside), {}, 0.0)
-    records = _control_records(attacks, own, split, known=known, seed=attack_seed)
-    wrong = [key for key, record in records.items() if not record["low"] <= 0.5 <= record["high"]]
-    why = (
-        f"{', '.join(wrong)} told non-members from non-members" if wrong else "no attack told non-members apart"
-    ) + f": {len(split.y)} of them were called members and non-members at random"
-    return {"name": name, "holds": not wrong, "why": why, "attacks": records}
+    if place.max() + 1 < 2 * FEWEST_ROWS:
+        return _not_run("null", f"it needs {2 * FEWEST_ROWS} different non-members, and there are {place.max() + 1}")
+    split = replace(rows.take(outside), is_member=place % 2 == 0)
+    areas = _areas(attacks, Asked(asked.memory, asked.answers.take(outside)), split, known=known, seed=attack_seed)
+    wrong = [name for name, auc in areas.items() if not auc.low <= 0.5 <= auc.high]
+    found = f"{', '.join(wrong)} told non-members from non-members" if wrong else "no attack told non-members apart"
+    why = f"{found}: {len(split)} of them were called members and non-members at random"
+    return ControlResult("null", not wrong, why, areas)
 
 
 def _rekeyed(keys, seed):
-    return row_digests(np.frombuffer(keys.tobytes(), np.uint8).reshape(len(keys), -1), seed.to_bytes(8, "little"))
+    return row_digests(np.frombuffer(keys.tobytes(), np.uint8).reshape(len(keys), -1), seed_key(seed))
 
 
 def positive_control(attacks, rows, *, known, seed):
-    """Attack a classifier that remembers the members, with the attacks that need one answer a row.
+    """Attack a classifier that remembers the members, with the attacks that need one answer for each row.
 
     Parameters
     ----------
     attacks : dict of str to MembershipAttack
-        The attacks; those that compare with shadow models of the audited target are passed over.
-    rows : AuditRows
+        The attacks; those that compare with shadow models of the audited target are left out.
+    rows : AttackedRows
         All rows.
     known : float
         Share of the rows that the attacker knows.
@@ -167,27 +194,24 @@ def positive_control(attacks, rows, *, known, seed):
 
     Returns
     -------
-    control : dict
-        ``holds`` (None where it could not be run), ``why`` and what each attack achieved.
+    control : ControlResult
     """
-    name, seed = "positive", mix_seed(seed, "positive")
-    usable = {
-        key: attack for key, attack in attacks.items() if attack.asks_once and "shadows" not in attack.get_params()
-    }
+    usable = {name: attack for name, attack in attacks.items() if attack.asks_once and not attack.needs_shadows}
     if not usable:
-        return _not_run(name, "none of the attacks works on one answer a row")
+        return _not_run("positive", "none of the attacks works on one answer a row")
     members = rows.take(rows.is_member)
     try:
         reference = MemorisingReference().fit(members.X, members.y)
     except ValueError:
-        return _not_run(name, "the rows can't be compared as points")
-    records = _control_records(usable, ask(reference, rows, usable.values()), rows, known=known, seed=seed)
-    best = max(records, key=lambda key: records[key]["auc"])
+        return _not_run("positive", "the rows can't be compared as points")
+    asked = ask(reference, rows.X, rows.y, usable.values())
+    areas = _areas(usable, asked, rows, known=known, seed=mix_seed(seed, "positive"))
+    best = max(areas, key=lambda name: areas[name].value)
     why = (
         f"the strongest attack on a classifier that remembers all members, {best}, has an AUC of "
-        f"{records[best]['auc']:.3f}; at least {_FOUND} is expected"
+        f"{areas[best].value:.3f}; at least {_FOUND} is expected"
     )
-    return {"name": name, "holds": bool(records[best]["auc"] >= _FOUND), "why": why, "attacks": records}
+    return ControlResult("positive", areas[best].value >= _FOUND, why, areas)
 
 
 def blind_control(rows, *, seed):
@@ -195,57 +219,53 @@ def blind_control(rows, *, seed):
 
     Parameters
     ----------
-    rows : AuditRows
+    rows : AttackedRows
         All rows.
     seed : int
         Seeds the trees.
 
     Returns
     -------
-    control : dict
-        ``holds`` (None where it could not be run), ``why`` and what the trees achieved.
+    control : ControlResult
     """
-    name, seed = "blind", mix_seed(seed, "blind")
-    few = np.sort(np.concatenate([_lowest(rows.keys, side) for side in (rows.is_member, ~rows.is_member)]))
-    chosen = rows.take(few)
+    sides = (np.flatnonzero(rows.is_member), np.flatnonzero(~rows.is_member))
+    chosen = rows.take(np.sort(np.concatenate([lowest(rows.keys, side, _MOST_COMPARED) for side in sides])))
     try:
         points = _as_points(chosen.X)
     except ValueError:
-        return _not_run(name, "the rows can't be compared as points")
-    features = np.column_stack([points, label_columns(chosen.y, np.unique(chosen.y))]).astype(np.float32)
-    half, _ = split_halves(chosen.keys, chosen.is_member)
+        return _not_run("blind", "the rows can't be compared as points")
+    said = _scored_by_trees(points, chosen, mix_seed(seed, "blind"))
+    auc = measure_attack("trees", said, chosen.is_member, confidence_level=1 - _CHANCE).roc_auc
+    why = (
+        f"trees that see rows and labels but never ask the classifier have an AUC of {auc.value:.3f} "
+        f"[{auc.low:.3f}, {auc.high:.3f}]"
+    )
+    if auc.low > 0.5:
+        why += ": the two sides differ as data, and what attacks find may be that difference and not membership"
+    return ControlResult("blind", auc.low <= 0.5, why, {"trees": auc})
+
+
+def _scored_by_trees(points, rows, seed):
+    features = np.column_stack([points, label_columns(rows.y, np.unique(rows.y))]).astype(np.float32)
+    half, _ = split_halves(rows.keys, rows.is_member)
     scores = np.empty(len(half))
     for which in (0, 1):
-        trees = ExtraTreesClassifier(
-            _N_TREES, min_samples_leaf=2, class_weight="balanced", random_state=mix_seed(seed, which) % 2**32
-        )
-        trees.fit(features[half == which], chosen.is_member[half == which])
+        own = mix_seed(seed, which) % 2**32
+        trees = ExtraTreesClassifier(_N_TREES, min_samples_leaf=2, class_weight="balanced", random_state=own)
+        trees.fit(features[half == which], rows.is_member[half == which])
         scores[half != which] = trees.predict_proba(features[half != which])[:, 1]
-    low, high = cross_fit_interval(partial(auc_interval, confidence_level=1 - _CHANCE), chosen.is_member, scores, half)
-    auc, holds = roc_auc_score(chosen.is_member, scores), low <= 0.5
-    why = (
-        f"trees that see rows and labels but never ask the classifier have an AUC of {auc:.3f} [{low:.3f}, {high:.3f}]"
-    )
-    if not holds:
-        why += ": the two sides differ as data, and what attacks find may be that difference and not membership"
-    record = {"auc": float(auc), "low": low, "high": high}
-    return {"name": name, "holds": bool(holds), "why": why, "attacks": {"trees": record}}
+    return AttackScores(scores, half=half)
 
 
-def _lowest(keys, side):
-    rows = np.flatnonzero(side)
-    return rows[np.argsort(keys[rows], kind="stable")[:_MOST_COMPARED]]
-
-
-def _control_records(attacks, asked, rows, *, known, seed):
-    of_auc = partial(auc_interval, confidence_level=1 - _CHANCE / len(attacks))
-    records = {}
+def _areas(attacks, asked, rows, *, known, seed):
+    """Return the area of each attack; all intervals hold together with the probability of a control."""
+    level = 1 - _CHANCE / len(attacks)
+    areas = {}
     for name, attack in attacks.items():
         run = run_attack(name, attack, asked, rows, known=known, seed=seed)
-        low, high = cross_fit_interval(of_auc, rows.is_member, run.scores, run.half)
-        records[name] = {"auc": float(roc_auc_score(rows.is_member, run.scores)), "low": low, "high": high}
-    return records
+        areas[name] = measure_attack(name, run.said, rows.is_member, confidence_level=level).roc_auc
+    return areas
 
 
 def _not_run(name, why):
-    return {"name": name, "holds": None, "why": f"not run: {why}", "attacks": {}}
+    return ControlResult(name, None, f"not run: {why}", {})

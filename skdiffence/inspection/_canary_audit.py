@@ -7,8 +7,9 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
+from skdiffence._evaluation._cross_fit import AttackScores
+from skdiffence._evaluation._measure import measure_attack
 from skdiffence._fitted import unrecorded_validation_split
 from skdiffence.attacks import lira_leave_one_out, train_shadows
 from skdiffence.attacks.label_only._augmentations import all_views
@@ -17,7 +18,7 @@ from skdiffence.attacks.shadow._signal_matrix import content_key, saturation, si
 from skdiffence.datasets import make_canaries
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.inspection.report._canary_report import CanaryAudit
-from skdiffence.metrics import cluster_bootstrap_interval, per_row_auc, tpr_at_fpr_score
+from skdiffence.metrics import cluster_bootstrap_interval, per_row_auc
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, num_samples, safe_indexing, validate_params
 
@@ -40,7 +41,7 @@ _MOST, _FEWEST = 500, 10
         "variance": [StrOptions({"auto", "fixed", "global", "per_sample"})],
         "queries": [StrOptions({"identity", "flips", "shifts", "flips+shifts"}), callable],
         "max_fpr": ["array-like", Real],
-        "confidence": [Interval(Real, 0, 1, closed="neither")],
+        "confidence_level": [Interval(Real, 0, 1, closed="neither")],
         "n_resamples": [Interval(Integral, 1, None, closed="left")],
         "cache_dir": [str, PathLike, None],
         "n_jobs": [Integral, None],
@@ -64,7 +65,7 @@ def canary_audit(
     variance="auto",
     queries="identity",
     max_fpr=(0.001, 0.01),
-    confidence=0.95,
+    confidence_level=0.95,
     n_resamples=1000,
     cache_dir=None,
     n_jobs=None,
@@ -115,7 +116,7 @@ def canary_audit(
         callable takes X and returns a list of arrays of further queries.
     max_fpr : float or array-like of float, default=(0.001, 0.01)
         False positive rates at which the true positive rate is reported.
-    confidence : float, default=0.95
+    confidence_level : float, default=0.95
         Coverage of the intervals, which resample canaries and models.
     n_resamples : int, default=1000
         Number of resamples.
@@ -205,7 +206,12 @@ def canary_audit(
     signals = {name: _clipped(values) for name, values in signals.items()}
     scores = _scores(signals, membership, mode=mode, variance=variance)
     measure = partial(
-        _measure, membership=membership, rates=rates, confidence=confidence, n_resamples=n_resamples, seed=seed
+        _measure,
+        membership=membership,
+        rates=rates,
+        confidence_level=confidence_level,
+        n_resamples=n_resamples,
+        seed=seed,
     )
     return CanaryAudit(
         kind=kind,
@@ -215,7 +221,7 @@ def canary_audit(
         attacks={name: measure(values, name) for name, values in scores.items()},
         row_auc={name: per_row_auc(values.mean(axis=2), membership) for name, values in signals.items()},
         accuracy=_accuracies(shadows["estimator"], X_test, y_test),
-        confidence=confidence,
+        confidence_level=confidence_level,
         n_queries=signals["logit"].shape[2],
     )
 
@@ -283,29 +289,26 @@ def _scores(signals, membership, **options):
     return lira | {f"threshold_{name}": values.mean(axis=2) for name, values in signals.items()}
 
 
-def _measure(scores, name, *, membership, rates, confidence, n_resamples, seed):
-    """Return the numbers of one attack, over all canaries and models."""
+def _measure(scores, name, *, membership, rates, confidence_level, n_resamples, seed):
+    """Return the figures of one attack, over all canaries and models."""
     there = ~np.isnan(scores)
     rows, models = np.nonzero(there)
-    is_member, scores = membership[there], scores[there]
     interval = partial(
         cluster_bootstrap_interval,
         rows=rows,
         models=models,
-        confidence_level=confidence,
+        confidence_level=confidence_level,
         n_resamples=n_resamples,
         random_state=mix_seed(seed, "intervals", name) % 2**32,
     )
-    n_others = int((~is_member).sum())
-    auc = roc_auc_score(is_member, scores)
-    measured = {"n_members": int(is_member.sum()), "n_non_members": n_others, "roc_auc": float(auc)}
-    measured["roc_auc_low"], measured["roc_auc_high"] = interval(is_member, scores, roc_auc_score)
-    for rate in rates:
-        metric, key = partial(tpr_at_fpr_score, max_fpr=rate), f"tpr_at_fpr_{rate:g}"
-        measured[key] = float(metric(is_member, scores))
-        measured[f"{key}_low"], measured[f"{key}_high"] = interval(is_member, scores, metric)
-        measured[f"{key}_reliable"] = rate * n_others >= 10 * (1 - 1e-9)
-    return measured
+    is_member = membership[there]
+    result = measure_attack(name, AttackScores(scores[there]), is_member, fpr_levels=rates, interval=interval)
+    figures = {"n_members": int(is_member.sum()), "n_non_members": int((~is_member).sum())}
+    figures |= result.roc_auc.to_dict("roc_auc")
+    for point in result.tpr_at_fpr:
+        key = f"tpr_at_fpr_{point.max_fpr:g}"
+        figures |= {**point.tpr.to_dict(key), f"{key}_reliable": point.is_reliable}
+    return figures
 
 
 def _accuracies(models, X_test, y_test):

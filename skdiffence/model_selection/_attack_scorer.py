@@ -1,30 +1,34 @@
 """Membership attacks as a scorer for cross-validation and search."""
 
+import warnings
+from dataclasses import replace
 from numbers import Real
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNCHANGED, MetadataRequest
 
-from skdiffence._evaluation._answer_memory import remember_answers
-from skdiffence._evaluation._attack_metrics import (
-    ATTACK_METRICS,
-    AUTO_METRICS,
-    attack_metrics,
-    privacy,
-    utility,
-    warn_if_reversed,
+from skdiffence._evaluation._cross_fit import balanced_rows
+from skdiffence._evaluation._measure import (
+    FEWEST_AT_LEVEL,
+    describe_reversal,
+    lowest_reliable_level,
+    measure_attack,
+    measure_utility,
 )
-from skdiffence._evaluation._cross_fit import balanced_rows, cross_fit
 from skdiffence._evaluation._membership import find_membership
 from skdiffence._evaluation._named_attacks import named_attacks
 from skdiffence._evaluation._pool import Pool
+from skdiffence._evaluation._results import NOT_MEASURED, Estimate
+from skdiffence._evaluation._rows import AttackedRows, row_keys, seed_key
+from skdiffence._evaluation._run_attack import ask, run_attack
 from skdiffence._fitted import denoiser_saw_members
-from skdiffence.attacks import query
+from skdiffence.exceptions import MembershipWarning
 from skdiffence.utils._random import draw_seed, mix_seed
-from skdiffence.utils._rows import row_digests
-from skdiffence.utils._sklearn import Interval, StrOptions, num_samples, routing_enabled, safe_indexing
+from skdiffence.utils._sklearn import Interval, StrOptions, routing_enabled, safe_indexing
 
+_METRICS = ("roc_auc", "attack_accuracy", "tpr_at_fpr", "correct_roc_auc", "tnr_at_fnr")
+_AUTO_METRICS = _METRICS[:-1]
 _STANDARD = ("confidence", "correctness", "entropy", "logit", "modified_entropy", "non_monotone")
 
 
@@ -52,7 +56,7 @@ class AttackScorer(BaseEstimator):
           other side comes from the rest of the pool.
         - None: ``is_member`` must be routed.
     metrics : "auto" or list of str, default="auto"
-        Numbers for each attack, of "roc_auc", "accuracy", "tpr_at_fpr", "tnr_at_fnr" and "correct_roc_auc".
+        Figures of each attack, of "roc_auc", "attack_accuracy", "tpr_at_fpr", "tnr_at_fnr" and "correct_roc_auc".
         "auto" is all but "tnr_at_fnr".
     score : str, default=None
         Return this one number of the dict, "privacy" for instance, for :func:`cross_val_score
@@ -73,7 +77,7 @@ class AttackScorer(BaseEstimator):
     The dict holds, for an attack named "entropy":
 
     - "entropy_roc_auc", area under the ROC curve; below 0.5 only by chance, as the direction is learned;
-    - "entropy_accuracy", balanced accuracy at the threshold learned on known rows;
+    - "entropy_attack_accuracy", balanced accuracy of the attack at the threshold learned on known rows;
     - "entropy_tpr_at_fpr_0.05", share of members found, at the smallest false positive rate of 0.001, 0.01, 0.05
       and 0.1 that ten non-members reach in every fold of this size; left out below 100 non-members;
     - "entropy_correct_roc_auc", the same area among correctly labeled rows: what leaks beyond the label;
@@ -228,38 +232,31 @@ class AttackScorer(BaseEstimator):
         return numbers[self.score]
 
     def _attack(self, estimator, found, attacks, metrics):
-        keys = self._keys(found)
+        keys, _ = row_keys(found.X, seed_key(self._seed_for("rows")))
         candidates = np.flatnonzero(found.attacked)
-        rows = candidates[balanced_rows(keys[candidates], found.is_member[candidates])]
+        chosen = candidates[balanced_rows(keys[candidates], found.is_member[candidates])]
         # One query serves the attacks and the scores of the classifier itself.
-        asked = np.union1d(rows, np.flatnonzero(found.measured))
-        memory = remember_answers(estimator, attacks.values())
-        all_answers = query(memory.attacker(), safe_indexing(found.X, asked), found.y[asked])
-        answers, is_member = all_answers.take(np.isin(asked, rows)), found.is_member[rows]
-        warn_if_reversed(answers, is_member)
-        X, y = safe_indexing(found.X, rows), found.y[rows]
-        scores = {
-            name: cross_fit(
-                attack, memory, answers, X, y, is_member, keys[rows], known=self.known, seed=self._seed_for(name)
-            )
-            for name, attack in attacks.items()
-        }
+        needed = np.union1d(chosen, np.flatnonzero(found.measured))
+        asked = ask(estimator, safe_indexing(found.X, needed), found.y[needed], attacks.values())
+        rows = AttackedRows(safe_indexing(found.X, chosen), found.y[chosen], found.is_member[chosen], keys[chosen])
+        of_rows = replace(asked, answers=asked.answers.take(np.isin(needed, chosen)))
+        if (reversal := describe_reversal(of_rows.answers, rows.is_member)) is not None:
+            warnings.warn(reversal, MembershipWarning, stacklevel=3)
+        level = lowest_reliable_level(found.n_typical)
+        results = [self._measure(name, attack, of_rows, rows, level) for name, attack in attacks.items()]
         numbers = {}
-        for name, attacked in scores.items():
-            context = {"correct": answers.correct, "n_typical": found.n_typical}
-            numbers |= attack_metrics(name, metrics, attacked, is_member, context)
-        numbers |= privacy(scores.values(), is_member)
-        numbers |= utility(all_answers.take(found.measured[asked]))
-        numbers |= {"n_members": int(is_member.sum()), "n_non_members": int((~is_member).sum())}
+        for result in results:
+            numbers |= _numbers_of(result, metrics, level, rows.is_member)
+        numbers |= _privacy(results).to_dict("privacy")
+        numbers |= measure_utility(asked.answers.take(found.measured[needed]))
+        numbers |= {"n_members": int(rows.is_member.sum()), "n_non_members": int((~rows.is_member).sum())}
         return numbers | {"denoiser_saw_members": int(denoiser_saw_members(estimator))}
 
-    def _keys(self, found):
-        """Return keyed digests of the rows, by which all choices among them are made."""
-        key = self._seed_for("rows").to_bytes(8, "little")
-        try:
-            return row_digests(found.X, key)
-        except ValueError:  # rows of text: their order of appearance stands for their content
-            return row_digests(np.arange(num_samples(found.X))[:, None], key)
+    def _measure(self, name, attack, asked, rows, level):
+        run = run_attack(name, attack, asked, rows, known=self.known, seed=self._seed())
+        levels = () if level is None else (level,)
+        correct = asked.answers.correct
+        return measure_attack(name, run.said, rows.is_member, correct=correct, fpr_levels=levels, fnr_levels=levels)
 
     def _seed_for(self, purpose):
         return mix_seed(self._seed(), purpose)
@@ -278,8 +275,38 @@ class AttackScorer(BaseEstimator):
 
     def _metric_names(self):
         if isinstance(self.metrics, str):
-            return list(AUTO_METRICS)
-        unknown = [name for name in self.metrics if name not in ATTACK_METRICS]
+            return _AUTO_METRICS
+        unknown = [name for name in self.metrics if name not in _METRICS]
         if unknown or not self.metrics:
-            raise ValueError(f"metrics must be 'auto' or a list of {sorted(ATTACK_METRICS)}. Got {self.metrics!r}.")
-        return list(self.metrics)
+            raise ValueError(f"metrics must be 'auto' or a list of {sorted(_METRICS)}. Got {self.metrics!r}.")
+        return self.metrics
+
+
+def _numbers_of(result, metrics, level, is_member):
+    """Return the figures of an attack and their ends under the keys of the scorer."""
+    figures = {
+        "roc_auc": ("roc_auc", result.roc_auc),
+        "attack_accuracy": ("attack_accuracy", result.accuracy),
+        "correct_roc_auc": ("correct_roc_auc", result.correct_roc_auc),
+    }
+    if level is not None:
+        (tpr,), (tnr,) = result.tpr_at_fpr, result.tnr_at_fnr
+        figures["tpr_at_fpr"] = f"tpr_at_fpr_{level:g}", _unless_few(tpr, ~is_member)
+        figures["tnr_at_fnr"] = f"tnr_at_fnr_{level:g}", _unless_few(tnr, is_member)
+    numbers = {}
+    for name, estimate in (figures[metric] for metric in metrics if metric in figures):
+        numbers |= estimate.to_dict(f"{result.attack}_{name}")
+    return numbers
+
+
+def _unless_few(point, side):
+    # Rows left out of a fold must not turn its rate into noise.
+    return NOT_MEASURED if point.max_fpr * np.count_nonzero(side) < FEWEST_AT_LEVEL - 1 else point.tpr
+
+
+def _privacy(results):
+    """Return 1 less the highest area of several attacks; its interval is made of the attacks' own ones."""
+    areas = [result.roc_auc for result in results]
+    highest = max(max(auc.high, 1 - auc.low) for auc in areas)
+    lowest = max(max(auc.low, 1 - auc.high, 0.5) for auc in areas)
+    return Estimate(1 - max(auc.folded().value for auc in areas), 1 - highest, 1 - lowest)

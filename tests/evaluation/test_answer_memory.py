@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from skdiffence._evaluation import _answer_memory as module
 from skdiffence._evaluation._answer_memory import AnswerMemory, n_queries, remember_answers
 from skdiffence._evaluation._cross_fit import cross_fit
+from skdiffence._evaluation._rows import AttackedRows
 from skdiffence.attacks import (
     AnswerCostAttack,
     LabelOnlyAttack,
@@ -28,7 +29,6 @@ from skdiffence.attacks import (
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.inspection import audit
 from skdiffence.model_selection import AttackScorer
-from skdiffence.utils._rows import row_digests
 from tests.defenses.regenerators import CountingRegenerator, NoiseRegenerator
 from tests.inspection.audit_cases import Repeated, sides
 
@@ -146,7 +146,7 @@ def test_attacks_score_as_if_alone():
     X, y, is_member = np.concatenate([members[0], others[0]]), np.r_[members[1], others[1]], np.arange(2 * N) < N
     memory = AnswerMemory(target)
     answers = query(memory.attacker(), X, y)
-    run = partial(cross_fit, answers=answers, X=X, y=y, is_member=is_member, keys=row_digests(X), known=0.5, seed=0)
+    run = partial(cross_fit, answers=answers, rows=AttackedRows.of(X, y, is_member), known=0.5, seed=0)
     for _, attack in (EXACT, GRAY, FLIPS):
         alone = Forgetful(target)
         np.testing.assert_array_equal(run(attack, memory).scores, run(attack, alone).scores)

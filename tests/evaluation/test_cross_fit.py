@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from skdiffence._evaluation._attack_metrics import privacy
-from skdiffence._evaluation._cross_fit import AttackScores, cross_fit, split_halves
-from skdiffence._evaluation._cross_fit_intervals import cross_fit_interval
+from skdiffence._evaluation._cross_fit import AttackScores, cross_fit, cross_fit_interval, split_halves
+from skdiffence._evaluation._measure import measure_attack
+from skdiffence._evaluation._rows import AttackedRows
 from skdiffence.attacks import Answers, SingleQueryAttack, ThresholdAttack, query
 from skdiffence.metrics import auc_interval
+from skdiffence.model_selection._attack_scorer import _privacy
 from skdiffence.utils._rows import row_digests
 from tests.attacks.targets import Dictated, logits
 
@@ -38,10 +39,10 @@ def random_answers():
 def test_no_attacker_scores_a_row_that_it_knows(known, n_known):
     Memorizer.n_known.clear()
     X, is_member = np.arange(N_ROWS)[:, None], np.arange(N_ROWS) < N_ROWS // 2
-    keys = row_digests(X, b"key")
-    found = cross_fit(Memorizer(), None, random_answers(), X, np.zeros(N_ROWS), is_member, keys, known=known, seed=0)
+    rows = AttackedRows.of(X, np.zeros(N_ROWS), is_member)
+    found = cross_fit(Memorizer(), None, random_answers(), rows, known=known, seed=0)
     assert not found.scores.any()
-    assert not found.accused.any()
+    assert not found.predictions.any()
     assert Memorizer.n_known == [(n_known, n_known)] * 2
 
 
@@ -52,14 +53,15 @@ def test_equal_rows_are_in_the_same_half():
     assert set(half) == {0, 1}
 
 
-def test_an_attack_turned_round_leaves_no_more_privacy():
+def test_reversed_scores_leave_no_more_privacy():
     scores, is_member = np.arange(N_ROWS, dtype=float), np.arange(N_ROWS) >= 20
     scores[::3] = 30
     attacks = [AttackScores(sign * scores, sign * scores > 0, np.arange(len(scores)) % 2) for sign in (1, -1)]
-    straight, turned = (privacy([attack], is_member) for attack in attacks)
+    results = [measure_attack("any", attack, is_member) for attack in attacks]
+    straight, turned = (_privacy([result]).to_dict("privacy") for result in results)
     assert straight == pytest.approx(turned)
     assert straight["privacy"] < 0.2
-    assert privacy(attacks, is_member) == pytest.approx(straight)
+    assert _privacy(results).to_dict("privacy") == pytest.approx(straight)
 
 
 def test_intervals_hold_a_guess_where_nothing_leaks():
@@ -73,9 +75,8 @@ def test_intervals_hold_a_guess_where_nothing_leaks():
         is_member = rng.permutation(np.arange(120) % 2 == 0)
         y = rng.integers(3, size=120)
         answers = query(Dictated().fit(), logits(rng.normal(size=120), y), y)
-        keys = row_digests(rng.normal(size=(120, 1)))
-        attack = ThresholdAttack("confidence")
-        attacked = cross_fit(attack, None, answers, answers.X, y, is_member, keys, known=0.5, seed=draw)
-        low, high = cross_fit_interval(auc_interval, is_member, attacked.scores, attacked.half)
+        rows = AttackedRows(answers.X, y, is_member, row_digests(rng.normal(size=(120, 1))))
+        said = cross_fit(ThresholdAttack("confidence"), None, answers, rows, known=0.5, seed=draw)
+        low, high = cross_fit_interval(auc_interval, is_member, said.scores, said.half)
         missed += not low <= 0.5 <= high
     assert missed <= 6

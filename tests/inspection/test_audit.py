@@ -23,11 +23,12 @@ from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
-from skdiffence._evaluation._audit_attacks import AttackRun, ask, measure, run_attack, turned_auc
-from skdiffence._evaluation._cross_fit import cross_fit, split_halves
-from skdiffence._evaluation._cross_fit_intervals import cross_fit_interval
+from skdiffence._evaluation._cross_fit import AttackScores, cross_fit, cross_fit_interval
+from skdiffence._evaluation._measure import measure_attack
 from skdiffence._evaluation._named_attacks import named_attacks
-from skdiffence._evaluation._significance import compare_with_chance
+from skdiffence._evaluation._rows import AttackedRows
+from skdiffence._evaluation._run_attack import ask, run_attack
+from skdiffence._evaluation._significance import compare_with_chance, undirected_signal
 from skdiffence.attacks import Answers, ThresholdAttack, get_attack_names
 from skdiffence.datasets import membership_partition
 from skdiffence.defenses import DefendedClassifier
@@ -97,33 +98,24 @@ def test_no_leak_is_claimed_where_there_is_none():
 def null_comparison(seed):
     """Attack a target that does not leak and compare the strongest of three attacks with chance."""
     target, members, others = sides(normal(0.0), normal(0.0), n=120, seed=seed)
-    rows = audit_rows([], members, others, seed)
-    asked = ask(target, rows, [])
-    runs = [
-        run_attack(name, attack, asked, rows, known=0.5, seed=seed)
-        for name, attack in named_attacks([*FAST, ("learned", ThresholdAttack("logit", threshold="per_class"))]).items()
-    ]
-    everywhere = np.ones(len(rows.y), dtype=bool)
-    records = []
-    for run in runs:
-        auc, ends = turned_auc(run, rows.is_member, everywhere, 0.95)
-        records.append({"attack": run.name, "auc": auc, "auc_low": ends[0], "auc_high": ends[1]})
-    comparison = compare_with_chance(runs, rows.is_member, everywhere, rows.keys, n_permutations=100, seed=seed)
-    return comparison, records
+    rows, _ = audit_rows([], members, others, seed)
+    asked = ask(target, rows.X, rows.y, [])
+    attacks = named_attacks([*FAST, ("learned", ThresholdAttack("logit", threshold="per_class"))])
+    said = {name: run_attack(name, each, asked, rows, known=0.5, seed=seed).said for name, each in attacks.items()}
+    signals = {"entropy": undirected_signal(attacks["entropy"], asked.answers, rows.is_member)}
+    assert undirected_signal(attacks["learned"], asked.answers, rows.is_member) is None
+    everywhere = np.ones(len(rows), dtype=bool)
+    test = compare_with_chance(said, signals, rows.is_member, everywhere, rows.keys, n_permutations=100, seed=seed)
+    return test, [measure_attack(name, each, rows.is_member).auc for name, each in said.items()]
 
 
 def test_false_claims_are_as_rare_as_promised():
     """In 40 audits without a leak 5 % may claim one, and 95 % intervals hold 0.5; tolerances are binomial."""
     found = [null_comparison(seed) for seed in range(40)]
-    claims = sum(comparison["p_value"] <= 0.05 for comparison, _ in found)
+    claims = sum(test.p_value <= 0.05 for test, _ in found)
     assert claims <= 6  # more happen in 0.3 % of 40 draws at 0.05
-    missed = sum(not record["auc_low"] <= 0.5 <= record["auc_high"] for _, records in found for record in records)
+    missed = sum(not auc.low <= 0.5 <= auc.high for _, areas in found for auc in areas)
     assert missed <= 0.1 * 120  # attacks on one audit miss together
-
-
-def scored_run(name, scores, half, signal=None):
-    """Return what an attack would have said."""
-    return AttackRun(name, scores, scores > 0, half, signal, 1.0, 0.0, False)
 
 
 def test_comparison_with_chance_is_the_exact_permutation_test():
@@ -136,14 +128,12 @@ def test_comparison_with_chance_is_the_exact_permutation_test():
         areas.append(abs(roc_auc_score(np.isin(np.arange(8), members), signal) - 0.5))
     exact = np.mean(np.array(areas) >= abs(roc_auc_score(is_member, signal) - 0.5) - 1e-12)
     keys = row_digests(np.arange(8)[:, None])
-    found = compare_with_chance(
-        [scored_run("a", signal, half, signal)], is_member, np.ones(8, bool), keys, n_permutations=20000, seed=0
-    )
-    assert found["p_value"] == pytest.approx(exact, abs=0.01)
-    learned = compare_with_chance(
-        [scored_run("a", signal, half)], is_member, np.ones(8, bool), keys, n_permutations=1000, seed=0
-    )
-    assert learned["p_value"] >= 2 / 6  # of six ways to call two of four members, and for two halves
+    said = {"a": AttackScores(signal, half=half)}
+    of_all = is_member, np.ones(8, dtype=bool), keys
+    found = compare_with_chance(said, {"a": signal}, *of_all, n_permutations=20000, seed=0)
+    assert found.p_value == pytest.approx(exact, abs=0.01)
+    learned = compare_with_chance(said, {}, *of_all, n_permutations=1000, seed=0)
+    assert learned.p_value >= 2 / 6  # of six ways to call two of four members, and for two halves
 
 
 def test_small_but_certain_area_is_not_lost_among_uncertain_ones():
@@ -153,10 +143,11 @@ def test_small_but_certain_area_is_not_lost_among_uncertain_ones():
     right = np.where(is_member, 1.0, rng.random(800) > 0.06)
     noise = rng.normal(size=(5, 800))
     signals = {"right": right} | {f"noise {i}": signal for i, signal in enumerate(noise)}
-    runs = [scored_run(name, signal, half, signal) for name, signal in signals.items()]
-    found = compare_with_chance(runs, is_member, np.ones(800, bool), row_digests(noise.T), n_permutations=1000, seed=0)
-    assert found["least_likely"] == "right"
-    assert found["p_value"] < 0.01
+    said = {name: AttackScores(signal, half=half) for name, signal in signals.items()}
+    of_all = is_member, np.ones(800, dtype=bool), row_digests(noise.T)
+    found = compare_with_chance(said, signals, *of_all, n_permutations=1000, seed=0)
+    assert found.least_likely == "right"
+    assert found.p_value < 0.01
 
 
 def cross_fitted(seed, n=100):
@@ -165,9 +156,9 @@ def cross_fitted(seed, n=100):
     is_member, y = np.arange(2 * n) % 2 == 0, np.zeros(2 * n, dtype=int)
     p = expit(rng.normal(size=2 * n))
     answers = Answers(np.column_stack([p, 1 - p]), y, y, np.arange(2))
-    keys = row_digests(rng.normal(size=(2 * n, 1)))
-    found = cross_fit(ThresholdAttack("logit"), None, answers, None, y, is_member, keys, known=0.5, seed=0)
-    return is_member, found.scores, split_halves(keys, is_member)[0]
+    rows = AttackedRows(None, y, is_member, row_digests(rng.normal(size=(2 * n, 1))))
+    said = cross_fit(ThresholdAttack("logit"), None, answers, rows, known=0.5, seed=0)
+    return is_member, said.scores, said.half
 
 
 def test_cross_fit_interval_covers_where_pooled_rows_do_not():
@@ -212,18 +203,16 @@ def test_figures_are_those_of_the_scores(forest, forest_report):
     assert classes["3"]["value"] == pytest.approx(roc_auc_score(is_member[rows], scores[rows]))
 
 
-def test_area_below_a_half_counts_as_one_above():
-    """Whoever turns the scores round has the other one."""
-    target, members, others = sides()
-    rows = audit_rows([], members, others, 0)
-    run = run_attack("entropy", ThresholdAttack("entropy"), ask(target, rows, []), rows, known=0.5, seed=0)
-    everywhere = np.ones(len(rows.y), dtype=bool)
-    records = [
-        measure(replace(run, scores=sign * run.scores), rows, everywhere, levels=[0.1], confidence=0.9, seed=0)
-        for sign in (1, -1)
-    ]
-    for key in ("auc", "auc_low", "auc_high", "correct_auc"):
-        assert records[0][key] == pytest.approx(records[1][key])
+def test_area_below_a_half_is_that_of_the_reversed_scores():
+    """An attacker who reverses the scores reaches the same area."""
+    rng = np.random.default_rng(0)
+    is_member, correct = np.arange(100) % 2 == 0, np.arange(100) < 80
+    scores = rng.normal(size=100) + is_member
+    results = [measure_attack("a", AttackScores(sign * scores), is_member, correct=correct) for sign in (1, -1)]
+    for figure in ("auc", "correct_auc"):
+        straight, reverse = (getattr(result, figure).to_dict(figure) for result in results)
+        assert straight == pytest.approx(reverse)
+        assert straight[figure] > 0.6
 
 
 def test_attack_weaker_than_labels_is_marked():
@@ -289,22 +278,22 @@ def test_positive_control_sees_through_a_memory(duplicated):
     members, others = digit_sides(100, 100)
     if duplicated:
         members = tuple(np.concatenate([part, part[:20]]) for part in members)
-    rows = audit_rows([], members, others, 0)
+    rows, _ = audit_rows([], members, others, 0)
     control = positive_control(named_attacks(["entropy", "correctness"]), rows, known=0.5, seed=0)
-    assert control["holds"]
-    assert control["attacks"]["entropy"]["auc"] == 1.0
+    assert control.holds
+    assert control.attacks["entropy"].value == 1.0
 
 
 def test_blind_control_finds_sides_that_differ_as_data():
     """Digits as they come are sorted by writer; shifted rows differ; a random split does not."""
     ordered = [(X_DIGITS[rows], Y_DIGITS[rows]) for rows in (slice(0, 200), slice(200, 400))]
-    assert blind_control(audit_rows([], *ordered, 0), seed=0)["holds"] is False
+    assert blind_control(audit_rows([], *ordered, 0)[0], seed=0).holds is False
     members, others = digit_sides(200, 200)
-    assert blind_control(audit_rows([], members, others, 0), seed=0)["holds"] is True
+    assert blind_control(audit_rows([], members, others, 0)[0], seed=0).holds is True
     shifted = members[0] + 0.5, members[1]
-    control = blind_control(audit_rows([], shifted, others, 0), seed=0)
-    assert control["holds"] is False
-    assert "differ as data" in control["why"]
+    control = blind_control(audit_rows([], shifted, others, 0)[0], seed=0)
+    assert control.holds is False
+    assert "differ as data" in control.why
 
 
 def test_controls_that_cannot_run_say_why():
@@ -366,10 +355,10 @@ def test_rows_are_left_out_as_sets_say(members, others):
         with pytest.raises(ValueError, match="at least 4 different rows"):
             audit_rows([], *labeled, 0)
         return
-    rows = audit_rows([], *labeled, 0)
+    rows, counts = audit_rows([], *labeled, 0)
     assert [tuple(row) for row in rows.X] == kept[0] + kept[1]
     assert rows.is_member.sum() == len(kept[0])
-    assert rows.counts["duplicates_left_out"] == sum(map(len, tuples)) - sum(map(len, kept))
+    assert counts["duplicates_left_out"] == sum(map(len, tuples)) - sum(map(len, kept))
 
 
 def rounded(facts):
@@ -460,7 +449,7 @@ def test_images_of_rows_only_where_asked_for():
     scores = report.scores["audited"][report.worst["attack"]]
     best = int(np.argmax(np.where(report.is_member, scores, -np.inf)))
     np.testing.assert_array_equal(report.shown["images"][0][0], np.rint(images[0][0][best, 0] / 16 * 255))
-    assert _shown(audit_rows([], members, others, 0), {}) is None  # a table
+    assert _shown(audit_rows([], members, others, 0)[0], {}) is None  # a table
     assert quick(net, *images, attacks=["entropy"]).shown is None
 
 
@@ -633,12 +622,12 @@ def test_no_deprecated_warning_is_swallowed():
 def test_suites_ask_about_neighbors_of_numeric_rows_alone():
     """Images are shifted, rows get noise, text gets neither; the adaptive suite has the standard one in it."""
     members, others = digit_sides(10, 10)
-    rows = audit_rows([], members, others, 0)
-    standard = _suite("standard", None, rows)
+    rows, counts = audit_rows([], members, others, 0)
+    standard = _suite("standard", None, rows, counts)
     assert set(STANDARD) <= set(get_attack_names())
     assert {"confidence", "correctness", "non_monotone", "label_only_noise"} <= set(standard)
     images = replace(rows, X=rows.X.reshape(-1, 1, 8, 8))
-    assert set(_suite("standard", None, images)) == {*standard, "label_only_augmentation"}
-    text = replace(rows, counts=rows.counts | {"duplicates_left_out": None})
-    assert set(_suite("standard", None, text)) == set(standard) - {"label_only_noise", "quantile"}
-    assert set(standard) < set(_suite("adaptive", None, rows))
+    assert set(_suite("standard", None, images, counts)) == {*standard, "label_only_augmentation"}
+    not_compared = counts | {"duplicates_left_out": None}
+    assert set(_suite("standard", None, rows, not_compared)) == set(standard) - {"label_only_noise", "quantile"}
+    assert set(standard) < set(_suite("adaptive", None, rows, counts))

@@ -58,7 +58,7 @@ class Remembering(ClassifierMixin, BaseEstimator):
 
 def test_nothing_leaks_from_answers_that_know_nothing():
     """Every interval holds 0.5."""
-    result = audit(Remembering(), X, y, n_canaries=60, n_shadows=16, n_resamples=200, confidence=0.99)
+    result = audit(Remembering(), X, y, n_canaries=60, n_shadows=16, n_resamples=200, confidence_level=0.99)
     for measured in result.attacks.values():
         assert measured["roc_auc_low"] <= 0.5 <= measured["roc_auc_high"]
         assert measured["roc_auc_high"] - measured["roc_auc_low"] < 0.3

@@ -65,7 +65,7 @@ def numbers_of(results):
 def test_keys():
     X, y, forest = half_trained()
     numbers = make_scorer((X, y))(forest, X[160:], y[160:])
-    metrics = ("roc_auc", "accuracy", "tpr_at_fpr_0.1", "correct_roc_auc")
+    metrics = ("roc_auc", "attack_accuracy", "tpr_at_fpr_0.1", "correct_roc_auc")
     expected = {f"{name}_{metric}" for name in ("confidence", "entropy") for metric in metrics} | {"privacy"}
     expected |= {f"{key}{end}" for key in expected for end in ("_low", "_high")}
     expected |= {"accuracy", "neg_log_loss", "expected_calibration_error", "failure_detection_auc"}
@@ -128,7 +128,7 @@ def test_an_attacker_who_knows_less(known):
     everything = make_scorer((X, y))(forest, X[160:], y[160:])
     assert numbers["n_members"] == 160
     assert numbers["confidence_roc_auc"] == everything["confidence_roc_auc"]  # all rows are scored all the same
-    assert 0.5 < numbers["confidence_accuracy"] <= everything["confidence_accuracy"] + 0.1
+    assert 0.5 < numbers["confidence_attack_accuracy"] <= everything["confidence_attack_accuracy"] + 0.1
 
 
 def test_attacks_in_every_form():

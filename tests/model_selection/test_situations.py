@@ -325,12 +325,21 @@ def test_bad_sample_index(index, match):
         make_scorer((X, y))(forest, X[~is_member], y[~is_member], sample_index=index)
 
 
-@pytest.mark.parametrize("bad", [np.ones(320), np.arange(320), np.ones(3), np.array(["yes", "no"] * 160)])
-def test_bad_is_member(bad):
+@pytest.mark.parametrize(
+    ("bad", "match"),
+    [
+        (np.ones(320), "at least one member and one non-member"),
+        (np.arange(320), "True for members and False for non-members"),
+        (np.ones(3), r"shape \(320,\). Got shape \(3,\)"),
+        (np.array(["yes", "no"] * 160), "True for members and False for non-members"),
+    ],
+    ids=["members only", "numbers", "too few", "text"],
+)
+def test_bad_is_member(bad, match):
     X, y, _, forest = half_trained()
-    with pytest.raises(ValueError, match="is_member must hold"):
+    with pytest.raises(ValueError, match=match):
         make_scorer()(forest, X, y, is_member=bad)
-    with pytest.raises(ValueError, match="is_member must hold"):
+    with pytest.raises(ValueError, match=match):
         make_scorer((X, y, bad))(forest, X, y)
 
 
@@ -457,7 +466,7 @@ def test_labels_that_are_not_the_pool_s_are_an_error():
     with pytest.raises(ValueError, match="y must hold the labels .* 160 of 160 differ, the first at position 0"):
         index = np.flatnonzero(~is_member)
         make_scorer((X, (y + 1) % 10))(forest, X[index], y[index], sample_index=index)
-    with pytest.raises(ValueError, match="y and classes must both be text or both be numbers"):
+    with pytest.raises(ValueError, match="which is there with another label"):
         make_scorer((X, y.astype(str)))(forest, X[~is_member], y[~is_member])
 
 

@@ -34,7 +34,7 @@ class CanaryAudit:
         standard deviation of 0.07 where nothing leaks.
     accuracy : ndarray of shape (n_models,) or None
         On the test rows.
-    confidence : float
+    confidence_level : float
         Coverage of the intervals.
     n_queries : int
         Answers taken of each model about each canary.
@@ -63,7 +63,7 @@ class CanaryAudit:
     attacks: dict
     row_auc: dict
     accuracy: np.ndarray
-    confidence: float
+    confidence_level: float
     n_queries: int
 
     @property
@@ -121,8 +121,8 @@ class CanaryAudit:
             "",
             self._table(),
             "",
-            f"Intervals of {self.confidence:.0%}, over canaries and models. The largest of {len(self.attacks)} attacks "
-            "is by chance above each.",
+            f"Intervals of {self.confidence_level:.0%}, over canaries and models. The largest of {len(self.attacks)} "
+            "attacks is by chance above each.",
         ]
         if not all(map(self._is_reliable, self._rates())):
             lines.append("*: fewer than 10 non-members at this rate, which is too few to trust the number.")

@@ -82,7 +82,7 @@ def attacks_figure(report, names):
         },
         floor=None if floor is None else floor["auc"],
     )
-    level = f"Lines: {100 * report.settings['confidence']:g} % intervals."
+    level = f"Lines: {100 * report.settings['confidence_level']:g} % intervals."
     caption = level if floor is None else f"{level} Dashed: labels alone ({floor['attack']}), the floor."
     return _figure("AUC of every attack", caption, display.plot, (7, 1 + 0.28 * len(display.name)))
 
@@ -101,7 +101,7 @@ def roc_figure(report, names):
     -------
     figure : Figure
     """
-    scores, floor, confidence = report.scores, report.floor, report.settings["confidence"]
+    scores, floor, confidence = report.scores, report.floor, report.settings["confidence_level"]
     curves = {}
     for target, facts in report.targets.items():
         worst = facts["worst"]["attack"]

@@ -122,7 +122,7 @@ def attacks(report, *, with_figure=True):
     section : Section
     """
     names = _names(report)
-    note = f"Bold: the strongest. In brackets: {100 * report.settings['confidence']:g} % intervals."
+    note = f"Bold: the strongest. In brackets: {100 * report.settings['confidence_level']:g} % intervals."
     # One table for each target: side by side, the figures would not fit on paper.
     tables = [
         Table(
@@ -359,6 +359,7 @@ def untested(report):
 def _settings(report):
     settings = report.settings
     lines = [[f"attack {name}", kind] for name, kind in settings["attacks"].items()]
-    lines += [[name, str(settings[name])] for name in ("seed", "known", "confidence", "max_fpr", "n_permutations")]
+    names = ("seed", "known", "confidence_level", "max_fpr", "n_permutations")
+    lines += [[name, str(settings[name])] for name in names]
     lines += [[name, version] for name, version in settings["versions"].items()]
     return Section("Settings, to run it again", tables=[Table(["setting", "value"], lines)])

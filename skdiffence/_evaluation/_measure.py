@@ -1,0 +1,170 @@
+"""The figures of an attack and of a classifier's answers: every audit, scorer and display measures by these."""
+
+from functools import partial
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from skdiffence._evaluation._cross_fit import cross_fit_interval
+from skdiffence._evaluation._results import NOT_MEASURED, AttackResult, Estimate, OperatingPoint
+from skdiffence.metrics import (
+    accuracy_interval,
+    attack_accuracy_score,
+    auc_interval,
+    confidence_signal,
+    expected_calibration_error,
+    failure_detection_auc,
+    group_scores,
+    operating_point,
+    tpr_at_fpr_score,
+)
+
+LEVELS = (0.001, 0.01, 0.05, 0.1)
+FEWEST_AT_LEVEL = 10  # rows; fewer make a rate noise
+_MUCH_BETTER = 3.0  # standard errors
+_INTERVALS = {roc_auc_score: auc_interval, attack_accuracy_score: accuracy_interval}
+
+
+def lowest_reliable_level(n):
+    """Return the smallest false positive rate that at least ten rows stand for.
+
+    Parameters
+    ----------
+    n : int
+        Number of non-members.
+
+    Returns
+    -------
+    level : float or None
+        One of 0.001, 0.01, 0.05 and 0.1; None if n is below 100.
+    """
+    return next((level for level in LEVELS if level * n >= FEWEST_AT_LEVEL - 1e-9), None)
+
+
+def measure_attack(
+    name,
+    said,
+    is_member,
+    *,
+    correct=None,
+    classes=None,
+    fpr_levels=(),
+    fnr_levels=(),
+    confidence_level=0.95,
+    interval=None,
+):
+    """Return what an attack achieved, with confidence intervals.
+
+    Parameters
+    ----------
+    name : str
+        Name of the attack.
+    said : AttackScores
+        Its scores and predictions.
+    is_member : ndarray of shape (n_samples,), dtype bool
+        True for members.
+    correct : ndarray of shape (n_samples,), dtype bool, default=None
+        Rows that the target labels correctly.
+    classes : ndarray of shape (n_samples,), default=None
+        Labels of the rows, for the area within each class.
+    fpr_levels, fnr_levels : iterable of float, default=()
+        False positive rates to read true positive rates at, and false negative rates to read true negative rates at.
+    confidence_level : float, default=0.95
+        Coverage of the intervals.
+    interval : callable, default=None
+        Called as ``interval(is_member, values, metric)``; returns the ends of the interval of
+        ``metric(is_member, values)``. None uses intervals in closed form, which allow for cross-fitting.
+
+    Returns
+    -------
+    result : AttackResult
+        Figures are NaN where an input, members or non-members are missing.
+    """
+    how = {"confidence_level": confidence_level, "interval": interval}
+    right = np.zeros(len(is_member), dtype=bool) if correct is None else correct
+    among_right = said.take(right)
+    return AttackResult(
+        attack=name,
+        roc_auc=_estimate(roc_auc_score, is_member, said.scores, said.half, **how),
+        accuracy=_estimate(attack_accuracy_score, is_member, said.predictions, said.half, **how),
+        correct_roc_auc=_estimate(roc_auc_score, is_member[right], among_right.scores, among_right.half, **how),
+        tpr_at_fpr=tuple(_operating_point(is_member, said.scores, level, **how) for level in fpr_levels),
+        tnr_at_fnr=tuple(_operating_point(~is_member, -said.scores, level, **how) for level in fnr_levels),
+        by_class=None if classes is None else _by_class(is_member, said.scores, classes, confidence_level),
+    )
+
+
+def _estimate(metric, is_member, values, half, *, confidence_level, interval):
+    if values is None or not is_member.any() or is_member.all():
+        return NOT_MEASURED
+    if interval is None:
+        in_closed_form = partial(_INTERVALS[metric], confidence_level=confidence_level)
+        ends = cross_fit_interval(in_closed_form, is_member, values, half)
+    else:
+        ends = interval(is_member, values, metric)
+    return Estimate(float(metric(is_member, values)), *map(float, ends))
+
+
+def _operating_point(is_member, scores, level, *, confidence_level, interval):
+    point = operating_point(is_member, scores, max_fpr=level, confidence_level=confidence_level)
+    ends = point.tpr_low, point.tpr_high
+    if interval is not None:
+        ends = interval(is_member, scores, partial(tpr_at_fpr_score, max_fpr=level))
+    return OperatingPoint(level, Estimate(point.tpr, *ends), point.fpr, point.is_reliable)
+
+
+def _by_class(is_member, scores, classes, confidence_level):
+    groups = group_scores(is_member, scores, classes, roc_auc_score, confidence_level=confidence_level)
+    return {str(label): {name: float(value) for name, value in group.items()} for label, group in groups.items()}
+
+
+def measure_utility(answers):
+    """Return what the answers are worth to users of the classifier.
+
+    Parameters
+    ----------
+    answers : Answers
+        To rows that were not trained on.
+
+    Returns
+    -------
+    figures : dict of str to float
+        "accuracy", "neg_log_loss", "expected_calibration_error" and "failure_detection_auc".
+    """
+    # sklearn.metrics.log_loss clips probabilities at the same value.
+    at_label = np.maximum(confidence_signal(answers.y, answers.proba), np.finfo(np.float64).eps)
+    return {
+        "accuracy": float(answers.correct.mean()),
+        "neg_log_loss": float(np.log(at_label).mean()),
+        "expected_calibration_error": expected_calibration_error(answers.y, answers.proba),
+        "failure_detection_auc": failure_detection_auc(answers.y, answers.proba),
+    }
+
+
+def describe_reversal(answers, is_member):
+    """Return a message if the classifier does better on non-members than on members.
+
+    Parameters
+    ----------
+    answers : Answers
+        To members and non-members.
+    is_member : ndarray of shape (n_samples,), dtype bool
+        True for rows taken for members.
+
+    Returns
+    -------
+    message : str or None
+    """
+    for what, value in (
+        ("are labeled correctly more often", answers.correct.astype(float)),
+        ("get more probability at the true class", confidence_signal(answers.y, answers.proba)),
+    ):
+        outside, inside = value[~is_member], value[is_member]
+        error = np.sqrt(outside.var() / len(outside) + inside.var() / len(inside))
+        if outside.mean() - inside.mean() > _MUCH_BETTER * max(error, 1e-12):
+            return (
+                f"Rows taken for non-members {what} than those taken for members ({outside.mean():.3f} against "
+                f"{inside.mean():.3f}). Membership may be wrong, as with train scores or a leak between folds, or a "
+                "defense over-corrects."
+            )
+    return None

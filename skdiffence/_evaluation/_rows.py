@@ -1,0 +1,130 @@
+"""The rows that attacks are evaluated on, and how rows are compared by content."""
+
+from collections import defaultdict, deque
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from skdiffence.utils._rows import row_digests
+from skdiffence.utils._sklearn import num_samples, safe_indexing
+
+# Distinct rows that a side needs: two for each half.
+FEWEST_ROWS = 4
+_BLOCK = 1024  # sparse rows converted to dense ones at a time
+
+
+@dataclass(frozen=True)
+class AttackedRows:
+    """Rows of known membership, on which attacks are evaluated.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, ...)
+        Rows.
+    y : ndarray of shape (n_samples,)
+        Their labels.
+    is_member : ndarray of shape (n_samples,), dtype bool
+        True for members.
+    keys : ndarray of shape (n_samples,)
+        Keyed digests of the rows, by which they are split and chosen.
+    """
+
+    X: object
+    y: np.ndarray
+    is_member: np.ndarray
+    keys: np.ndarray
+
+    @classmethod
+    def of(cls, X, y, is_member, key=b""):
+        """Return the rows with digests under a key."""
+        return cls(X, y, is_member, row_keys(X, key)[0])
+
+    def __len__(self):
+        return len(self.y)
+
+    def take(self, rows):
+        """Return some of the rows.
+
+        Parameters
+        ----------
+        rows : ndarray of int, or of bool and shape (n_samples,)
+            Indices or a mask.
+
+        Returns
+        -------
+        rows : AttackedRows
+        """
+        rows = np.arange(len(self))[rows]
+        return AttackedRows(safe_indexing(self.X, rows), self.y[rows], self.is_member[rows], self.keys[rows])
+
+
+def row_keys(X, key):
+    """Return a keyed digest of each row, and whether it is one of the row's content.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, ...)
+        Rows, dense or sparse.
+    key : bytes
+        Key of the digests.
+
+    Returns
+    -------
+    keys : ndarray of shape (n_samples,)
+        Digests of the row numbers where rows are not numeric. They are all different then.
+    by_content : bool
+    """
+    try:
+        if sparse.issparse(X):
+            blocks = (X[start : start + _BLOCK].toarray() for start in range(0, X.shape[0], _BLOCK))
+            return np.concatenate([row_digests(block, key) for block in blocks]), True
+        return row_digests(X, key), True
+    except ValueError:
+        return row_digests(np.arange(num_samples(X))[:, None], key), False
+
+
+def seed_key(seed):
+    """Return the key of digests that choose rows by a seed."""
+    return seed.to_bytes(8, "little")
+
+
+def on_both_sides(keys, is_member):
+    """Return which rows have an equal one on the other side.
+
+    Parameters
+    ----------
+    keys : ndarray of shape (n_samples,)
+        Digests of the rows.
+    is_member : ndarray of shape (n_samples,), dtype bool
+        True for members.
+
+    Returns
+    -------
+    both : ndarray of shape (n_samples,), dtype bool
+    """
+    return np.isin(keys, keys[is_member]) & np.isin(keys, keys[~is_member])
+
+
+def count_distinct(keys, is_member):
+    """Return the numbers of distinct members and non-members."""
+    return [len(np.unique(keys[side])) for side in (is_member, ~is_member)]
+
+
+def find_rows(wanted, available):
+    """Return the places of rows among others, each place used once.
+
+    Parameters
+    ----------
+    wanted, available : iterable of hashable
+        Equal where rows are equal.
+
+    Returns
+    -------
+    places : ndarray of int
+        One for each wanted row; -1 where no equal row is left.
+    """
+    places = defaultdict(deque)
+    for place, row in enumerate(available):
+        places[row].append(place)
+    return np.array([places[row].popleft() if places.get(row) else -1 for row in wanted], dtype=int)
