@@ -5,7 +5,7 @@ from sklearn.base import clone
 from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.model_selection import cross_val_predict
 
-from skdiffence.metrics._scores import check_membership
+from skdiffence.metrics._checks import check_membership
 
 
 def canonical_order(features, is_member):

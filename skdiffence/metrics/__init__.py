@@ -1,7 +1,6 @@
-"""Membership signals, attack scores and their intervals, as functions of arrays."""
+"""Membership signals, scores of attacks and their confidence intervals, as functions of arrays."""
 
-from skdiffence.metrics._bootstrap import bootstrap_interval
-from skdiffence.metrics._cluster_bootstrap import cluster_bootstrap_interval
+from skdiffence.metrics._bootstrap import bootstrap_interval, cluster_bootstrap_interval
 from skdiffence.metrics._epsilon import epsilon_lower_bound
 from skdiffence.metrics._groups import group_scores
 from skdiffence.metrics._intervals import accuracy_interval, auc_interval, wilson_interval

@@ -1,10 +1,58 @@
-"""Checks of what several functions of this room take."""
+"""Input checks that several metrics share."""
+
+from numbers import Integral, Real
 
 import numpy as np
 
+from skdiffence.utils._sklearn import Interval
+from skdiffence.utils._validation import check_is_member
+
+# Constraints of parameters, as validate_params takes them.
+RATE = [Interval(Real, 0, 1, closed="both")]
+CONFIDENCE_LEVEL = [Interval(Real, 0, 1, closed="neither")]
+SCORES = {"y_true": ["array-like"], "y_score": ["array-like"]}
+RESAMPLING = {
+    "confidence_level": CONFIDENCE_LEVEL,
+    "n_resamples": [Interval(Integral, 1, None, closed="left")],
+    "random_state": ["random_state"],
+}
+# A rate is a count over n: a max_fpr of 0.1 must allow 3 of 30, although 0.1 is not exact in binary.
+RATE_TOLERANCE = 1e-9
+
+
+def check_membership(y_true, y_score):
+    """Return validated memberships and scores.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Booleans, or 0 and 1.
+    y_score : array-like of shape (n_samples,)
+        Finite scores.
+
+    Returns
+    -------
+    is_member : ndarray of shape (n_samples,), dtype bool
+    y_score : ndarray of shape (n_samples,), dtype float64
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, a side is empty, or a score is not finite.
+    """
+    score = np.asarray(y_score, dtype=np.float64)
+    if score.ndim != 1 or score.shape != np.shape(y_true):
+        raise ValueError(
+            f"y_true and y_score must be one-dimensional and equally long. Got {np.shape(y_true)} and {score.shape}."
+        )
+    is_member = check_is_member(y_true, len(score), name="y_true", both_sides=True)
+    if not np.isfinite(score).all():
+        raise ValueError(f"y_score must be finite. Got {(~np.isfinite(score)).sum()} values that are not.")
+    return is_member, score
+
 
 def check_groups(groups, n_samples, name):
-    """Return the distinct groups and which of them each row is in, or say what is wrong with them.
+    """Return the distinct groups and the group of each row.
 
     Parameters
     ----------
@@ -13,14 +61,14 @@ def check_groups(groups, n_samples, name):
     n_samples : int
         Number of rows.
     name : str
-        What the caller calls them.
+        What error messages call the parameter.
 
     Returns
     -------
     labels : ndarray of shape (n_groups,)
         Sorted.
     codes : ndarray of shape (n_samples,), dtype int
-        Places in ``labels``.
+        Positions in ``labels``.
 
     Raises
     ------
@@ -29,10 +77,10 @@ def check_groups(groups, n_samples, name):
     """
     groups = np.asarray(groups)
     if groups.shape != (n_samples,):
-        raise ValueError(f"{name} must hold one group a row of y_score, {n_samples}. Got shape {groups.shape}.")
-    # NaN alone is not equal to itself.
+        raise ValueError(f"{name} must hold one group for each of {n_samples} rows. Got shape {groups.shape}.")
+    # Only NaN differs from itself.
     if any(group is None for group in groups.flat) or (groups != groups).any():
-        raise ValueError(f"{name} must not hold NaN or None: give rows without a group one of their own.")
+        raise ValueError(f"{name} must not hold NaN or None. Give rows without a group a group of their own.")
     try:
         return np.unique(groups, return_inverse=True)
     except TypeError as error:

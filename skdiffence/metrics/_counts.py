@@ -1,23 +1,19 @@
-"""Scores of an attack from counts: for many weightings of the same rows at once."""
+"""Scores of an attack from counts of rows, for many resamples at once."""
 
 from functools import partial
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from skdiffence.metrics._scores import (
-    _RATE_TOLERANCE,
-    attack_accuracy_score,
-    tnr_at_fnr_score,
-    tpr_at_fpr_score,
-)
+from skdiffence.metrics._checks import RATE_TOLERANCE
+from skdiffence.metrics._scores import attack_accuracy_score, tnr_at_fnr_score, tpr_at_fpr_score
 
-# Weightings are made in chunks of about this many counts, so that memory does not grow with their number.
+# Resamples are made in chunks of about this many counts, which bounds the memory.
 _CHUNK = 2_000_000
 
 
-# Each takes, for every weighting, how many members and non-members there are at each distinct score, in
-# falling order of the score, of shape (n_weightings, n_scores).
+# Each function takes the numbers of members and non-members at each distinct score, in falling order of the score,
+# of shape (n_resamples, n_levels).
 def _auc_of_counts(members, others, levels):
     del levels
     below = others[:, ::-1].cumsum(axis=1)[:, ::-1] - others
@@ -26,14 +22,14 @@ def _auc_of_counts(members, others, levels):
 
 
 def _rates(counts):
-    # A leading zero: a threshold above all scores accuses nobody.
-    found = np.pad(counts.cumsum(axis=1), ((0, 0), (1, 0)))
-    return found / found[:, -1:]
+    # A threshold above all scores calls no row a member.
+    called = np.pad(counts.cumsum(axis=1), ((0, 0), (1, 0)))
+    return called / called[:, -1:]
 
 
 def _tpr_of_counts(members, others, levels, *, max_fpr):
     del levels
-    allowed = _rates(others) <= max_fpr + _RATE_TOLERANCE
+    allowed = _rates(others) <= max_fpr + RATE_TOLERANCE
     return np.where(allowed, _rates(members), 0.0).max(axis=1)
 
 
@@ -56,7 +52,7 @@ OF_COUNTS = {
 
 
 def plain_metric(metric):
-    """Return the function behind a metric and the keywords that go with it.
+    """Return the function of a metric and its keywords.
 
     Parameters
     ----------
@@ -73,8 +69,8 @@ def plain_metric(metric):
     return metric, {}
 
 
-def counting_form(metric):
-    """Return the form of a metric that is computed from counts.
+def function_of_counts(metric):
+    """Return the function that computes a metric from counts.
 
     Parameters
     ----------
@@ -83,38 +79,40 @@ def counting_form(metric):
 
     Returns
     -------
-    form : callable or None
-        Called as ``form(members, others, levels)``, the counts at each level of the score, in falling order
-        and of shape (n_weightings, n_levels). None if the metric has no such form.
+    of_counts : callable or None
+        Called as ``of_counts(members, others, levels)``, with the counts at each level of the score, in falling order
+        and of shape (n_resamples, n_levels). None if the metric cannot be computed from counts.
     """
     function, keywords = plain_metric(metric)
-    # A partial AUC (roc_auc_score with max_fpr) has no form in counts here.
+    # A partial AUC (roc_auc_score with max_fpr) is not computed from counts here.
     if function not in OF_COUNTS or (function is roc_auc_score and keywords):
         return None
     return partial(OF_COUNTS[function], **keywords)
 
 
-def chunk_sizes(n_weightings, n_counts):
-    """Divide weightings into chunks that fit memory.
+def in_chunks(values, n_resamples, n_counts):
+    """Compute values of resamples in chunks that fit memory.
 
     Parameters
     ----------
-    n_weightings : int
-        How many there are.
+    values : callable
+        Takes a number of resamples and returns their values, an array with as many rows or fewer.
+    n_resamples : int
+        Number of all resamples.
     n_counts : int
-        Counts of one of them.
+        Number of counts of each.
 
     Returns
     -------
-    sizes : list of int
-        They add up to ``n_weightings``.
+    values : ndarray
     """
     chunk = max(1, _CHUNK // n_counts)
-    return [min(chunk, n_weightings - start) for start in range(0, n_weightings, chunk)]
+    sizes = [min(chunk, n_resamples - start) for start in range(0, n_resamples, chunk)]
+    return np.concatenate([values(size) for size in sizes])
 
 
 def falling_levels(score):
-    """Sort rows by falling score and say where each distinct score starts.
+    """Sort rows by falling score and find where each distinct score starts.
 
     Parameters
     ----------
@@ -126,7 +124,7 @@ def falling_levels(score):
     order : ndarray of shape (n_samples,)
         Rows, highest score first.
     starts : ndarray of shape (n_levels,)
-        Places in ``order``, as :func:`numpy.add.reduceat` wants them.
+        Positions in ``order``, as :func:`numpy.add.reduceat` takes them.
     levels : ndarray of shape (n_levels,)
         The distinct scores.
     """

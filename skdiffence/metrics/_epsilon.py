@@ -1,4 +1,4 @@
-"""How much an attack refutes of a claim of differential privacy."""
+"""A lower bound of the epsilon of differential privacy, from the scores of an attack."""
 
 from numbers import Real
 
@@ -6,17 +6,17 @@ import numpy as np
 from scipy.special import ndtr
 from sklearn.utils import Bunch
 
-from skdiffence.metrics._exact import CONFIDENCE_LEVEL, pair_errors, pair_radius, rate_high, rate_low
-from skdiffence.metrics._scores import check_membership
+from skdiffence.metrics._checks import CONFIDENCE_LEVEL, SCORES, check_membership
+from skdiffence.metrics._exact import pair_errors, pair_radius, rate_high, rate_low
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import Interval, validate_params
 
 
 def _split(members, others, share, random_state):
-    """Divide the scores of either side at random: this share of them and the rest, neither empty."""
+    """Split the scores of each side at random into a share and the rest, neither of them empty."""
     sides = [np.sort(side) + 0.0 for side in (members, others)]
-    # Of sorted scores, so that the order of rows does not matter; and of the scores, because one permutation of
-    # sorted scores would favor the same ranks in all audits that share a seed.
+    # Scores are sorted so that the result does not depend on the order of rows. The seed depends on the scores, because
+    # the same permutation would favor the same ranks in all audits with one random_state.
     rng = np.random.default_rng(mix_seed(draw_seed(random_state), *(side.tobytes() for side in sides)))
     for side in sides:
         n = min(max(round(share * len(side)), 1), len(side) - 1)
@@ -25,22 +25,22 @@ def _split(members, others, share, random_state):
 
 
 def _counts(members, others, thresholds):
-    """Return how many of either side each threshold accuses."""
+    """Return how many rows of each side each threshold calls members."""
     return [len(side) - np.searchsorted(np.sort(side), thresholds, side="left") for side in (members, others)]
 
 
 def _pairs(tp, m, fp, n):
-    """Return what the two rules compare: (found, of how many, falsely accused, of how many)."""
+    """Return for each rule the numbers of rows that are classified correctly and wrongly, each with its total."""
     return {"tpr": (tp, m, fp, n), "tnr": (n - fp, n, m - tp, m)}
 
 
 def _epsilons(low, high, delta):
-    # A rate within delta of zero refutes nothing.
+    # A rate of at most delta is compatible with every epsilon.
     return np.where(low > delta, np.log(np.maximum(low - delta, 1e-300) / high), -np.inf)
 
 
 def _best_threshold(members, others, delta, error):
-    """Choose a rule and a threshold by the bound at equal deviates of the two rates."""
+    """Return the rule and the threshold with the highest bound, at equal deviates of the two rates."""
     thresholds, share = np.union1d(members, others), ndtr(-pair_radius(error) / np.sqrt(2))
     tp, fp = _counts(members, others, thresholds)
     bounds = {
@@ -52,7 +52,7 @@ def _best_threshold(members, others, delta, error):
 
 
 def _bound(found, m, accused, n, delta, error):
-    """Return the smallest epsilon that is credible, and the bounds of the two rates that it is of."""
+    """Return the smallest credible epsilon and the bounds of the two rates at it."""
     of_found, of_accused = pair_errors(pair_radius(error))
     low, high = rate_low(found, m, of_found), rate_high(accused, n, of_accused)
     epsilons = _epsilons(low, high, delta)
@@ -61,24 +61,23 @@ def _bound(found, m, accused, n, delta, error):
 
 
 @validate_params(
-    {
-        "y_true": ["array-like"],
-        "y_score": ["array-like"],
+    SCORES
+    | {
         "delta": [Interval(Real, 0, 1, closed="left")],
-        "confidence_level": [CONFIDENCE_LEVEL],
+        "confidence_level": CONFIDENCE_LEVEL,
         "calibration": [Interval(Real, 0, 1, closed="neither")],
         "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=True,
 )
 def epsilon_lower_bound(y_true, y_score, *, delta=0.0, confidence_level=0.95, calibration=0.5, random_state=None):
-    """Return the smallest epsilon of differential privacy that an attack does not refute.
+    """Compute a lower confidence bound for the epsilon of differential privacy.
 
-    Under (epsilon, delta)-differential privacy no threshold has a true positive rate above ``delta`` plus
-    ``exp(epsilon)`` times its false positive rate, nor a true negative rate above that of its false negative rate.
-    The threshold, and which of the two rules, is chosen on some of the rows, and the bound computed on the others:
-    the best of many thresholds on the same rows would refute perfect privacy in far more than 5 % of cases (28 % in
-    a simulation with 500 rows a side).
+    Under (epsilon, delta)-differential privacy, ``tpr <= delta + exp(epsilon) * fpr`` and
+    ``tnr <= delta + exp(epsilon) * fnr`` hold for every threshold. One of the two rules and a threshold are chosen on
+    some of the rows, and the bound is computed on the others. With the best of many thresholds on the same rows, the
+    bound would be above 0 too often without any leak (in 28 % of a simulation with 500 rows a side, where 5 % are
+    allowed).
 
     Parameters
     ----------
@@ -87,21 +86,25 @@ def epsilon_lower_bound(y_true, y_score, *, delta=0.0, confidence_level=0.95, ca
     y_score : array-like of shape (n_samples,)
         Higher means more likely a member.
     delta : float, default=0.0
-        That of the privacy claimed, in [0, 1).
+        The delta of differential privacy, in [0, 1).
     confidence_level : float, default=0.95
         Probability that the bound is at most the true epsilon.
     calibration : float, default=0.5
-        Share of either side that the threshold is chosen on, at least one row of it.
+        Share of each side to choose the threshold on, at least one row.
     random_state : int, RandomState instance or None, default=None
-        Chooses these rows. The bounds of several seeds must not be compared for the best.
+        Seeds the choice of these rows. The highest bound of several seeds is not valid.
 
     Returns
     -------
     bound : Bunch
-        ``epsilon``, the bound, at least 0; ``confidence_level`` and ``delta``; ``threshold``, rows that score at least
-        this are accused; ``direction``, "tpr" or "tnr", the rule that was chosen; ``tpr`` and ``fpr`` of the
-        threshold on the rows that it was not chosen on, ``n_members`` and ``n_non_members`` of them; ``low`` and
-        ``high``, the rate found and the rate accused by the rule at the pair that ``epsilon`` is of.
+        With the attributes
+
+        - ``epsilon``: the bound, at least 0
+        - ``confidence_level``, ``delta``: as given
+        - ``threshold``: rows that score at least this are called members
+        - ``direction``: the rule that was chosen, "tpr" or "tnr"
+        - ``tpr``, ``fpr``, ``n_members``, ``n_non_members``: on the rows that the threshold was not chosen on
+        - ``low``, ``high``: bounds of the rates on the left and on the right of the rule, at ``epsilon``
 
     Raises
     ------
@@ -110,15 +113,14 @@ def epsilon_lower_bound(y_true, y_score, *, delta=0.0, confidence_level=0.95, ca
 
     Notes
     -----
-    Two exact binomial tests, of the rate found and of the rate accused, are combined: the pairs of rates for which
-    their normal deviates, those in favor counted as 0, have squares that add up to ``r**2`` at most are credible
-    together with a probability of at least ``confidence_level``, and the bound is the smallest epsilon among them. It
-    is higher than that of two separate intervals, each of half the error, and as exact. It cannot exceed about
-    ``log(n / 3.9)`` with n rows of a side left, at a confidence of 0.95.
+    Two exact binomial tests, one of each rate, are combined. Pairs of rates are credible if the squares of their
+    normal deviates, negative ones counted as 0, add up to at most ``r**2``. Together they have a probability of at
+    least ``confidence_level``, and the bound is the smallest epsilon among them. It is higher than that of two
+    separate intervals with half the error each, and as exact. With n rows of a side left it cannot exceed about
+    ``log(n / 3.9)`` at a confidence level of 0.95.
 
-    The rows are taken as independent. They are where each score comes from a model of its own, trained with or
-    without one row. Those of a single model are close to it, but share its training: the bound is then evidence,
-    not proof.
+    The rows are assumed to be independent. This holds if each score comes from a model of its own, trained with or
+    without one row. Scores of a single model share its training, and the bound is then evidence, not proof.
 
     References
     ----------
@@ -141,7 +143,7 @@ def epsilon_lower_bound(y_true, y_score, *, delta=0.0, confidence_level=0.95, ca
     is_member, score = check_membership(y_true, y_score)
     if min(is_member.sum(), (~is_member).sum()) < 2:
         raise ValueError(
-            "y_true must hold two members and two non-members, to choose a threshold on one of each. "
+            "y_true must hold at least two members and two non-members, one of each to choose a threshold on. "
             f"Got {is_member.sum()} and {(~is_member).sum()}."
         )
     error = 1 - confidence_level

@@ -1,21 +1,19 @@
-"""Scores of an attack, group by group."""
+"""Scores of an attack within groups of rows."""
 
 from functools import partial
-from numbers import Integral
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
 from sklearn.utils import Bunch
 
 from skdiffence.metrics._bootstrap import bootstrap_interval
-from skdiffence.metrics._checks import check_groups
+from skdiffence.metrics._checks import RESAMPLING, SCORES, check_groups, check_membership
 from skdiffence.metrics._counts import plain_metric
-from skdiffence.metrics._exact import CONFIDENCE_LEVEL
 from skdiffence.metrics._intervals import accuracy_interval, auc_interval
 from skdiffence.metrics._operating_point import tnr_at_fnr_interval, tpr_at_fpr_interval
-from skdiffence.metrics._scores import attack_accuracy_score, check_membership, tnr_at_fnr_score, tpr_at_fpr_score
+from skdiffence.metrics._scores import attack_accuracy_score, tnr_at_fnr_score, tpr_at_fpr_score
 from skdiffence.utils._random import draw_seed, mix_seed
-from skdiffence.utils._sklearn import Interval, validate_params
+from skdiffence.utils._sklearn import validate_params
 
 
 def _accuracy_interval(is_member, score, *, threshold=0.5, confidence_level):
@@ -31,9 +29,9 @@ _INTERVALS = {
 
 
 def _interval_without_resampling(metric):
-    """Return the interval that belongs to a metric, or None if it has to be bootstrapped."""
+    """Return the interval function of a metric, or None if it has to be bootstrapped."""
     function, keywords = plain_metric(metric)
-    # The oracle's threshold is itself chosen on the rows, and a partial AUC is not DeLong's.
+    # The oracle's threshold depends on the rows, and DeLong's variance is not that of a partial AUC.
     if keywords.get("threshold") == "oracle" or (function is roc_auc_score and keywords):
         return None
     interval = _INTERVALS.get(function)
@@ -41,19 +39,11 @@ def _interval_without_resampling(metric):
 
 
 @validate_params(
-    {
-        "y_true": ["array-like"],
-        "y_score": ["array-like"],
-        "groups": ["array-like"],
-        "metric": [callable],
-        "confidence_level": [CONFIDENCE_LEVEL],
-        "n_resamples": [Interval(Integral, 1, None, closed="left")],
-        "random_state": ["random_state"],
-    },
+    SCORES | RESAMPLING | {"groups": ["array-like"], "metric": [callable]},
     prefer_skip_nested_validation=False,
 )
 def group_scores(y_true, y_score, groups, metric, *, confidence_level=0.95, n_resamples=1000, random_state=None):
-    """Return an attack's score within each group of rows, such as each class, with its interval.
+    """Compute a score of an attack, with its interval, within each group of rows, such as each class.
 
     Parameters
     ----------
@@ -62,26 +52,29 @@ def group_scores(y_true, y_score, groups, metric, *, confidence_level=0.95, n_re
     y_score : array-like of shape (n_samples,)
         Higher means more likely a member.
     groups : array-like of shape (n_samples,)
-        Which group each row is in: numbers or text.
+        The group of each row, as numbers or text.
     metric : callable
-        Called as ``metric(y_true, y_score)``. The interval of :func:`sklearn.metrics.roc_auc_score` is that of
-        :func:`auc_interval`, of :func:`tpr_at_fpr_score` that of :func:`tpr_at_fpr_interval`, of
-        :func:`tnr_at_fnr_score` that of :func:`tnr_at_fnr_interval` and of :func:`attack_accuracy_score` at a
-        fixed threshold that of :func:`accuracy_interval`, each also as a :func:`functools.partial`; of any other
-        metric it is that of :func:`bootstrap_interval`.
+        Called as ``metric(y_true, y_score)``. The interval is computed by
+
+        - :func:`auc_interval` for :func:`sklearn.metrics.roc_auc_score`
+        - :func:`tpr_at_fpr_interval` for :func:`tpr_at_fpr_score`
+        - :func:`tnr_at_fnr_interval` for :func:`tnr_at_fnr_score`
+        - :func:`accuracy_interval` for :func:`attack_accuracy_score` at a fixed threshold
+        - :func:`bootstrap_interval` for any other metric
+
+        The metrics named may be a :func:`functools.partial` with keywords.
     confidence_level : float, default=0.95
-        Nominal coverage of each interval. Of many groups, some are missed by theirs: ``1 - 0.05 / n_groups``
-        makes all hold together.
+        Nominal coverage of each interval. With ``1 - 0.05 / n_groups`` all intervals together cover 95 %.
     n_resamples : int, default=1000
         Number of resamples of a bootstrap.
     random_state : int, RandomState instance or None, default=None
-        Seeds a bootstrap, of each group apart.
+        Seeds the bootstrap. Each group has a stream of its own.
 
     Returns
     -------
     scores : dict
-        For each group, in their order, a Bunch of ``value``, ``low``, ``high``, ``n_members`` and
-        ``n_non_members``. The first three are NaN where one side is missing.
+        For each group, in sorted order, a Bunch of ``value``, ``low``, ``high``, ``n_members`` and
+        ``n_non_members``. The first three are NaN for a group without members or without non-members.
 
     Raises
     ------
@@ -106,7 +99,7 @@ def group_scores(y_true, y_score, groups, metric, *, confidence_level=0.95, n_re
         rows = codes == place
         interval = _interval_without_resampling(metric)
         if interval is None:
-            # A group's interval must not change with the other groups.
+            # The interval of a group must not depend on other groups.
             own = mix_seed(seed, str(labels[place])) % 2**32
             interval = partial(bootstrap_interval, metric=metric, n_resamples=n_resamples, random_state=own)
         return _score_of(is_member[rows], score[rows], metric, partial(interval, confidence_level=confidence_level))

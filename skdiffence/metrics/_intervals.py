@@ -4,29 +4,26 @@ from numbers import Integral
 
 import numpy as np
 from scipy.special import expit, logit
-from scipy.stats import norm, rankdata
+from scipy.stats import binomtest, norm, rankdata
 
-from skdiffence.metrics._exact import CONFIDENCE_LEVEL, pair_errors, rate_high, rate_low
-from skdiffence.metrics._scores import check_membership
+from skdiffence.metrics._checks import CONFIDENCE_LEVEL, SCORES, check_membership
+from skdiffence.metrics._exact import pair_errors, rate_high, rate_low
 from skdiffence.utils._sklearn import Interval, validate_params
 
-# DeLong's interval alone covers too little below this many rows of a side.
-_FEW = 30
-# The same of Wilson's where two of them are added.
+# With fewer rows on a side, DeLong's interval alone covers too little.
+_FEW_ROWS = 30
+# With fewer trials, the sum of two Wilson intervals covers too little.
 _FEW_TRIALS = 50
 
 
-@validate_params(
-    {"y_true": ["array-like"], "y_score": ["array-like"], "confidence_level": [CONFIDENCE_LEVEL]},
-    prefer_skip_nested_validation=True,
-)
+@validate_params(SCORES | {"confidence_level": CONFIDENCE_LEVEL}, prefer_skip_nested_validation=True)
 def auc_interval(y_true, y_score, *, confidence_level=0.95):
-    """Return a confidence interval of an attack's area under the ROC curve, without resampling.
+    """Compute a confidence interval for an attack's area under the ROC curve.
 
-    DeLong's variance on the logit scale, so that the ends stay within 0 and 1. Of fewer than 30 members or
-    non-members that variance is itself too uncertain (with 5 members, 95 % intervals cover 80 to 90 %): the
-    interval is then widened to hold Newcombe's score interval as well, which alone is returned where the
-    variance is zero (perfectly separated or all equal scores) or a side is of one row.
+    The interval uses DeLong's variance on the logit scale, so its ends stay within 0 and 1. With fewer than 30
+    members or non-members this variance is itself uncertain: with 5 members, 95 % intervals cover 80 to 90 %. The
+    interval is then widened to contain Newcombe's score interval. Newcombe's interval alone is returned where the
+    variance is zero (perfect separation, or all scores equal) or a side has one row.
 
     Parameters
     ----------
@@ -70,29 +67,30 @@ def auc_interval(y_true, y_score, *, confidence_level=0.95):
         return _newcombe(auc, *sizes, z)
     half = z * np.sqrt(variance) / (auc * (1 - auc))
     low, high = expit(logit(auc) - half), expit(logit(auc) + half)
-    if min(sizes) < _FEW:
-        few_low, few_high = _newcombe(auc, *sizes, z)
-        low, high = min(low, few_low), max(high, few_high)
+    if min(sizes) < _FEW_ROWS:
+        score_low, score_high = _newcombe(auc, *sizes, z)
+        low, high = min(low, score_low), max(high, score_high)
     return float(low), float(high)
 
 
 def _delong(is_member, score):
+    """Return the AUC and DeLong's variance of it."""
     members, others = score[is_member], score[~is_member]
     m, n = len(members), len(others)
     ranks = rankdata(np.concatenate([members, others]))
-    # Share of the other side that each row beats, ties as one half.
+    # The share of the other side that each row beats, ties counted as one half.
     over_others = (ranks[:m] - rankdata(members)) / n
     over_members = 1 - (ranks[m:] - rankdata(others)) / m
     auc = over_others.mean()
-    # An AUC of exactly 0 or 1 leaves only rounding in the variances.
+    # At an AUC of exactly 0 or 1 the variances hold nothing but rounding errors.
     if min(m, n) == 1 or not 0 < auc < 1:
         return auc, 0.0
     return auc, sum(side.var(ddof=1) / len(side) for side in (over_others, over_members))
 
 
 def _newcombe(auc, m, n, z):
-    """Return the AUCs that the observed one does not refute, by Hanley and McNeil's variance."""
-    # With the observed one among them, some are always kept.
+    """Return Newcombe's score interval, which uses Hanley and McNeil's variance."""
+    # The observed AUC is on the grid, so some value is always kept.
     grid = np.union1d(np.linspace(0, 1, 10_001), auc)
     larger = (m + n) / 2 - 1
     variance = grid * (1 - grid) / (m * n) * (1 + larger * ((1 - grid) / (2 - grid) + grid / (1 + grid)))
@@ -104,12 +102,12 @@ def _newcombe(auc, m, n, z):
     {
         "successes": [Interval(Integral, 0, None, closed="left")],
         "n": [Interval(Integral, 1, None, closed="left")],
-        "confidence_level": [CONFIDENCE_LEVEL],
+        "confidence_level": CONFIDENCE_LEVEL,
     },
     prefer_skip_nested_validation=True,
 )
 def wilson_interval(successes, n, *, confidence_level=0.95):
-    """Return Wilson's score interval of a rate.
+    """Compute Wilson's score interval for a rate.
 
     Parameters
     ----------
@@ -130,6 +128,10 @@ def wilson_interval(successes, n, *, confidence_level=0.95):
     ValueError
         If there are more successes than rows.
 
+    See Also
+    --------
+    scipy.stats.binomtest : The test whose ``proportion_ci`` this returns.
+
     References
     ----------
     Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927.
@@ -141,27 +143,21 @@ def wilson_interval(successes, n, *, confidence_level=0.95):
     >>> low, round(high, 3)
     (0.0, 0.278)
     """
-    if successes > n:
-        raise ValueError(f"successes must be at most n. Got {successes} of {n}.")
-    z, rate = norm.ppf((1 + confidence_level) / 2), successes / n
-    center = rate + z**2 / (2 * n)
-    half = z * np.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2))
-    low, high = (center - half) / (1 + z**2 / n), (center + half) / (1 + z**2 / n)
-    # Rounding must not push the interval of 0 or n successes off the rate itself.
-    return float(min(max(low, 0.0), rate)), float(max(min(high, 1.0), rate))
+    interval = binomtest(successes, n).proportion_ci(confidence_level, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 @validate_params(
-    {"y_true": ["array-like"], "y_pred": ["array-like"], "confidence_level": [CONFIDENCE_LEVEL]},
+    {"y_true": ["array-like"], "y_pred": ["array-like"], "confidence_level": CONFIDENCE_LEVEL},
     prefer_skip_nested_validation=True,
 )
 def accuracy_interval(y_true, y_pred, *, confidence_level=0.95):
-    """Return a confidence interval of an attack's balanced accuracy, without resampling.
+    """Compute a confidence interval for an attack's balanced accuracy.
 
-    Wilson's intervals of the true positive and the true negative rate, added by Newcombe's square-and-add
-    rule. With fewer than 50 members or non-members, for some rates as few as 88 % of such 95 % intervals cover:
-    the ends are then those of all pairs of rates whose deviates, in Clopper and Pearson's exact tests, are together no
-    further off than one normal deviate may be. These are wider, by a quarter with 15 rows a side.
+    Wilson's intervals of the true positive and the true negative rate are added by Newcombe's square-and-add rule.
+    With fewer than 50 members or non-members such 95 % intervals cover as few as 88 % at some rates. The interval is
+    then computed from Clopper and Pearson's exact tests: its ends are those of all pairs of rates whose normal
+    deviates together are credible. Exact intervals are wider, by a quarter with 15 rows a side.
 
     Parameters
     ----------
@@ -197,29 +193,29 @@ def accuracy_interval(y_true, y_pred, *, confidence_level=0.95):
     >>> low < 5 / 6 < high
     True
     """
-    is_member, accused = check_membership(y_true, y_pred)
-    if not np.isin(accused, (0, 1)).all():
+    is_member, called = check_membership(y_true, y_pred)
+    if not np.isin(called, (0, 1)).all():
         raise ValueError(
             "y_pred must hold True for rows called members and False for others, or 1 and 0. "
-            f"Got values from {accused.min():.3g} to {accused.max():.3g}: compare scores with a threshold first."
+            f"Got values from {called.min():.3g} to {called.max():.3g}. Compare scores with a threshold first."
         )
-    right = accused == is_member
-    hits = [(int(right[side].sum()), int(side.sum())) for side in (is_member, ~is_member)]
-    few = min(n for _, n in hits) < _FEW_TRIALS
-    return (_exact_mean_interval if few else _square_and_add)(hits, confidence_level)
+    right = called == is_member
+    counts = [(int(right[side].sum()), int(side.sum())) for side in (is_member, ~is_member)]
+    few = min(n for _, n in counts) < _FEW_TRIALS
+    return (_exact_mean_interval if few else _square_and_add)(counts, confidence_level)
 
 
-def _square_and_add(hits, confidence_level):
-    rates = np.array([k / n for k, n in hits])
-    ends = np.array([wilson_interval(k, n, confidence_level=confidence_level) for k, n in hits])
+def _square_and_add(counts, confidence_level):
+    rates = np.array([k / n for k, n in counts])
+    ends = np.array([wilson_interval(k, n, confidence_level=confidence_level) for k, n in counts])
     low = rates.mean() - np.hypot(*(rates - ends[:, 0])) / 2
     high = rates.mean() + np.hypot(*(ends[:, 1] - rates)) / 2
     return float(low), float(high)
 
 
-def _exact_mean_interval(hits, confidence_level):
-    # Of a mean, the two deviates count as one, and the radius is that of one.
+def _exact_mean_interval(counts, confidence_level):
+    # In a mean the two deviates add up to one normal deviate, whose quantile is the radius.
     errors = pair_errors(norm.ppf((1 + confidence_level) / 2))
-    low = sum(rate_low(k, n, error) for (k, n), error in zip(hits, errors, strict=True))
-    high = sum(rate_high(k, n, error) for (k, n), error in zip(hits, errors, strict=True))
+    low = sum(rate_low(k, n, error) for (k, n), error in zip(counts, errors, strict=True))
+    high = sum(rate_high(k, n, error) for (k, n), error in zip(counts, errors, strict=True))
     return float(low.min() / 2), float(high.max() / 2)

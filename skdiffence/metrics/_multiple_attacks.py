@@ -1,4 +1,4 @@
-"""The best of several attacks against the best of as many that know nothing."""
+"""The best of several attacks, compared with its distribution under permuted memberships."""
 
 from numbers import Integral, Real
 
@@ -7,30 +7,30 @@ from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 from sklearn.utils import Bunch
 
-from skdiffence.metrics._counts import chunk_sizes, counting_form, falling_levels, plain_metric
-from skdiffence.metrics._scores import check_membership
+from skdiffence.metrics._checks import check_membership
+from skdiffence.metrics._counts import falling_levels, function_of_counts, in_chunks, plain_metric
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import Interval, validate_params
 
-# Sums of the same numbers in another order differ by rounding, and must count as equal.
+# Sums of the same numbers in another order differ by rounding errors, and must count as equal.
 _ROUNDING = 1e-12
 
 
-# Each takes memberships, of shape (n_permutations, n_samples), and scores, of shape (n_samples, n_attacks), and
-# returns the metric of each attack under each of them, of shape (n_permutations, n_attacks).
-def _turned_aucs(memberships, scores, metric):
+# Each function takes memberships of shape (n_permutations, n_samples) and scores of shape (n_samples, n_attacks), and
+# returns the metric of shape (n_permutations, n_attacks).
+def _two_sided_aucs(memberships, scores, metric):
     del metric
-    # The sum of the members' ranks is all that an AUC needs.
+    # An AUC is a function of the sum of the members' ranks.
     m, n = memberships[0].sum(), (~memberships[0]).sum()
     auc = (memberships @ rankdata(scores, axis=0) - m * (m + 1) / 2) / (m * n)
     return np.maximum(auc, 1 - auc)
 
 
-def _by_counting(memberships, scores, metric):
+def _from_counts(memberships, scores, metric):
     def values(score):
         order, starts, levels = falling_levels(score)
         members = np.add.reduceat(memberships[:, order].astype(np.int64), starts, axis=1)
-        return counting_form(metric)(members, np.diff(starts, append=len(score)) - members, levels)
+        return function_of_counts(metric)(members, np.diff(starts, append=len(score)) - members, levels)
 
     return np.column_stack([values(score) for score in scores.T])
 
@@ -41,8 +41,8 @@ def _by_rows(memberships, scores, metric):
 
 def _compute(metric):
     if metric is roc_auc_score or plain_metric(metric) == (roc_auc_score, {}):
-        return _turned_aucs
-    return _by_rows if counting_form(metric) is None else _by_counting
+        return _two_sided_aucs
+    return _by_rows if function_of_counts(metric) is None else _from_counts
 
 
 def _check_scores(y_true, y_scores):
@@ -65,10 +65,11 @@ def _check_scores(y_true, y_scores):
     prefer_skip_nested_validation=False,
 )
 def max_null_quantile(y_true, y_scores, *, metric=None, quantile=0.95, n_permutations=1000, random_state=None):
-    """Return what the best of several attacks reaches by chance.
+    """Compute the quantile of the best of several attacks under the null hypothesis that none of them works.
 
-    Of many attacks that know nothing, the best looks as if it knew something. Here memberships are permuted, the
-    same for all attacks, so that attacks which say much the same count for little more than one.
+    The best of many random guesses scores above chance. The null distribution of the maximum comes from permuted
+    memberships, with the same permutation for all attacks, so attacks with similar scores count for little more than
+    one.
 
     Parameters
     ----------
@@ -77,13 +78,12 @@ def max_null_quantile(y_true, y_scores, *, metric=None, quantile=0.95, n_permuta
     y_scores : array-like of shape (n_samples, n_attacks)
         One column for each attack; higher means more likely a member.
     metric : callable, default=None
-        Called as ``metric(y_true, y_score)``; higher means a better attack. None is
-        :func:`sklearn.metrics.roc_auc_score`, of which an area a counts as ``max(a, 1 - a)``. It,
-        :func:`tpr_at_fpr_score`, :func:`tnr_at_fnr_score` and
-        :func:`attack_accuracy_score`, or a :func:`functools.partial` of them, are computed for all permutations
-        at once; any other is called for each and each attack.
+        Called as ``metric(y_true, y_score)``. Higher means a better attack. None is
+        :func:`sklearn.metrics.roc_auc_score`, where an area a counts as ``max(a, 1 - a)``. The metrics that
+        :func:`bootstrap_interval` names are computed for all permutations at once. Any other metric is called for
+        each permutation and attack.
     quantile : float, default=0.95
-        Of the maximum over attacks, under permuted memberships.
+        The quantile of the maximum over attacks.
     n_permutations : int, default=1000
         Number of permutations.
     random_state : int, RandomState instance or None, default=None
@@ -92,9 +92,12 @@ def max_null_quantile(y_true, y_scores, *, metric=None, quantile=0.95, n_permuta
     Returns
     -------
     result : Bunch
-        ``observed``, the maximum over attacks; ``quantile``, what it stays at or below with that probability if
-        no attack knows anything; ``p_value``, the share of permutations, the observed one among them, that reach
-        what was observed: at least ``1 / (n_permutations + 1)``.
+        With the attributes
+
+        - ``observed``: the maximum over attacks
+        - ``quantile``: the quantile of the maximum under permuted memberships
+        - ``p_value``: the share of permutations, the observed one included, whose maximum is at least the observed
+          one; at least ``1 / (n_permutations + 1)``
 
     Raises
     ------
@@ -103,8 +106,7 @@ def max_null_quantile(y_true, y_scores, *, metric=None, quantile=0.95, n_permuta
 
     Notes
     -----
-    The scores must not have been learned from the memberships of the same rows, nor may an attack be left out
-    because of what it achieved on them.
+    Attacks must not be fitted to the memberships of the same rows, nor left out because of their scores on them.
 
     References
     ----------
@@ -128,8 +130,8 @@ def max_null_quantile(y_true, y_scores, *, metric=None, quantile=0.95, n_permuta
     metric(is_member, scores[:, 0])  # raises for keywords out of range, before any permutation
     compute = _compute(metric)
     observed = compute(is_member[None], scores, metric).max()
-    # In an order of their own, so that the same permutations are drawn in whatever order the rows came, and drawn
-    # for these scores, so that audits which share a seed do not share the luck of its permutations.
+    # Rows are sorted so that the result does not depend on their order. The seed depends on the scores, so that audits
+    # with the same random_state draw independent permutations.
     scores, in_order = scores[np.lexsort(scores.T)] + 0.0, np.sort(is_member)
     rng = np.random.default_rng(mix_seed(draw_seed(random_state), scores.tobytes()))
 
@@ -137,7 +139,7 @@ def max_null_quantile(y_true, y_scores, *, metric=None, quantile=0.95, n_permuta
         permuted = rng.permuted(np.tile(in_order, (size, 1)), axis=1)
         return compute(permuted, scores, metric).max(axis=1)
 
-    null = np.concatenate([maxima(size) for size in chunk_sizes(n_permutations, len(is_member))])
+    null = in_chunks(maxima, n_permutations, len(is_member))
     return Bunch(
         observed=float(observed),
         quantile=float(np.quantile(null, quantile, method="inverted_cdf")),

@@ -1,54 +1,28 @@
-"""Where an attack is read on its ROC curve, with intervals that hold at low rates and under ties."""
-
-from numbers import Real
+"""The true positive rate at a false positive rate, with intervals that cover at low rates and under ties."""
 
 import numpy as np
 from scipy.special import bdtr, bdtrc, ndtr, ndtri
 from sklearn.metrics import roc_curve
 from sklearn.utils import Bunch
 
-from skdiffence.metrics._exact import CONFIDENCE_LEVEL, pair_radius, rate_high, rate_low
-from skdiffence.metrics._scores import _RATE_TOLERANCE, check_membership
-from skdiffence.utils._sklearn import Interval, validate_params
+from skdiffence.metrics._checks import CONFIDENCE_LEVEL, RATE, RATE_TOLERANCE, SCORES, check_membership
+from skdiffence.metrics._exact import pair_radius, rate_high, rate_low
+from skdiffence.utils._sklearn import validate_params
 
-# Below this many non-members at the rate asked for, its threshold is mostly noise.
+# With fewer non-members at the false positive rate, its threshold is mostly noise.
 _FEWEST_AT_RATE = 10
-_RATE = Interval(Real, 0, 1, closed="both")
-
-
-def _left_for_members(p_threshold, radius):
-    """Return which thresholds are credible, and the error that each leaves to the bound of the rate there."""
-    spent = np.maximum(-ndtri(p_threshold), 0)
-    credible = spent <= radius + _RATE_TOLERANCE
-    left = np.sqrt(np.maximum(radius**2 - np.where(credible, spent, 0) ** 2, 0))
-    return credible, ndtr(-left)[credible]
-
-
-def _tpr_ends(members, others, max_fpr, confidence_level):
-    m, n = len(members), len(others)
-    levels, sizes = np.unique(-others, return_counts=True)
-    # How many non-members score at least each of their levels, and how many members score more than that.
-    accused = np.concatenate([[0.0], np.cumsum(sizes)])
-    above = m - np.searchsorted(np.sort(members), -levels, side="right")
-    radius = pair_radius(1 - confidence_level)
-    # The population's threshold accuses no fewer members than lie above the lowest non-member it accuses, ...
-    credible, error = _left_for_members(bdtr(accused, n, max_fpr), radius)
-    low = rate_low(np.concatenate([[0], above])[credible], m, error).min()
-    # ... and no more than lie above the highest one that it spares.
-    credible, error = _left_for_members(bdtrc(accused - 1, n, max_fpr), radius)
-    high = rate_high(np.concatenate([above, [m]])[credible], m, error).max()
-    return float(low), float(high)
 
 
 @validate_params(
-    {"y_true": ["array-like"], "y_score": ["array-like"], "max_fpr": [_RATE], "confidence_level": [CONFIDENCE_LEVEL]},
+    SCORES | {"max_fpr": RATE, "confidence_level": CONFIDENCE_LEVEL},
     prefer_skip_nested_validation=True,
 )
 def tpr_at_fpr_interval(y_true, y_score, *, max_fpr, confidence_level=0.95):
-    """Return a confidence interval of the true positive rate at a false positive rate, without resampling.
+    """Compute a confidence interval for the true positive rate at a false positive rate.
 
-    It is for the rate at the threshold that the population of non-members has at ``max_fpr``, which the sample
-    does not know: its uncertainty, and that of the share of members above it, are both in the interval.
+    The interval is for the true positive rate at the population's threshold, where the false positive rate of all
+    non-members is ``max_fpr``. The sample does not determine this threshold. The interval accounts for its
+    uncertainty and for that of the share of members above it.
 
     Parameters
     ----------
@@ -64,7 +38,7 @@ def tpr_at_fpr_interval(y_true, y_score, *, max_fpr, confidence_level=0.95):
     Returns
     -------
     low, high : float
-        Ends of the interval; :func:`tpr_at_fpr_score` lies within.
+        Ends of the interval. It contains :func:`tpr_at_fpr_score`.
 
     Raises
     ------
@@ -74,18 +48,20 @@ def tpr_at_fpr_interval(y_true, y_score, *, max_fpr, confidence_level=0.95):
     Notes
     -----
     For each place between two levels of the non-members' scores, one exact binomial test asks whether the
-    population's threshold can be there, another what its true positive rate can be. The two are independent;
-    their normal deviates z, those in favor counted as 0, are combined as ``z_1**2 + z_2**2 <= r**2``, where r
-    is such that either end alone misses with a probability of at most ``1 - confidence_level``, whatever the
-    distributions, ties and sizes. Where a curve makes one end miss that often, flat on one side of the rate and
-    vertical on the other, it keeps the other end from missing: in simulations (``benchmarks/coverage.py``) 95 % of
-    95 % intervals cover for such curves, and 97 % or more for smooth ones. It is wider than the percentile
-    bootstrap's, of which 90 to 97 % cover, by a tenth to a half.
+    population's threshold can be there, and another what the true positive rate can be there. The two tests are
+    independent. Their normal deviates z, negative ones counted as 0, are combined as ``z_1**2 + z_2**2 <= r**2``. The
+    radius r is such that either end alone misses with a probability of at most ``1 - confidence_level``, for all
+    distributions, ties and sample sizes.
 
-    Below a ``max_fpr`` of about ``4 / n_non_members`` the lower end of a 95 % interval is 0: that no non-member is
-    above the population's threshold is then credible.
+    An end misses that often only for a curve that is flat on one side of the rate and vertical on the other, and the
+    other end then hardly ever misses. In simulations (``benchmarks/coverage.py``) 95 % intervals cover 95 % for such
+    curves and 97 % or more for smooth ones. They are wider than those of the percentile bootstrap, which cover 90 to
+    97 %, by a tenth to a half.
 
-    The rows are taken as independent. See :func:`cluster_bootstrap_interval` for pooled models.
+    Below a ``max_fpr`` of about ``4 / n_non_members`` the lower end of a 95 % interval is 0, because the population's
+    threshold may then lie above all non-members.
+
+    The rows are assumed to be independent. See :func:`cluster_bootstrap_interval` for pooled models.
 
     References
     ----------
@@ -104,15 +80,36 @@ def tpr_at_fpr_interval(y_true, y_score, *, max_fpr, confidence_level=0.95):
     True
     """
     is_member, score = check_membership(y_true, y_score)
-    return _tpr_ends(score[is_member], score[~is_member], max_fpr, confidence_level)
+    members, others = score[is_member], score[~is_member]
+    m, n = len(members), len(others)
+    levels, sizes = np.unique(-others, return_counts=True)
+    # The number of non-members at or above each of their levels, and of members above it.
+    called = np.concatenate([[0.0], np.cumsum(sizes)])
+    above = m - np.searchsorted(np.sort(members), -levels, side="right")
+    radius = pair_radius(1 - confidence_level)
+    # The members that the population's threshold calls include all above the lowest non-member that it calls, ...
+    credible, error = _error_left(bdtr(called, n, max_fpr), radius)
+    low = rate_low(np.concatenate([[0], above])[credible], m, error).min()
+    # ... and lie above the highest non-member that it does not call.
+    credible, error = _error_left(bdtrc(called - 1, n, max_fpr), radius)
+    high = rate_high(np.concatenate([above, [m]])[credible], m, error).max()
+    return float(low), float(high)
+
+
+def _error_left(p_threshold, radius):
+    """Return the credible thresholds, and the error that each leaves to the bound of the true positive rate."""
+    spent = np.maximum(-ndtri(p_threshold), 0)
+    credible = spent <= radius + RATE_TOLERANCE
+    left = np.sqrt(np.maximum(radius**2 - np.where(credible, spent, 0) ** 2, 0))
+    return credible, ndtr(-left)[credible]
 
 
 @validate_params(
-    {"y_true": ["array-like"], "y_score": ["array-like"], "max_fnr": [_RATE], "confidence_level": [CONFIDENCE_LEVEL]},
+    SCORES | {"max_fnr": RATE, "confidence_level": CONFIDENCE_LEVEL},
     prefer_skip_nested_validation=True,
 )
 def tnr_at_fnr_interval(y_true, y_score, *, max_fnr, confidence_level=0.95):
-    """Return a confidence interval of the true negative rate at a false negative rate, without resampling.
+    """Compute a confidence interval for the true negative rate at a false negative rate.
 
     Parameters
     ----------
@@ -128,7 +125,7 @@ def tnr_at_fnr_interval(y_true, y_score, *, max_fnr, confidence_level=0.95):
     Returns
     -------
     low, high : float
-        Ends of the interval; :func:`tnr_at_fnr_score` lies within.
+        Ends of the interval. It contains :func:`tnr_at_fnr_score`.
 
     Raises
     ------
@@ -137,7 +134,7 @@ def tnr_at_fnr_interval(y_true, y_score, *, max_fnr, confidence_level=0.95):
 
     See Also
     --------
-    tpr_at_fpr_interval : The same of the other side, with how it is made.
+    tpr_at_fpr_interval : The same for the other side, with the method.
 
     Examples
     --------
@@ -151,15 +148,15 @@ def tnr_at_fnr_interval(y_true, y_score, *, max_fnr, confidence_level=0.95):
     True
     """
     is_member, score = check_membership(y_true, y_score)
-    return _tpr_ends(-score[~is_member], -score[is_member], max_fnr, confidence_level)
+    return tpr_at_fpr_interval(~is_member, -score, max_fpr=max_fnr, confidence_level=confidence_level)
 
 
 @validate_params(
-    {"y_true": ["array-like"], "y_score": ["array-like"], "max_fpr": [_RATE], "confidence_level": [CONFIDENCE_LEVEL]},
+    SCORES | {"max_fpr": RATE, "confidence_level": CONFIDENCE_LEVEL},
     prefer_skip_nested_validation=True,
 )
 def operating_point(y_true, y_score, *, max_fpr, confidence_level=0.95):
-    """Return the point of the ROC curve where an attack finds most members at a false positive rate.
+    """Compute the point of the ROC curve with the highest true positive rate at a false positive rate.
 
     Parameters
     ----------
@@ -175,10 +172,14 @@ def operating_point(y_true, y_score, *, max_fpr, confidence_level=0.95):
     Returns
     -------
     point : Bunch
-        ``tpr``, that of :func:`tpr_at_fpr_score`; ``fpr``, the rate achieved, at most ``max_fpr``; ``threshold``,
-        rows that score at least this are accused, infinity for nobody; ``tpr_low`` and ``tpr_high``, the ends of
-        :func:`tpr_at_fpr_interval`; ``is_reliable``, whether ``max_fpr`` is at least 10 / n_non_members, below
-        which the threshold rests on fewer than ten rows.
+        With the attributes
+
+        - ``tpr``: the true positive rate, as of :func:`tpr_at_fpr_score`
+        - ``fpr``: the false positive rate achieved, at most ``max_fpr``
+        - ``threshold``: rows that score at least this are called members; infinity if no row is
+        - ``tpr_low``, ``tpr_high``: ends of :func:`tpr_at_fpr_interval`
+        - ``is_reliable``: whether ``max_fpr`` is at least 10 / n_non_members; below, the threshold rests on fewer
+          than ten rows
 
     Raises
     ------
@@ -194,14 +195,14 @@ def operating_point(y_true, y_score, *, max_fpr, confidence_level=0.95):
     """
     is_member, score = check_membership(y_true, y_score)
     fpr, tpr, thresholds = roc_curve(is_member, score, drop_intermediate=False)
-    # Of thresholds that find equally many members, the first, highest one accuses the fewest others.
-    best = tpr[fpr <= max_fpr + _RATE_TOLERANCE].argmax()
-    low, high = _tpr_ends(score[is_member], score[~is_member], max_fpr, confidence_level)
+    # Of the thresholds with the highest true positive rate, the first one has the lowest false positive rate.
+    best = tpr[fpr <= max_fpr + RATE_TOLERANCE].argmax()
+    low, high = tpr_at_fpr_interval(is_member, score, max_fpr=max_fpr, confidence_level=confidence_level)
     return Bunch(
         tpr=float(tpr[best]),
         fpr=float(fpr[best]),
         threshold=float(thresholds[best]),
         tpr_low=low,
         tpr_high=high,
-        is_reliable=bool(max_fpr * np.count_nonzero(~is_member) >= _FEWEST_AT_RATE - _RATE_TOLERANCE),
+        is_reliable=bool(max_fpr * np.count_nonzero(~is_member) >= _FEWEST_AT_RATE - RATE_TOLERANCE),
     )

@@ -1,58 +1,21 @@
-"""Scores of an attack, and what a classifier's confidence is worth to those who use it."""
+"""Scores of an attack, and of the confidence of the attacked classifier."""
 
 from numbers import Integral, Real
 
 import numpy as np
 from sklearn.metrics import roc_auc_score, roc_curve
 
+from skdiffence.metrics._checks import RATE, RATE_TOLERANCE, SCORES, check_membership
 from skdiffence.metrics._signals import check_labels_and_proba
 from skdiffence.utils._sklearn import Interval, StrOptions, validate_params
-from skdiffence.utils._validation import check_is_member
-
-# Rates are counts over n: a max_fpr written as 0.1 must allow 3 of 30, whatever 0.1 is in binary.
-_RATE_TOLERANCE = 1e-9
 
 
-def check_membership(y_true, y_score):
-    """Return validated memberships and scores.
-
-    Parameters
-    ----------
-    y_true : array-like of shape (n_samples,)
-        Booleans, or 0 and 1.
-    y_score : array-like of shape (n_samples,)
-        Finite scores.
-
-    Returns
-    -------
-    is_member : ndarray of shape (n_samples,), dtype bool
-    y_score : ndarray of shape (n_samples,), dtype float64
-
-    Raises
-    ------
-    ValueError
-        If lengths differ, a side is empty, or a score is not finite.
-    """
-    score = np.asarray(y_score, dtype=np.float64)
-    if score.ndim != 1 or score.shape != np.shape(y_true):
-        raise ValueError(
-            f"y_true and y_score must be one-dimensional and equally long. Got {np.shape(y_true)} and {score.shape}."
-        )
-    is_member = check_is_member(y_true, len(score), name="y_true", both_sides=True)
-    if not np.isfinite(score).all():
-        raise ValueError(f"y_score must be finite. Got {(~np.isfinite(score)).sum()} values that are not.")
-    return is_member, score
-
-
-@validate_params(
-    {"y_true": ["array-like"], "y_score": ["array-like"], "max_fpr": [Interval(Real, 0, 1, closed="both")]},
-    prefer_skip_nested_validation=True,
-)
+@validate_params(SCORES | {"max_fpr": RATE}, prefer_skip_nested_validation=True)
 def tpr_at_fpr_score(y_true, y_score, *, max_fpr):
-    """Return the share of members found while at most ``max_fpr`` of the non-members are accused.
+    """Compute the true positive rate of an attack at a false positive rate.
 
-    Rows with equal scores are accused together, as by one threshold. With n non-members, a ``max_fpr``
-    below 10 / n rests on fewer than ten rows: the number is then mostly noise.
+    Rows with equal scores are called members together, as by one threshold. With n non-members, a ``max_fpr``
+    below 10 / n rests on fewer than ten rows, and the score is mostly noise.
 
     Parameters
     ----------
@@ -81,15 +44,12 @@ def tpr_at_fpr_score(y_true, y_score, *, max_fpr):
     """
     is_member, score = check_membership(y_true, y_score)
     fpr, tpr, _ = roc_curve(is_member, score, drop_intermediate=False)
-    return float(tpr[fpr <= max_fpr + _RATE_TOLERANCE].max())
+    return float(tpr[fpr <= max_fpr + RATE_TOLERANCE].max())
 
 
-@validate_params(
-    {"y_true": ["array-like"], "y_score": ["array-like"], "max_fnr": [Interval(Real, 0, 1, closed="both")]},
-    prefer_skip_nested_validation=True,
-)
+@validate_params(SCORES | {"max_fnr": RATE}, prefer_skip_nested_validation=True)
 def tnr_at_fnr_score(y_true, y_score, *, max_fnr):
-    """Return the share of non-members ruled out while at most ``max_fnr`` of the members are.
+    """Compute the true negative rate of an attack at a false negative rate.
 
     Parameters
     ----------
@@ -121,25 +81,21 @@ def tnr_at_fnr_score(y_true, y_score, *, max_fnr):
 
 
 @validate_params(
-    {
-        "y_true": ["array-like"],
-        "y_score": ["array-like"],
-        "threshold": [Interval(Real, None, None, closed="both"), StrOptions({"oracle"})],
-    },
+    SCORES | {"threshold": [Interval(Real, None, None, closed="both"), StrOptions({"oracle"})]},
     prefer_skip_nested_validation=True,
 )
 def attack_accuracy_score(y_true, y_score, *, threshold=0.5):
-    """Return the balanced accuracy of an attack: the mean of its true positive and true negative rates.
+    """Compute the balanced accuracy of an attack, the mean of its true positive and true negative rates.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples,), dtype bool
         True for members.
     y_score : array-like of shape (n_samples,)
-        Higher means more likely a member. Predictions, True or False, go with the default threshold.
+        Higher means more likely a member. Predictions, True or False, suit the default threshold.
     threshold : float or "oracle", default=0.5
-        Rows that score at least this are called members. "oracle" takes the threshold that is best on
-        these very rows, as many papers do: an upper bound that no attacker reaches.
+        Rows that score at least this are called members. "oracle" takes the best threshold on these rows, as many
+        papers do. It is an upper bound that no attacker can count on.
 
     Returns
     -------
@@ -163,8 +119,8 @@ def attack_accuracy_score(y_true, y_score, *, threshold=0.5):
     if threshold == "oracle":
         fpr, tpr, _ = roc_curve(is_member, score, drop_intermediate=False)
         return float((tpr - fpr).max() + 1) / 2
-    accused = score >= threshold
-    return float(accused[is_member].mean() + (~accused[~is_member]).mean()) / 2
+    called = score >= threshold
+    return float(called[is_member].mean() + (~called[~is_member]).mean()) / 2
 
 
 @validate_params(
@@ -177,7 +133,7 @@ def attack_accuracy_score(y_true, y_score, *, threshold=0.5):
     prefer_skip_nested_validation=True,
 )
 def expected_calibration_error(y_true, y_proba, *, labels=None, n_bins=15):
-    """Return by how much the confidence of an answer misses its accuracy, on average over rows.
+    """Compute the expected calibration error, the mean gap between confidence and accuracy.
 
     Parameters
     ----------
@@ -211,7 +167,7 @@ def expected_calibration_error(y_true, y_proba, *, labels=None, n_bins=15):
     0.25
     """
     confidence, correct = _confidence_and_correctness(y_true, y_proba, labels)
-    # Bins are open at the left, closed at the right, as in the paper.
+    # Bins are open on the left and closed on the right, as in the paper.
     bins = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)
     gaps = np.bincount(bins, weights=correct - confidence, minlength=n_bins)
     return float(np.abs(gaps).sum() / len(confidence))
@@ -222,10 +178,10 @@ def expected_calibration_error(y_true, y_proba, *, labels=None, n_bins=15):
     prefer_skip_nested_validation=True,
 )
 def failure_detection_auc(y_true, y_proba, *, labels=None):
-    """Return how well confidence tells right answers from wrong ones.
+    """Compute the area under the ROC curve of confidence as a score of correct predictions.
 
-    This is what a defense that flattens confidence takes away from honest users. It is to be measured on
-    rows that were not trained on.
+    A defense that flattens confidence lowers it, and so costs honest users. Measure it on rows that the classifier
+    was not trained on.
 
     Parameters
     ----------
@@ -239,8 +195,8 @@ def failure_detection_auc(y_true, y_proba, *, labels=None):
     Returns
     -------
     auc : float
-        Area under the ROC curve of the highest probability, right answers against wrong ones; 0.5 says
-        nothing. NaN if all answers are right or all wrong.
+        Area under the ROC curve of the highest probability, correct predictions against wrong ones. 0.5 is chance.
+        NaN if all predictions are correct or all are wrong.
 
     Raises
     ------

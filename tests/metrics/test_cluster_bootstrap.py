@@ -15,7 +15,7 @@ from skdiffence.metrics import (
     tnr_at_fnr_score,
     tpr_at_fpr_score,
 )
-from skdiffence.metrics._cluster_bootstrap import _widening
+from skdiffence.metrics._bootstrap import _widening
 
 METRICS = {
     "accuracy": partial(attack_accuracy_score, threshold=0.2),
@@ -143,9 +143,9 @@ def test_resamples_without_a_side_are_left_out():
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"rows": [0, 1, 2]}, r"rows must hold one group a row of y_score, 4. Got shape \(3,\)"),
+        ({"rows": [0, 1, 2]}, r"rows must hold one group for each of 4 rows. Got shape \(3,\)"),
         ({"rows": [0, 0, 0, 0]}, "rows must hold at least two groups. Got 1"),
-        ({"models": [7, 7, 7, 7]}, "models must hold at least two groups. Got 1. Leave it out"),
+        ({"models": [7, 7, 7, 7]}, "models must hold at least two groups. Got 1. For one model, leave it out"),
         ({"rows": [0, 1, np.nan, 3]}, "rows must not hold NaN or None"),
         ({"rows": np.array(["a", None, "b", "c"], dtype=object)}, "rows must not hold NaN or None"),
         ({"models": np.array([1, "a", 2, "b"], dtype=object)}, "models must be all text or all numbers"),

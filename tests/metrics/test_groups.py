@@ -98,7 +98,7 @@ def test_keys_are_plain_labels(groups):
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"groups": [0, 1]}, "groups must hold one group a row of y_score, 4"),
+        ({"groups": [0, 1]}, "groups must hold one group for each of 4 rows"),
         ({"groups": [0, 1, np.nan, 1]}, "groups must not hold NaN or None"),
         ({"groups": np.array([0, "a", 1, "b"], dtype=object)}, "groups must be all text or all numbers"),
         ({"y_true": [1, 1, 1, 1]}, "one member and one non-member"),

@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from scipy.stats import beta, binom, norm
+from scipy.stats import beta, binom, binomtest, norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from skdiffence.metrics import (
@@ -17,6 +17,7 @@ from skdiffence.metrics import (
     wilson_interval,
 )
 from skdiffence.metrics._counts import OF_COUNTS
+from skdiffence.metrics._exact import clopper_pearson_interval
 
 N_MEMBERS, N_OTHERS = 60, 200
 IS_MEMBER = np.repeat([True, False], [N_MEMBERS, N_OTHERS])
@@ -121,6 +122,15 @@ def test_wilson_ends_solve_the_score_test(n, confidence_level):
             assert abs(k / n - end) == pytest.approx(z * np.sqrt(end * (1 - end) / n), abs=1e-9)
 
 
+@pytest.mark.parametrize("n", [1, 3, 20, 500])
+def test_clopper_pearson_is_that_of_scipy(n):
+    """For counts that repeat, in any order."""
+    counts = np.random.default_rng(0).integers(n + 1, size=40)
+    ends = np.column_stack(clopper_pearson_interval(counts, n, 0.9))
+    expected = [binomtest(k, n).proportion_ci(0.9, method="exact") for k in counts.tolist()]
+    np.testing.assert_allclose(ends, expected, rtol=1e-9)
+
+
 def test_wilson_is_near_the_exact_interval():
     """With many rows it agrees with Clopper and Pearson's."""
     exact = beta.ppf([0.025, 0.975], [300, 301], [701, 700])
@@ -129,7 +139,7 @@ def test_wilson_is_near_the_exact_interval():
 
 @pytest.mark.parametrize("name", BOOTSTRAPPED)
 @pytest.mark.parametrize("ties", [False, True])
-def test_counting_form_equals_the_metric(name, ties):
+def test_function_of_counts_equals_the_metric(name, ties):
     """Each metric computed from counts, on one resample of rows, is the metric of these rows."""
     metric = BOOTSTRAPPED[name]
     function, keywords = getattr(metric, "func", metric), getattr(metric, "keywords", {})
@@ -267,7 +277,7 @@ def test_bad_input(name, y_true, y_score, keywords, message):
 
 def test_accuracy_interval_wants_predictions():
     """Scores that nobody compared with a threshold are refused."""
-    with pytest.raises(ValueError, match="y_pred must hold True.*Got values from 0.2 to 0.9: compare scores"):
+    with pytest.raises(ValueError, match="y_pred must hold True.*Got values from 0.2 to 0.9. Compare scores"):
         accuracy_interval([1, 1, 0], [0.9, 0.4, 0.2])
 
 
@@ -289,7 +299,7 @@ def test_bad_bootstraps(keywords, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((3, 2), "successes must be at most n. Got 3 of 2"),
+        ((3, 2), r"k \(3\) must not be greater than n \(2\)"),
         ((-1, 2), "'successes' parameter"),
         ((0.5, 2), "'successes' parameter"),
         ((0, 0), "'n' parameter"),

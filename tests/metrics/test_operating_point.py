@@ -17,7 +17,6 @@ from skdiffence.metrics import (
     tpr_at_fpr_score,
 )
 from skdiffence.metrics._exact import pair_radius
-from skdiffence.metrics._operating_point import _tpr_ends
 
 N_REPEATS = 400
 # Intervals of a true coverage of 0.95 have more misses than this in one of a thousand such tests; seeds are fixed.
@@ -29,6 +28,12 @@ def _attacked(seed, ties, n_members=40, n_others=60):
     is_member = np.repeat([True, False], [n_members, n_others])
     score = rng.normal(size=len(is_member)) + is_member
     return is_member, np.round(score) if ties else score
+
+
+def _tpr_ends(members, others, rate, confidence_level):
+    is_member = np.repeat([True, False], [len(members), len(others)])
+    score = np.concatenate([members, others])
+    return tpr_at_fpr_interval(is_member, score, max_fpr=rate, confidence_level=confidence_level)
 
 
 def _misses(draw, truth, rate, confidence_level=0.95):

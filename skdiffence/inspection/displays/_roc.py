@@ -22,7 +22,7 @@ from skdiffence.inspection.displays._mixin import (
 )
 from skdiffence.inspection.displays._roc_band import band_at, roc_rectangles, with_more_points
 from skdiffence.metrics import auc_interval
-from skdiffence.metrics._scores import check_membership
+from skdiffence.metrics._checks import check_membership
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import HasMethods, Interval, validate_params
 
