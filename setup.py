@@ -19,7 +19,7 @@ AUDIT = ["adversarial-robustness-toolbox>=1.20", "pandas>=2.2"]
 PRIVACY = ["opacus>=1.6"]
 TESTS = ["hypothesis>=6.100", "numpydoc>=1.7", "pytest>=8.2", "pytest-xdist>=3.6", *AUDIT, *PLOT, *PRIVACY]
 LINT = ["import-linter>=2.17", "ruff>=0.17"]
-DOCS = ["numpydoc>=1.7", "pydata-sphinx-theme>=0.15", "sphinx>=7.3", *PLOT]
+DOCS = ["grimp>=3.14", "numpydoc>=1.7", "pydata-sphinx-theme>=0.15", "sphinx>=7.3", *PLOT]
 
 setup(
     name="skdiffence",

@@ -8,6 +8,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from api_reference import SECTIONS  # noqa: E402
+from rooms import draw  # noqa: E402
 
 import skdiffence  # noqa: E402
 
@@ -57,6 +58,7 @@ def write_if_changed(path, text):
 
 
 write_if_changed(HERE / "api" / "index.rst", reference_page())
+write_if_changed(HERE / "api" / "rooms.svg", draw())
 
 
 def skip_foreign_members(app, what, name, member, skip, options):
