@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skdiffence.inspection.displays._mixin import GRAY, PALETTE, DisplayMixin, shortened, soften
+from skdiffence.inspection.displays._mixin import PALETTE, DisplayMixin, draw_level, shortened
 
 _LONGEST = 40
 _APART = 0.26  # of two targets on the line of an attack
@@ -53,22 +53,19 @@ class AttackAucDisplay(DisplayMixin):
             This object.
         """
         lines = np.arange(len(self.name))
-        (ax,) = self._open(ax, (7, 1 + 0.28 * len(lines)))
+        (ax,) = self._set_axes(ax, (7, 1 + 0.28 * len(lines)))
         self.errorbars_ = []
         for i, (label, ends) in enumerate(self.auc.items()):
             auc, low, high = np.transpose(ends)
             y = lines + _APART * (i - (len(self.auc) - 1) / 2)
             style = {"fmt": "o", "markersize": 4, "elinewidth": 1.6, "color": PALETTE[i], "label": label}
             self.errorbars_.append(ax.errorbar(auc, y, xerr=np.clip([auc - low, high - auc], 0, None), **style))
-        self.chance_level_ = ax.axvline(0.5, color=GRAY, linewidth=1, zorder=0)
-        self.floor_ = None
-        if self.floor is not None:
-            self.floor_ = ax.axvline(self.floor, color=GRAY, linewidth=1, linestyle="--", zorder=0)
+        self.chance_level_ = draw_level(ax, 0.5, across="x")
+        self.floor_ = None if self.floor is None else draw_level(ax, self.floor, across="x", linestyle="--")
         ax.set_yticks(lines, [shortened(name, _LONGEST) for name in self.name])
         ax.set(ylim=(len(lines) - 0.5, -0.5), xlim=(min(0.45, ax.get_xlim()[0]), 1))
         ax.set_xlabel("AUC; 0.5 is a random guess")
         ax.tick_params(left=False)
         if len(self.auc) > 1:
             ax.figure.legend(loc="outside lower left", ncols=len(self.auc), frameon=False)
-        soften(ax)
         return self

@@ -4,6 +4,7 @@ from numbers import Integral
 
 import numpy as np
 
+from skdiffence.inspection.displays._defended import candidates_of, undefended_responses
 from skdiffence.inspection.displays._mixin import (
     BLACK,
     GRAY,
@@ -14,9 +15,8 @@ from skdiffence.inspection.displays._mixin import (
     shortened,
 )
 from skdiffence.inspection.displays._pictures import as_pictures, draw_picture
-from skdiffence.inspection.displays._undefended import undefended_responses
 from skdiffence.metrics._signals import check_columns, check_proba
-from skdiffence.utils._frames import as_numbers, is_frame, like
+from skdiffence.utils._frames import as_numbers, is_frame
 from skdiffence.utils._optional import import_optional
 from skdiffence.utils._sklearn import HasMethods, Interval, num_samples, safe_indexing, validate_params
 
@@ -148,7 +148,7 @@ class CandidateDisplay(DisplayMixin):
         n, n_columns = pictures.shape[:2]
         height = np.clip(pictures.shape[2] / pictures.shape[3], *_SHAPES) if pictures.ndim > 3 else _LINES
         pitch = height + _BELOW
-        (ax,) = self._open(ax, (0.3 + _INCHES * n_columns * _STEP, 0.8 + _INCHES * n * pitch))
+        (ax,) = self._set_axes(ax, (0.3 + _INCHES * n_columns * _STEP, 0.8 + _INCHES * n * pitch))
         self.images_, self.texts_, self.frames_, self.strikes_ = [], [], [], []
         for row in range(n):
             # From the lower left corner of each picture to its upper right one.
@@ -212,31 +212,29 @@ class CandidateDisplay(DisplayMixin):
         :meth:`~skdiffence.defenses.DefendedClassifier.select` costs.
         """
         check_matplotlib()
-        regenerator = _regenerator(estimator)
+        regenerate, answer = candidates_of(estimator), undefended_responses(estimator)
         index = _checked_rows(rows, num_samples(X))
         if y is not None and num_samples(y) != num_samples(X):
             raise ValueError(f"y must hold one label for each of the {num_samples(X)} rows of X. Got {num_samples(y)}.")
         shown = safe_indexing(X, index)
         shown = shown if is_frame(shown) else np.asarray(shown)
-        selected = estimator.select(shown)
+        chosen = estimator.select(shown).candidate
         number = np.tile(np.arange(n_candidates), (len(index), 1))
-        number[:, -1] = np.maximum(number[:, -1], selected.candidate)
-        answer = undefended_responses(estimator)
-        made = [like(_candidates(regenerator, as_numbers(shown), column), shown) for column in number.T]
-        responses = [answer(candidate) for candidate in made]
-        label, proba = answer(shown)
+        number[:, -1] = np.maximum(number[:, -1], chosen)
+        candidates = [regenerate(shown, column) for column in number.T]
+        (label, *candidate_label), (proba, *candidate_proba) = zip(*map(answer, [shown, *candidates]), strict=True)
         return cls.from_predictions(
             as_numbers(shown),
-            np.stack([as_numbers(candidate) for candidate in made], axis=1),
+            np.stack([as_numbers(each) for each in candidates], axis=1),
             proba,
-            np.stack([proba for _, proba in responses], axis=1),
-            selected.candidate,
+            np.stack(candidate_proba, axis=1),
+            chosen,
             label=label,
-            candidate_label=np.stack([label for label, _ in responses], axis=1),
+            candidate_label=np.stack(candidate_label, axis=1),
             number=number,
             classes=estimator.classes_,
             y=None if y is None else np.asarray(y)[index],
-            value_range=getattr(regenerator, "value_range_", None),
+            value_range=getattr(estimator.regenerator_, "value_range_", None),
             ax=ax,
             cmap=cmap,
         )
@@ -343,29 +341,21 @@ class CandidateDisplay(DisplayMixin):
         return display.plot(ax, cmap=cmap)
 
     def _checked(self):
-        """Return what is drawn, originals first, and the numbers of the candidates; or say what does not fit."""
-        X, candidates = np.asarray(self.X, dtype=np.float64), np.asarray(self.candidates, dtype=np.float64)
-        if X.ndim not in (2, 4) or candidates.ndim != X.ndim + 1 or candidates.shape[2:] != X.shape[1:] or not X.size:
-            raise ValueError(
-                "X must have shape (n, channels, height, width) or (n, d), and candidates one more axis after the "
-                f"first. Got {X.shape} and {candidates.shape}."
-            )
-        grid = candidates.shape[:2]
-        number = np.tile(np.arange(grid[1]), (grid[0], 1)) if self.number is None else np.asarray(self.number)
-        shapes = {name: np.shape(getattr(self, name)) for name in ("label", "confidence", "chosen")}
-        shapes |= {} if self.y is None else {"y": np.shape(self.y)}
-        pairs = {name: np.shape(getattr(self, name)) for name in ("candidate_label", "candidate_confidence")}
-        pairs["number"] = number.shape
-        wrong = {name: shape for name, shape in shapes.items() if shape != grid[:1]}
-        wrong |= {name: shape for name, shape in pairs.items() if shape != grid}
-        if len(X) != len(candidates) or wrong:
-            raise ValueError(f"Shapes must fit the {len(X)} originals and candidates of shape {grid}. Got {wrong}.")
-        lost = (np.asarray(self.chosen) >= 0) & ~(number == np.asarray(self.chosen)[:, None]).any(axis=1)
+        """Return what is drawn, originals first, and the numbers of the candidates."""
+        pictures = as_pictures(self.X, self.candidates, self.value_range)
+        n, n_candidates = grid = np.shape(self.candidates)[:2]
+        number = np.tile(np.arange(n_candidates), (n, 1)) if self.number is None else np.asarray(self.number)
+        wanted = dict.fromkeys(("label", "confidence", "chosen", "y"), grid[:1])
+        wanted |= dict.fromkeys(("candidate_label", "candidate_confidence", "number"), grid)
+        given = {name: np.shape(value) for name in wanted if (value := getattr(self, name)) is not None}
+        wrong = {name: shape for name, shape in given.items() if shape != wanted[name]}
+        if wrong:
+            raise ValueError(f"Shapes must fit {n} originals with {n_candidates} candidates each. Got {wrong}.")
+        chosen = np.asarray(self.chosen)
+        lost = (chosen >= 0) & ~(number == chosen[:, None]).any(axis=1)
         if lost.any():
-            raise ValueError(
-                f"chosen must hold numbers of candidates that are given, or -1. Got {self.chosen[lost.argmax()]}."
-            )
-        return as_pictures(np.concatenate([X[:, None], candidates], axis=1), self.value_range), number
+            raise ValueError(f"chosen must hold numbers of candidates that are given, or -1. Got {chosen[lost][0]}.")
+        return pictures, number
 
     def _describe(self, ax, row, column, box, number):
         """Write label and confidence below a picture."""
@@ -411,31 +401,8 @@ def _exchanged(label, other):
     return text if len(text) <= _LONGEST else f"{label}\n{arrow} {other}"
 
 
-def _regenerator(estimator):
-    regenerator = getattr(estimator, "regenerator_", None)
-    if isinstance(regenerator, str):
-        raise ValueError(f"estimator must regenerate its inputs. Got regenerator={regenerator!r}, which answers alone.")
-    if regenerator is None:
-        raise ValueError(f"estimator must be a fitted DefendedClassifier. Got {type(estimator).__name__}.")
-    if getattr(regenerator, "noise", None) == "fresh":
-        raise ValueError(
-            "estimator must regenerate a row in the same way each time. Its regenerator has noise='fresh': candidates "
-            "that are made now are not those that answer."
-        )
-    return regenerator
-
-
 def _checked_rows(rows, n):
     index = np.arange(min(_SHOWN, n)) if rows is None else np.asarray(rows)
     if index.ndim != 1 or not len(index) or index.dtype.kind not in "iu" or index.min() < 0 or index.max() >= n:
         raise ValueError(f"rows must hold at least one index of the {n} rows of X. Got {rows!r}.")
     return index
-
-
-def _candidates(regenerator, X, numbers):
-    """Make one candidate of each row; rows may differ in its number."""
-    made = np.empty(X.shape, dtype=np.float32)
-    for number in np.unique(numbers):
-        rows = numbers == number
-        made[rows] = regenerator.regenerate(X[rows], int(number))
-    return made

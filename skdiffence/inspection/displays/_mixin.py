@@ -1,4 +1,4 @@
-"""What the displays share: colors, axes to draw on, and the keywords of what is drawn."""
+"""What the displays share: colors, axes to draw on, and the keywords of artists."""
 
 import numpy as np
 
@@ -11,10 +11,14 @@ PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 
 
 class DisplayMixin:
-    """Base of displays: arrays in the constructor, artists after ``plot``."""
+    """Base of displays, which work as scikit-learn's do.
 
-    def _open(self, ax, figsize, n_axes=1):
-        """Set ``ax_`` and ``figure_`` to what was given, or to a new figure of pyplot.
+    ``from_estimator`` asks a fitted classifier and calls ``from_predictions``, which computes the arrays of the
+    constructor and calls ``plot``, which draws them.
+    """
+
+    def _set_axes(self, ax, figsize, n_axes=1):
+        """Set ``ax_`` and ``figure_`` to the given axes, or to a new figure of pyplot.
 
         Parameters
         ----------
@@ -23,37 +27,45 @@ class DisplayMixin:
         figsize : tuple of float
             Size of a new figure in inches.
         n_axes : int, default=1
-            How many axes are drawn on.
+            Number of axes.
 
         Returns
         -------
         axes : ndarray of shape (n_axes,)
             The axes.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If ``ax`` is of another type or number.
         """
-        check_matplotlib()
+        kind = import_optional("matplotlib.axes", extra="plot").Axes
         if ax is None:
             pyplot = import_optional("matplotlib.pyplot", extra="plot")
             ax = pyplot.subplots(1, n_axes, figsize=figsize, layout="constrained")[1]
         axes = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
-        kind = import_optional("matplotlib.axes", extra="plot").Axes
         if len(axes) != n_axes or not all(isinstance(one, kind) for one in axes):
             wanted = "one matplotlib Axes" if n_axes == 1 else f"{n_axes} matplotlib Axes"
             got = f"{len(axes)} objects of type {', '.join(sorted({type(one).__name__ for one in axes}))}"
             raise ValueError(f"ax must be None or {wanted}. Got {got}.")
+        for one in axes:
+            one.spines[["top", "right"]].set_visible(False)
         self.ax_ = axes[0] if n_axes == 1 else axes
         self.figure_ = axes[0].figure
         return axes
 
 
 def new_axes(figsize, n_axes=1):
-    """Return axes side by side in a figure of their own, which pyplot does not know.
+    """Return axes side by side in a new figure that pyplot does not know.
 
     Parameters
     ----------
     figsize : tuple of float
         Size in inches.
     n_axes : int, default=1
-        How many.
+        Number of axes.
 
     Returns
     -------
@@ -90,9 +102,26 @@ def styled(artist, defaults, given):
     return {**defaults, **cbook.normalize_kwargs(given or {}, getattr(module, artist))}
 
 
-def soften(ax):
-    """Take away the frame's upper and right sides."""
-    ax.spines[["top", "right"]].set_visible(False)
+def draw_level(ax, value, *, across="y", linestyle=":"):
+    """Draw a thin line at one value of an axis, behind all else.
+
+    Parameters
+    ----------
+    ax : Axes
+        To draw on.
+    value : float
+        Where to draw.
+    across : {"x", "y"}, default="y"
+        The axis of the value.
+    linestyle : str, default=":"
+        Style of the line.
+
+    Returns
+    -------
+    line : matplotlib.lines.Line2D
+    """
+    draw = ax.axhline if across == "y" else ax.axvline
+    return draw(value, color=GRAY, linewidth=0.9, linestyle=linestyle, zorder=0)
 
 
 def shortened(label, longest):
@@ -106,32 +135,6 @@ def as_list(value):
     return value if value is None or isinstance(value, list) else [value]
 
 
-def check_scores_by_name(scores, parameter, name):
-    """Return scores as a dict by the name of their curve or point.
-
-    Parameters
-    ----------
-    scores : dict of str to array-like, or array-like
-        One or several sets of scores.
-    parameter : str
-        What to call them in errors.
-    name : str or None
-        Name of a single set.
-
-    Returns
-    -------
-    scores : dict
-    """
-    if not isinstance(scores, dict):
-        return {name: scores}
-    if name is not None:
-        raise ValueError(f"name must be None where {parameter} is a dict, whose keys are the names. Got {name!r}.")
-    if not scores:
-        raise ValueError(f"{parameter} must hold at least one entry. Got an empty dict.")
-    return scores
-
-
-def interval_text(value, low, high, digits=2):
-    """Write a value and, where there is one, its interval."""
-    text = f"{value:.{digits}f}"
-    return text if low is None else f"{text} ({low:.{digits}f} to {high:.{digits}f})"
+def interval_text(value, interval):
+    """Return a value with two decimals and, unless it is None, its interval."""
+    return f"{value:.2f}" if interval is None else "{:.2f} ({:.2f} to {:.2f})".format(value, *interval)

@@ -5,26 +5,37 @@ import numpy as np
 from skdiffence.inspection.displays._mixin import BLUE, GRAY, LIGHT
 
 
-def as_pictures(X, value_range):
-    """Return rows in the form in which they are drawn.
+def as_pictures(X, candidates, value_range):
+    """Return rows and their candidates in the form in which they are drawn.
 
     Parameters
     ----------
-    X : ndarray of shape (n, n_pictures, channels, height, width) or (n, n_pictures, d)
-        Rows; the first picture of each is the original.
+    X : array-like of shape (n, channels, height, width) or (n, d)
+        Originals.
+    candidates : array-like of shape (n, n_candidates, ...)
+        Candidates of each.
     value_range : array-like of shape (2,), (2, channels) or (2, d), or None
         Lowest and highest value; None is that of the originals.
 
     Returns
     -------
-    pictures : ndarray of shape (n, n_pictures, height, width), (n, n_pictures, height, width, 3) or (n, n_pictures, d)
-        Values in [0, 1].
+    pictures : ndarray of shape (n, 1 + n_candidates, height, width), (n, 1 + n_candidates, height, width, 3) or \
+            (n, 1 + n_candidates, d)
+        Values in [0, 1]; the first picture of each row is the original.
 
     Raises
     ------
     ValueError
-        If the range does not fit.
+        If shapes or the range do not fit.
     """
+    X, candidates = np.asarray(X, dtype=np.float64), np.asarray(candidates, dtype=np.float64)
+    shape = len(X), *candidates.shape[1:2], *X.shape[1:]
+    if X.ndim not in (2, 4) or candidates.shape != shape or not X.size:
+        raise ValueError(
+            "X must have shape (n, channels, height, width) or (n, d), and candidates one more axis after the "
+            f"first. Got {X.shape} and {candidates.shape}."
+        )
+    X = np.concatenate([X[:, None], candidates], axis=1)
     is_image = X.ndim == 5
     if value_range is None:
         # Features have no common unit, the channels of an image have one.

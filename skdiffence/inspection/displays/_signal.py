@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from skdiffence._evaluation._scored_rows import scored_rows
+from skdiffence.inspection.displays._defended import undefended_responses
 from skdiffence.inspection.displays._mixin import (
     BLUE,
     VERMILLION,
@@ -13,10 +14,8 @@ from skdiffence.inspection.displays._mixin import (
     as_list,
     check_matplotlib,
     interval_text,
-    soften,
     styled,
 )
-from skdiffence.inspection.displays._undefended import undefended_responses
 from skdiffence.metrics import auc_interval
 from skdiffence.metrics._signals import SIGNALS, check_proba
 from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, validate_params
@@ -33,21 +32,13 @@ _XLABELS = {
 }
 # Rarer values are counted in the outermost bins, so that a few of them do not press all others together.
 _RARE = 0.005
-_STYLE = {
-    "signal": [StrOptions(set(SIGNALS))],
-    "at": [StrOptions({"answered", "true"})],
-    "n_bins": [Interval(Integral, 2, None, closed="left")],
-    "ax": "no_validation",
-    "members_kw": [dict, None],
-    "non_members_kw": [dict, None],
-}
 
 
 class SignalDisplay(DisplayMixin):
     """Distributions of a membership signal for members and non-members.
 
-    One panel for each set of answers, usually before and after a defense, all with the same bins and axes. Above each
-    stands how well the signal tells the two sides apart. An attack may do better than any one signal.
+    There is one panel for each set of answers, usually before and after a defense, all with the same bins and axes.
+    The title of a panel is the AUC of the signal. An attack may do better than any one signal.
 
     Use :meth:`from_estimator` or :meth:`from_predictions` to make one.
 
@@ -69,13 +60,13 @@ class SignalDisplay(DisplayMixin):
     bins_ : ndarray of shape (n_bins + 1,)
         Edges of the bins, the same in all panels.
     ax_ : matplotlib.axes.Axes or ndarray of them
-        The axes; an array where there are several panels.
+        The axes; an array if there are several panels.
     figure_ : matplotlib.figure.Figure
         Their figure.
 
     See Also
     --------
-    MembershipRocDisplay : How well attacks do.
+    MembershipRocDisplay : ROC curves of attacks.
     skdiffence.metrics.logit_signal : The default signal.
 
     Notes
@@ -103,6 +94,15 @@ class SignalDisplay(DisplayMixin):
         self.name = name
         self.xlabel = xlabel
 
+    @validate_params(
+        {
+            "ax": "no_validation",
+            "n_bins": [Interval(Integral, 2, None, closed="left")],
+            "members_kw": [dict, None],
+            "non_members_kw": [dict, None],
+        },
+        prefer_skip_nested_validation=True,
+    )
     def plot(self, ax=None, *, n_bins=30, members_kw=None, non_members_kw=None):
         """Draw the distributions.
 
@@ -125,28 +125,26 @@ class SignalDisplay(DisplayMixin):
         ValueError
             If lengths differ, a side is empty or a value is not finite.
         """
-        signals, names = self._checked()
-        axes = self._open(ax, (1.6 + 2.8 * len(signals), 3.2), len(signals))
-        ends = np.quantile(np.concatenate(signals), (_RARE, 1 - _RARE))
-        low, high = ends if ends[0] < ends[1] else (ends[0] - 0.5, ends[1] + 0.5)
+        is_member, signals, names = self._checked()
+        axes = self._set_axes(ax, (1.6 + 2.8 * len(signals), 3.2), len(signals))
+        low, high = np.quantile(np.concatenate(signals), (_RARE, 1 - _RARE))
+        low, high = (low, high) if low < high else (low - 0.5, high + 0.5)
         self.bins_ = np.linspace(low, high, n_bins + 1)
         self.hists_ = []
         sides = (
-            (~self.is_member, BLUE, "non-members", non_members_kw),
-            (self.is_member, VERMILLION, "members", members_kw),
+            (~is_member, BLUE, "non-members", non_members_kw),
+            (is_member, VERMILLION, "members", members_kw),
         )
         for panel, signal, name in zip(axes, signals, names, strict=True):
             self.hists_.append(tuple(self._draw(panel, signal[rows], *style) for rows, *style in sides))
-            title = _separation(self.is_member, signal)
+            title = "AUC " + interval_text(roc_auc_score(is_member, signal), auc_interval(is_member, signal))
             panel.set_title(title if name is None else f"{name}\n{title}", loc="left", fontsize="medium")
             panel.set_xlabel(self.xlabel or "")
-            soften(panel)
         top = max(panel.get_ylim()[1] for panel in axes)
         for panel in axes:
             # Above all bars there is room for the legend.
             panel.set(xlim=(low, high), ylim=(0, 1.25 * top))
-        for panel in axes[1:]:
-            panel.tick_params(labelleft=False)
+            panel.tick_params(labelleft=panel is axes[0])
         axes[0].set_ylabel("density")
         axes[0].legend(loc="upper left", fontsize="small", frameon=False)
         return self
@@ -158,29 +156,18 @@ class SignalDisplay(DisplayMixin):
             "X": "no_validation",
             "y": ["array-like"],
             "is_member": ["array-like"],
-            **_STYLE,
+            "signal": [StrOptions(set(SIGNALS))],
+            "at": [StrOptions({"answered", "true"})],
+            "ax": "no_validation",
         },
-        prefer_skip_nested_validation=True,
+        prefer_skip_nested_validation=False,
     )
-    def from_estimator(
-        cls,
-        estimator,
-        X,
-        y,
-        is_member,
-        *,
-        signal="logit",
-        at="answered",
-        n_bins=30,
-        ax=None,
-        members_kw=None,
-        non_members_kw=None,
-    ):
+    def from_estimator(cls, estimator, X, y, is_member, *, signal="logit", at="answered", ax=None, **kwargs):
         """Ask a fitted classifier and draw the distributions.
 
         A classifier with a defense (one that has ``select`` and, in ``estimator_``, the undefended classifier) gets a
         second panel, in front, for the undefended answers. Rows that the defense was calibrated on are left out. Each
-        row is asked once of either.
+        of the two classifiers is asked about each row once.
 
         Parameters
         ----------
@@ -194,15 +181,13 @@ class SignalDisplay(DisplayMixin):
             True for rows that the classifier was trained on.
         signal : {"confidence", "correctness", "entropy", "hinge", "logit", "loss", "modified_entropy"}, \
                 default="logit"
-            What to show, see :mod:`skdiffence.metrics`.
+            The signal, see :mod:`skdiffence.metrics`.
         at : {"answered", "true"}, default="answered"
             The label at which the signal is taken. Everybody sees the answered one.
-        n_bins : int, default=30
-            Number of bins.
         ax : matplotlib.axes.Axes or array-like of them, default=None
             Axes to draw on, one for each panel. None makes a new figure.
-        members_kw, non_members_kw : dict, default=None
-            Keywords of the outlines of the two sides.
+        **kwargs : dict
+            Further keywords of :meth:`plot`.
 
         Returns
         -------
@@ -211,19 +196,16 @@ class SignalDisplay(DisplayMixin):
         check_matplotlib()
         rows = scored_rows([estimator], X, y, is_member)
         answers = rows.answers(estimator)
-        columns = answers.label if at == "answered" else answers.y
         has_before = hasattr(estimator, "select") and hasattr(estimator, "estimator_")
         return cls.from_predictions(
             rows.is_member,
             answers.proba,
             proba_before=undefended_responses(estimator)(rows.X)[1] if has_before else None,
-            y=columns,
+            y=answers.label if at == "answered" else answers.y,
             signal=signal,
             at=at,
-            n_bins=n_bins,
             ax=ax,
-            members_kw=members_kw,
-            non_members_kw=non_members_kw,
+            **kwargs,
         )
 
     @classmethod
@@ -233,23 +215,14 @@ class SignalDisplay(DisplayMixin):
             "proba": ["array-like"],
             "proba_before": ["array-like", None],
             "y": ["array-like", None],
-            **_STYLE,
+            "signal": [StrOptions(set(SIGNALS))],
+            "at": [StrOptions({"answered", "true"})],
+            "ax": "no_validation",
         },
-        prefer_skip_nested_validation=True,
+        prefer_skip_nested_validation=False,
     )
     def from_predictions(
-        cls,
-        is_member,
-        proba,
-        *,
-        proba_before=None,
-        y=None,
-        signal="logit",
-        at="answered",
-        n_bins=30,
-        ax=None,
-        members_kw=None,
-        non_members_kw=None,
+        cls, is_member, proba, *, proba_before=None, y=None, signal="logit", at="answered", ax=None, **kwargs
     ):
         """Draw the distributions of a signal of answers.
 
@@ -266,15 +239,13 @@ class SignalDisplay(DisplayMixin):
             the most probable one of each answer.
         signal : {"confidence", "correctness", "entropy", "hinge", "logit", "loss", "modified_entropy"}, \
                 default="logit"
-            What to show, see :mod:`skdiffence.metrics`.
+            The signal, see :mod:`skdiffence.metrics`.
         at : {"answered", "true"}, default="answered"
             What ``y`` holds; "true" needs it.
-        n_bins : int, default=30
-            Number of bins.
         ax : matplotlib.axes.Axes or array-like of them, default=None
             Axes to draw on, one for each panel. None makes a new figure.
-        members_kw, non_members_kw : dict, default=None
-            Keywords of the outlines of the two sides.
+        **kwargs : dict
+            Further keywords of :meth:`plot`.
 
         Returns
         -------
@@ -283,28 +254,26 @@ class SignalDisplay(DisplayMixin):
         Raises
         ------
         ValueError
-            If shapes differ, a side is empty, an answer does not hold probabilities, or the signal says nothing
-            without the true labels.
+            If shapes differ, a side is empty, an answer does not hold probabilities, or the signal needs the true
+            labels.
         """
         check_matplotlib()
         if at == "true" and y is None:
             raise ValueError("y must hold the columns of the true labels where at='true'. Got None.")
         if at == "answered" and signal == "correctness":
             raise ValueError("signal='correctness' needs the true labels: at='true'. Got at='answered'.")
-        panels = {"answers": proba} if proba_before is None else {"undefended": proba_before, "defended": proba}
-        panels = {name: check_proba(answers) for name, answers in panels.items()}
-        is_member = check_is_member(is_member, len(panels[next(iter(panels))]), both_sides=True)
-        shapes = {name: answers.shape for name, answers in panels.items()}
-        if len(set(shapes.values())) > 1:
-            raise ValueError(f"proba and proba_before must be of one shape. Got {shapes}.")
-        values = [SIGNALS[signal](each.argmax(axis=1) if y is None else y, each) for each in panels.values()]
+        panels = [check_proba(answers) for answers in (proba_before, proba) if answers is not None]
+        shapes = [answers.shape for answers in panels]
+        if len(set(shapes)) > 1:
+            raise ValueError(f"proba_before and proba must be of one shape. Got {shapes}.")
+        values = [SIGNALS[signal](each.argmax(axis=1) if y is None else y, each) for each in panels]
         display = cls(
-            is_member=is_member,
-            signal=values[0] if len(values) == 1 else values,
-            name=None if len(values) == 1 else list(panels),
+            is_member=check_is_member(is_member, len(panels[0]), both_sides=True),
+            signal=values if len(panels) > 1 else values[0],
+            name=["undefended", "defended"] if len(panels) > 1 else None,
             xlabel=_XLABELS[signal].format(at),
         )
-        return display.plot(ax, n_bins=n_bins, members_kw=members_kw, non_members_kw=non_members_kw)
+        return display.plot(ax, **kwargs)
 
     def _checked(self):
         signals = [np.asarray(signal, dtype=np.float64) for signal in as_list(self.signal)]
@@ -313,20 +282,15 @@ class SignalDisplay(DisplayMixin):
         if len(names) != len(signals) or any(signal.shape != is_member.shape for signal in signals):
             shapes = [signal.shape for signal in signals]
             raise ValueError(
-                f"signal must hold one value a row and panel, and name one title a panel. Got shapes {shapes} for "
-                f"{len(is_member)} rows and the names {names}."
+                f"signal must hold one value for each row and panel, and name one title for each panel. Got shapes "
+                f"{shapes} for {len(is_member)} rows and the names {names}."
             )
         if not all(np.isfinite(signal).all() for signal in signals):
             raise ValueError("signal must be finite. Got values that are not.")
-        return signals, names
+        return is_member, signals, names
 
     def _draw(self, panel, values, color, label, given):
         defaults = {"facecolor": (color, 0.3), "edgecolor": color, "linewidth": 1.3, "label": label}
-        keywords = styled("Patch", defaults, given)
         clipped = values.clip(self.bins_[0], self.bins_[-1])
-        _, _, (patch,) = panel.hist(clipped, bins=self.bins_, density=True, histtype="stepfilled", **keywords)
-        return patch
-
-
-def _separation(is_member, signal):
-    return "AUC " + interval_text(roc_auc_score(is_member, signal), *auc_interval(is_member, signal))
+        style = styled("Patch", defaults, given)
+        return panel.hist(clipped, bins=self.bins_, density=True, histtype="stepfilled", **style)[2][0]

@@ -110,7 +110,7 @@ def roc_figure(report, names):
         curves[f"{floor['attack']} (floor)"] = scores["audited"][floor["attack"]]
 
     def draw(ax):
-        return MembershipRocDisplay.from_predictions(report.is_member, curves, confidence=confidence, ax=ax)
+        return MembershipRocDisplay.from_predictions(report.is_member, curves, confidence_level=confidence, ax=ax)
 
     caption = (
         "The strongest attack and the floor. At each single false positive rate, a band holds the true curve with "
