@@ -149,8 +149,6 @@ class MultipleQueryAttack(MembershipAttack):
     ``threshold_``, ``_score(observed)``, and ``_prepare(target, X, y)``, which is called first in ``fit``.
     """
 
-    _parameter_constraints: dict = {}
-
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, target, X, y, is_member):
         """Fit the attack to rows whose membership the attacker knows.

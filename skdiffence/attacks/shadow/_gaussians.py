@@ -1,11 +1,16 @@
 """Gaussians of the signals that shadow models give to each row: of those trained on it, and of those that were not."""
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import log_ndtr
 
+from skdiffence.exceptions import MembershipWarning
+
+# Below this many models a spread of a row's own is mostly noise.
+_FEWEST_FOR_OWN_SPREAD = 64
 _SMALLEST_SPREAD = 1e-30
 # Equal signals have a spread of rounding errors.
 _NO_SPREAD = 1e-9
@@ -48,6 +53,25 @@ class Side:
 
     def _standard(self, signals):
         return (signals - self.center) / self.spread
+
+
+def resolve_variance(variance, n_models):
+    """Return the way to estimate spreads that "auto" stands for.
+
+    Parameters
+    ----------
+    variance : {"auto", "fixed", "global", "per_sample"}
+        The parameter.
+    n_models : int
+        Number of shadow models.
+
+    Returns
+    -------
+    variance : {"fixed", "global", "per_sample"}
+    """
+    if variance != "auto":
+        return variance
+    return "per_sample" if n_models >= _FEWEST_FOR_OWN_SPREAD else "fixed"
 
 
 def summarize(signals, membership, *, variance, center="mean", ddof=0, left_out=None, pooled=(None, None)):
@@ -200,3 +224,25 @@ def offline_scores(signals, others, *, two_sided=False):
 def _mean_over_queries(values):
     there = ~np.isnan(values)
     return _divide(np.where(there, values, 0.0).sum(axis=1), there.sum(axis=1))
+
+
+def ratio_scores(target, trained, others, mode, two_sided):
+    """Return scores as ``lira_scores`` defines them; warn of rows without an IN model, which are scored offline."""
+    lacking = ~others.known
+    if lacking.any():
+        raise ValueError(
+            "membership must leave each row a model that was not trained on it and has a signal. "
+            f"{lacking.sum()} of {len(lacking)} rows have none, the first at position {lacking.argmax()}."
+        )
+    if mode == "offline":
+        return offline_scores(target, others, two_sided=two_sided)
+    scores, lacking = online_scores(target, trained, others), ~trained.known
+    if lacking.any():
+        warnings.warn(
+            f"{lacking.sum()} of {len(lacking)} rows have no model that was trained on them; they are scored offline, "
+            "which is another scale.",
+            MembershipWarning,
+            stacklevel=4,
+        )
+        scores[lacking] = offline_scores(target[lacking], others.take(lacking), two_sided=two_sided)
+    return scores

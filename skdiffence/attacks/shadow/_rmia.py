@@ -1,16 +1,16 @@
-"""The relative attack on arrays: a row's likelihood ratio against those of rows that are known non-members."""
+"""The robust membership inference attack, RMIA: scores on arrays, and the estimator."""
 
 from numbers import Real
 
 import numpy as np
 
+from skdiffence.attacks._known_rows import best_threshold
+from skdiffence.attacks.shadow._shadow_attack import ShadowAttack
 from skdiffence.utils._sklearn import Interval, StrOptions, validate_params
 from skdiffence.utils._validation import check_is_member
 
 # What single precision may add to a probability of 1.
 _TOLERANCE = 1e-6
-
-MODES = {"online", "offline"}
 
 
 @validate_params(
@@ -20,7 +20,7 @@ MODES = {"online", "offline"}
         "membership": ["array-like"],
         "target_population": ["array-like"],
         "shadow_population": ["array-like"],
-        "mode": [StrOptions(MODES)],
+        "mode": [StrOptions({"online", "offline"})],
         "offline_a": [Interval(Real, 0, 1, closed="both")],
         "gamma": [Interval(Real, 0, None, closed="neither")],
         "population_membership": ["array-like", None],
@@ -39,10 +39,10 @@ def rmia_scores(
     gamma=1.0,
     population_membership=None,
 ):
-    """Score rows by the robust membership inference attack, RMIA; higher means more likely a member.
+    """Compute the scores of the robust membership inference attack, RMIA; higher means more likely a member.
 
-    A row x is compared with rows z of a population that the target was not trained on: the score is the share of them
-    with ``r(x) / r(z) > gamma``, where ``r`` is the target's probability of the true class divided by a reference
+    A row x is compared with rows z of a population that the target was not trained on. The score is the share of z with
+    ``r(x) / r(z) > gamma``, where ``r`` is the target's probability of the true class divided by a reference
     probability from the shadow models.
 
     Parameters
@@ -50,16 +50,16 @@ def rmia_scores(
     target_proba : array-like of shape (n_samples,)
         The target's probability of the true class, see :func:`~skdiffence.metrics.confidence_signal`.
     shadow_proba : array-like of shape (n_samples, n_models)
-        The same of the shadow models. NaN where there is none.
+        The same probability of the shadow models. NaN where it is missing.
     membership : array-like of shape (n_samples, n_models), dtype bool
         True for models that were trained on the row ("IN"), False for others ("OUT").
     target_population : array-like of shape (n_population,)
         The target's probability of the true class for rows that it was not trained on.
     shadow_population : array-like of shape (n_population, n_models)
-        The same of the shadow models. NaN where there is none.
+        The same probability of the shadow models. NaN where it is missing.
     mode : {"online", "offline"}, default="online"
         "online": the reference is the mean over all models. "offline": from the mean over OUT models, ``p_out``, the
-        reference is ``((1 + offline_a) * p_out + 1 - offline_a) / 2``. Rows and population are treated alike.
+        reference is ``((1 + offline_a) * p_out + 1 - offline_a) / 2``. It applies to the rows and the population.
     offline_a : float, default=0.3
         How strongly the probability under IN models depends on that under OUT models, in [0, 1].
     gamma : float, default=1.0
@@ -70,18 +70,18 @@ def rmia_scores(
     Returns
     -------
     scores : ndarray of shape (n_samples,), dtype float64
-        In [0, 1], multiples of ``1 / n_population``: expect ties, and no useful true positive rate at false positive
+        In [0, 1], multiples of ``1 / n_population``. Expect ties, and no useful true positive rate at false positive
         rates below that.
 
     Raises
     ------
     ValueError
-        If shapes do not belong together, a value is no probability, or a row has no model to refer to: one that was
-        not trained on it if offline, any if online.
+        If shapes do not match, a value is not a probability, or a row has no reference model: an OUT model if offline,
+        any model if online.
 
     See Also
     --------
-    RMIAAttack : The same as an estimator.
+    RMIAAttack : The estimator.
     lira_scores : Gaussians in place of the population.
 
     Notes
@@ -111,36 +111,13 @@ def rmia_scores(
             f"Got {shadows.shape[1]} and {population[1].shape[1]}."
         )
     options = {"mode": mode, "offline_a": offline_a}
-    ratios = likelihood_ratios(target, reference(shadows, membership, **options))
-    in_population = likelihood_ratios(population[0], reference(*population[1:], **options, name="population"))
-    return share_below(ratios, in_population, gamma)
+    ratios = _likelihood_ratios(target, _reference(shadows, membership, **options))
+    in_population = _likelihood_ratios(population[0], _reference(*population[1:], **options, name="population"))
+    return _share_below(ratios, in_population, gamma)
 
 
-def reference(shadows, membership, *, mode, offline_a, name="rows"):
-    """Return what the target's probability is divided by.
-
-    Parameters
-    ----------
-    shadows : ndarray of shape (n_samples, n_models)
-        Probabilities of the true class, NaN where there is none.
-    membership : ndarray of shape (n_samples, n_models), dtype bool
-        True for models that were trained on the row.
-    mode : {"online", "offline"}
-        See :func:`rmia_scores`.
-    offline_a : float
-        See :func:`rmia_scores`.
-    name : str, default="rows"
-        What errors call the rows.
-
-    Returns
-    -------
-    reference : ndarray of shape (n_samples,)
-
-    Raises
-    ------
-    ValueError
-        If there is no model to refer to.
-    """
+def _reference(shadows, membership, *, mode, offline_a, name="rows"):
+    """Return the probabilities that the target's are divided by, of shape (n_samples,)."""
     there = ~np.isnan(shadows) & (~membership if mode == "offline" else True)
     count = there.sum(axis=1)
     if not count.all():
@@ -153,39 +130,14 @@ def reference(shadows, membership, *, mode, offline_a, name="rows"):
     return mean if mode == "online" else ((1 + offline_a) * mean + 1 - offline_a) / 2
 
 
-def likelihood_ratios(target, reference):
-    """Divide probabilities by their references, so that nothing against nothing is 1.
-
-    Parameters
-    ----------
-    target, reference : ndarray of shape (n_samples,)
-        Probabilities.
-
-    Returns
-    -------
-    ratios : ndarray of shape (n_samples,)
-        Infinite where only the reference is zero.
-    """
+def _likelihood_ratios(target, reference):
+    """Divide probabilities by their references; 0 / 0 is 1."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where((target == 0) & (reference == 0), 1.0, target / reference)
 
 
-def share_below(ratios, population, gamma):
-    """Return for each ratio the share of the population's that it exceeds ``gamma`` times.
-
-    Parameters
-    ----------
-    ratios : ndarray of shape (n_samples,)
-        Of the rows.
-    population : ndarray of shape (n_population,)
-        Of the population.
-    gamma : float
-        See :func:`rmia_scores`.
-
-    Returns
-    -------
-    shares : ndarray of shape (n_samples,)
-    """
+def _share_below(ratios, population, gamma):
+    """Return for each ratio the share of the population's ratios that it exceeds ``gamma`` times."""
     return np.searchsorted(np.sort(gamma * population), ratios, side="left") / len(population)
 
 
@@ -210,3 +162,170 @@ def _checked(target, shadows, membership, name):
 
 def _are_probabilities(values):
     return (values >= 0) & (values <= 1 + _TOLERANCE)
+
+
+class RMIAAttack(ShadowAttack):
+    """Call a row a member if its likelihood ratio exceeds those of known non-members.
+
+    The ratio divides the target's probability of the true class by that of shadow models, trained as the target was on
+    random halves of a pool that contains the rows to be scored. A few shadows are enough.
+
+    Parameters
+    ----------
+    shadows : dict, default=None
+        The result of :func:`train_shadows`, or of :func:`~sklearn.model_selection.cross_validate` with
+        :class:`~skdiffence.model_selection.ShadowSplit`, ``return_estimator=True`` and ``return_indices=True``. For a
+        defended target, the shadows must be defended in the same way.
+    pool : tuple of (X, y), default=None
+        The rows that the shadows were trained on halves of, in the same order, and their labels.
+    estimator : classifier, default=None
+        Without ``shadows``, the classifier that ``fit`` trains clones of, on halves of ``pool``.
+    n_shadows : int, default=64
+        Number of shadows to train, even.
+    mode : {"auto", "online", "offline"}, default="auto"
+        "online" takes all shadows for reference, "offline" those that were not trained on the row. "auto" is "online"
+        where the known rows allow it.
+    offline_a : float, default=0.3
+        How strongly the probability under models trained on a row depends on that under others, see
+        :func:`rmia_scores`.
+    gamma : float, default=1.0
+        How much larger a row's ratio must be than that of a known non-member to count.
+    population : tuple of (X, y), default=None
+        Rows that the target was not trained on, for comparison. None takes the known non-members.
+    cache_dir : str or Path, default=None
+        Folder of trained shadows, see :func:`train_shadows`, and of their signals for the pool. It tells about every
+        row, so protect it as you protect the rows.
+    n_jobs : int, default=None
+        Number of shadows that are trained, or queried, at the same time.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the halves and the training of the shadows.
+
+    Attributes
+    ----------
+    target_ : classifier
+        The target, after ``fit``.
+    threshold_ : float
+        Rows that score at least this are called members; learned on the known rows.
+    mode_ : {"online", "offline"}
+        The mode in use.
+    population_ratios_ : dict of str to ndarray of shape (n_population,)
+        Likelihood ratios of the population, by mode.
+    shadow_signals_ : object
+        The shadows and their signals for the pool.
+
+    See Also
+    --------
+    rmia_scores : The scores on arrays.
+    LiRAAttack : Better with many shadows.
+    train_shadows : Train the shadows.
+
+    Notes
+    -----
+    Cost: one query of the target for each row, and one for each row of ``population`` in ``fit``. The shadows are
+    queried, and their signals shared and stored, as :class:`LiRAAttack` describes. In a scorer pass ``shadows=``: with
+    ``estimator=`` and no ``cache_dir=`` every fit trains shadows of its own.
+
+    Scores are multiples of one divided by the size of the population, so a true positive rate at a false positive rate
+    below that is meaningless. Rows are found in the pool by content and label; other rows are scored offline, with a
+    MembershipWarning. Rows that a shadow held out or calibrated on have no signal from it. A pickled attack contains
+    its pool.
+
+    References
+    ----------
+    Zarifzadeh, Liu and Shokri, "Low-cost high-power membership inference attacks", ICML 2024, section 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import make_blobs
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> from skdiffence.attacks import RMIAAttack
+    >>> X, y = make_blobs(400, cluster_std=6.0, random_state=0)
+    >>> is_member = np.random.default_rng(0).random(400) < 0.5
+    >>> tree = DecisionTreeClassifier(max_leaf_nodes=80, random_state=0)
+    >>> attack = RMIAAttack(estimator=tree, pool=(X, y), n_shadows=4, random_state=0)
+    >>> target = tree.fit(X[is_member], y[is_member])
+    >>> attack = attack.fit(target, X[:200], y[:200], is_member[:200])
+    >>> called = attack.predict(X[200:], y[200:])
+    >>> bool((called == is_member[200:]).mean() > 0.6)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **ShadowAttack._parameter_constraints,
+        "offline_a": [Interval(Real, 0, 1, closed="both")],
+        "gamma": [Interval(Real, 0, None, closed="neither")],
+        "population": [tuple, list, None],
+    }
+
+    _signal = "confidence"
+
+    def __init__(
+        self,
+        shadows=None,
+        *,
+        pool=None,
+        estimator=None,
+        n_shadows=64,
+        mode="auto",
+        offline_a=0.3,
+        gamma=1.0,
+        population=None,
+        cache_dir=None,
+        n_jobs=None,
+        random_state=None,
+    ):
+        super().__init__(
+            shadows,
+            pool=pool,
+            estimator=estimator,
+            n_shadows=n_shadows,
+            mode=mode,
+            cache_dir=cache_dir,
+            n_jobs=n_jobs,
+            random_state=random_state,
+        )
+        self.offline_a = offline_a
+        self.gamma = gamma
+        self.population = population
+
+    @property
+    def asks_once(self):
+        """Whether answers to the rows are enough: unless the target must be asked about a ``population``."""
+        return self.population is None
+
+    def _learn(self, answers, is_member):
+        self.shadow_signals_ = self._shadow_signals()
+        known = self._compare(answers)
+        self.mode_ = self._learned_mode(is_member, known[1].any(axis=1))
+        non_members = [part[~is_member] for part in known]
+        population = non_members if self.population is None else self._query_population(answers.target)
+        modes = {"offline", self.mode_}
+        self.population_ratios_ = {mode: self._ratios(*population, mode) for mode in sorted(modes)}
+        self.threshold_ = best_threshold(is_member, self._share(*known))
+
+    def _query_population(self, target):
+        if len(self.population) != 2:
+            raise ValueError(f"population must be a tuple (X, y). Got one of length {len(self.population)}.")
+        return self._compare(self._query(target, *self.population), warn=False)
+
+    def _score(self, answers):
+        return self._share(*self._compare(answers))
+
+    def _compare(self, answers, *, warn=True):
+        """Return the probabilities of the target, memberships in the shadows, and the shadows' probabilities."""
+        shadows, membership = self._gather(answers, warn=warn)
+        return self._signals(answers)[:, 0], membership, shadows[:, :, 0]
+
+    def _share(self, target, membership, shadows):
+        shares = _share_below(
+            self._ratios(target, membership, shadows, "offline"), self.population_ratios_["offline"], self.gamma
+        )
+        if self.mode_ == "online":
+            online = self._ratios(target, membership, shadows, "online")
+            trained = membership.any(axis=1)
+            shares[trained] = _share_below(online[trained], self.population_ratios_["online"], self.gamma)
+        return shares
+
+    def _ratios(self, target, membership, shadows, mode):
+        return _likelihood_ratios(target, _reference(shadows, membership, mode=mode, offline_a=self.offline_a))

@@ -140,10 +140,10 @@ def test_answers_can_not_be_shared_when_there_are_several():
     shadows, _, X, y = images()
     target, is_member = OfImages().fit(), np.arange(20) % 2 == 0
     attack = LiRAAttack(shadows, pool=(X, y), queries="flips")
-    with pytest.raises(ValueError, match="LiRAAttack needs more than one answer a row"):
+    with pytest.raises(ValueError, match="LiRAAttack needs more than one answer for each row"):
         attack.fit_answers(query(target, X, y), is_member)
     attack.fit(target, X, y, is_member)
-    with pytest.raises(ValueError, match="LiRAAttack needs more than one answer a row"):
+    with pytest.raises(ValueError, match="LiRAAttack needs more than one answer for each row"):
         attack.score_answers(query(target, X, y))
 
 

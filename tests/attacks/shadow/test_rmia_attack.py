@@ -70,7 +70,7 @@ def test_queries_of_a_population():
 def test_answers_can_not_be_shared_with_a_population():
     """The target would have to be asked about it."""
     attack = RMIAAttack(SHADOWS, pool=POOL, population=OUTSIDE)
-    with pytest.raises(ValueError, match="RMIAAttack needs more than one answer a row"):
+    with pytest.raises(ValueError, match="RMIAAttack needs more than one answer for each row"):
         attack.fit_answers(query(TARGET, *POOL), MEMBERS)
 
 
