@@ -1,9 +1,11 @@
-"""Default networks: a UNet sized to the image, and a multilayer perceptron for rows."""
+"""Networks that predict noise: a UNet sized to the image, a multilayer perceptron for rows, or a user's module."""
 
 import math
 
 import torch
 from torch import nn
+
+from skdiffence.utils._random import torch_seed
 
 _MIN_SIDE = 8  # images are halved until a side is below this
 _TIME_WIDTH = 32
@@ -200,3 +202,79 @@ def call_network(network, x, timesteps, n_channels):
     answer = network(x, timesteps)
     answer = getattr(answer, "sample", answer[0] if isinstance(answer, tuple) else answer)
     return answer[:, :n_channels]
+
+
+def make_denoiser(denoiser, shape, seed):
+    """Return an untrained denoiser.
+
+    Parameters
+    ----------
+    denoiser : None, dict or callable(shape)
+        Arguments of the default network for images or rows, or a function that returns a module.
+    shape : tuple of int
+        Shape of one row as the denoiser sees it.
+    seed : int
+        Seeds the initial weights.
+
+    Returns
+    -------
+    network : torch module
+
+    Raises
+    ------
+    ValueError
+        If the arguments fit no network, or the function returns something else.
+    """
+    with torch_seed(seed):
+        if denoiser is None or isinstance(denoiser, dict):
+            return make_unet(shape, denoiser) if len(shape) > 1 else make_row_denoiser(shape[0], denoiser)
+        network = denoiser(shape)
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"denoiser must return a torch module. It returned a {type(network).__name__}.")
+    return network
+
+
+def ready_denoiser(network, space):
+    """Return a denoiser on the CPU in eval mode, in the dtype of a space, after one call to test it.
+
+    Parameters
+    ----------
+    network : torch module
+        Changed in place.
+    space : ImageSpace or RowSpace
+        Where its inputs are.
+
+    Returns
+    -------
+    network : torch module
+
+    Raises
+    ------
+    ValueError
+        If it can't be called with inputs of the space, or answers in another shape.
+    """
+    network = moved(_cast(network, space.dtype).eval().requires_grad_(False), torch.device("cpu"))
+    x = torch.zeros(2, *space.shape, dtype=space.dtype)
+    try:
+        with torch.inference_mode():
+            answer = call_network(network, x, torch.zeros(2, dtype=torch.int64), x.shape[1])
+    except Exception as error:  # a user's module may raise anything
+        raise ValueError(f"denoiser can't be called with inputs of shape {tuple(x.shape)}: {error}") from error
+    if answer.shape != x.shape:
+        raise ValueError(f"denoiser must answer in the shape of its input {tuple(x.shape)}. Got {tuple(answer.shape)}.")
+    return network
+
+
+def moved(network, device):
+    """Return a network on a device."""
+    # Looking at one weight is much faster than asking a network to move to where it is.
+    weight = next(network.parameters(), None)
+    index = None if weight is None else weight.device.index
+    there = weight is not None and weight.device.type == device.type and device.index in (None, index)
+    return network if there else network.to(device)
+
+
+def _cast(network, dtype):
+    # Networks of diffusers log a message at every cast, even one that changes nothing.
+    floating = [weight for weight in network.parameters() if weight.is_floating_point()]
+    return network.to(dtype) if any(weight.dtype != dtype for weight in floating) else network

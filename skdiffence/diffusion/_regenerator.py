@@ -1,51 +1,36 @@
 """The transformer that regenerates inputs by diffusion."""
 
-import contextlib
 import copy
 import math
 import numbers
 import os
 import secrets
-import threading
 import warnings
-from functools import partial
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import gen_batches
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from skdiffence.base import InferenceOnlyMixin
-from skdiffence.diffusion._batches import in_batches, rows_per_batch, rows_to_fill
-from skdiffence.diffusion._compiled import bucket_above, bucket_below, compiled, next_batch
-from skdiffence.diffusion._denoisers import (
-    call_network,
-    check_channels,
-    make_row_denoiser,
-    make_unet,
-    side_multiple,
-)
-from skdiffence.diffusion._noise import KEY_SIZE, N_CANDIDATES_MAX, Noise, derive_key
+from skdiffence.diffusion._batches import in_batches, rows_to_fill
+from skdiffence.diffusion._calls import ROWS_PER_EXACT_BATCH, DenoiserCalls
+from skdiffence.diffusion._denoisers import check_channels, make_denoiser, ready_denoiser, side_multiple
+from skdiffence.diffusion._inputs import ROWS_AT_ONCE, check_candidates, check_rows, check_training_rows
+from skdiffence.diffusion._noise import KEY_SIZE, Noise, derive_key
 from skdiffence.diffusion._pretrained import Pretrained, load_pretrained, save_pretrained
-from skdiffence.diffusion._schedule import Schedule, ddim_timesteps, make_scheduler
+from skdiffence.diffusion._schedule import Schedule, check_steps, make_scheduler
 from skdiffence.diffusion._space import ImageSpace, RowSpace, check_range, detect_range
 from skdiffence.diffusion._training import Trainer
-from skdiffence.exceptions import DefenseWarning, RangeWarning
-from skdiffence.utils._random import draw_seed, mix_seed, torch_seed
+from skdiffence.exceptions import DefenseWarning
+from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._rows import data_digest
 from skdiffence.utils._sklearn import Interval, StrOptions, fit_context
 from skdiffence.utils._torch import resolve_device
 
-_ROWS_PER_EXACT_BATCH = 32
-_ROWS_CHECKED_AT_ONCE = 256
-# Images of so many pixels are answered faster with their channels last, smaller ones on a CPU are not.
-_PIXELS_FOR_CHANNELS_LAST = 16 * 16
-
-_CUDNN_LOCK = threading.RLock()
-
-# What max_epochs="auto" trains for: enough updates where rows are few, enough passes where they are many.
+# Fewest updates and fewest epochs of max_epochs="auto". Few rows need more epochs than that for so many updates.
 _AUTO_UPDATES = {"rows": 1000, "images": 400}
 _AUTO_EPOCHS = 10
 
@@ -270,16 +255,25 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         ValueError
             If X or a parameter can't be used; the message names it.
         """
-        pretrained = self._pretrained()
-        X = self._check_input(X, reset=True, n_rows_min=2 if pretrained is None else 1)
-        device = resolve_device(self.device)
-        draw, digest = draw_seed(self.random_state), data_digest(X)
+        loaded = self._load_pretrained()
+        X = check_training_rows(self, X, n_rows_min=2 if loaded is None else 1)
+        device, draw, digest = resolve_device(self.device), draw_seed(self.random_state), data_digest(X)
         seed = mix_seed("denoiser", draw, digest)
-        fitted = self._prepare(X, pretrained, seed)
-        if pretrained is None:
-            fitted |= self._train(X, fitted, device, seed)
-        # Only now, all at once: an interrupted training leaves nothing that looks fitted.
-        vars(self).update(fitted | self._new_key(draw, digest))
+        scheduler = getattr(loaded, "scheduler", None) or make_scheduler(self.n_train_timesteps, self.beta_schedule)
+        schedule = Schedule(scheduler)
+        n_levels = self._count_levels(schedule, loaded)
+        check_steps(schedule, self.timestep, self.n_steps, n_levels - 1)
+        network, space = (self._row_network if X.ndim == 2 else self._image_network)(X, loaded, seed)
+        network, history = ready_denoiser(network, space), []
+        if loaded is None:
+            network, history = self._train(network, space, X, schedule, n_levels, device, seed)
+        self.denoiser_, self.history_ = network, history
+        self.denoiser_saw_members_ = True if loaded is None else None
+        self.n_parameters_ = sum(weight.numel() for weight in network.parameters())
+        self.scheduler_, self.max_timestep_ = scheduler, n_levels - 1
+        self.space_, self.value_range_ = space, space.value_range
+        self.image_shape_ = None if X.ndim == 2 else X.shape[1:]
+        self.key_, self.key_is_secret_ = self._make_key(draw, digest)
         return self
 
     def fit_transform(self, X, y=None):
@@ -341,27 +335,30 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
             above what the denoiser was trained for.
         """
         check_is_fitted(self)
-        X = self._check_input(X, reset=False)
-        candidates = _check_candidates(candidate, len(X))
-        schedule = Schedule(self.scheduler_)
-        self._check_steps(schedule, self.max_timestep_)
+        X = check_rows(self, X)
+        candidates = check_candidates(candidate, len(X))
+        schedule, space = Schedule(self.scheduler_), self.space_
+        check_steps(schedule, self.timestep, self.n_steps, self.max_timestep_)
         device = resolve_device(self.device)
-        denoiser = _moved(self.denoiser_, device)
+        calls = DenoiserCalls(
+            self.denoiser_,
+            space.shape,
+            device,
+            autocast=self.image_shape_ is not None and self._uses_bfloat16(device),
+            exact=self.exact,
+            owner=self if self.compile else None,
+        )
         regenerated = np.empty(X.shape, dtype=np.float32)
-        with torch.inference_mode(), self._steady_kernels(device):
-            network = self._network(denoiser, device)
-            noise = Noise(
-                self.noise, self.key_, lambda rows: self.space_.quantize(X[rows]), candidates, self.space_.shape, device
-            )
+        with torch.inference_mode(), calls.steady_kernels():
+            noise = Noise(self.noise, self.key_, lambda rows: space.quantize(X[rows]), candidates, space.shape, device)
 
             def work(rows):
-                x = self.space_.encode(X[rows], device)
+                x = space.encode(X[rows], device)
                 x = schedule.add_noise(x, noise(rows).to(x.dtype), self.timestep)
-                x = schedule.denoise(network, x, self.timestep, self.n_steps)
-                regenerated[rows] = self.space_.decode(x, X[rows])
+                x = schedule.denoise(calls, x, self.timestep, self.n_steps)
+                regenerated[rows] = space.decode(x, X[rows])
 
-            size, take = self._batches(denoiser, device)
-            in_batches(work, len(X), size, may_halve=not self.exact, take=take)
+            in_batches(work, len(X), calls.batch_size, may_halve=not self.exact, take=calls.next_batch)
         return regenerated
 
     @property
@@ -369,7 +366,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         """How many candidates a search should make at a time, on the device in use, so that none runs alone."""
         check_is_fitted(self)
         if self.exact:
-            return _ROWS_PER_EXACT_BATCH
+            return ROWS_PER_EXACT_BATCH
         return rows_to_fill(self.space_.shape, resolve_device(self.device))
 
     def rotate_key(self):
@@ -409,71 +406,16 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
             notes |= {"mean": self.space_.mean, "scale": self.space_.scale}
         save_pretrained(folder, Pretrained(self.denoiser_, self.scheduler_, notes))
 
-    def _check_input(self, X, *, reset, n_rows_min=1):
-        shape = getattr(self, "image_shape_", None)
-        if not reset and shape is not None and np.shape(X)[1:] != shape:
-            raise ValueError(
-                f"X must be images of shape (n_samples, {', '.join(map(str, shape))}), as in fit (channels, height, "
-                f"width). Got shape {np.shape(X)}."
-            )
-        X = validate_data(self, X, dtype="numeric", allow_nd=True, ensure_min_samples=n_rows_min, reset=reset)
-        if X.ndim not in (2, 4) or 0 in X.shape or (not reset and shape is None and X.ndim != 2):
-            raise ValueError(
-                "X must be images of shape (n_samples, channels, height, width) or rows of shape (n_samples, "
-                f"n_features), as in fit. Got shape {X.shape}."
-            )
-        largest = np.finfo(np.float32).max
-        if X.dtype == np.float64 and (X.max() > largest or X.min() < -largest):
-            raise ValueError(f"X must be finite in float32. Got values between {X.min()} and {X.max()}.")
-        if not reset:
-            self._check_values(X)
-        return X
-
-    def _check_values(self, X):
-        batches = gen_batches(len(X), _ROWS_CHECKED_AT_ONCE)
-        n_outside = sum(self.space_.outside(X[rows]) for rows in batches)
-        if n_outside:
-            low, high = (np.array2string(end, precision=6) for end in self.value_range_)
-            warnings.warn(
-                f"{n_outside} of {X.size} values of X lie outside the value range {low} to {high} of fit and are "
-                "clipped to it. Scale X as in fit, or give value_range.",
-                RangeWarning,
-                stacklevel=4,
-            )
-
-    def _pretrained(self):
+    def _load_pretrained(self):
         if isinstance(self.denoiser, (str, os.PathLike)):
             return load_pretrained(self.denoiser)
         if isinstance(self.denoiser, torch.nn.Module):
             return Pretrained(copy.deepcopy(self.denoiser))
         return None
 
-    def _prepare(self, X, pretrained, seed):
-        """Return all fitted attributes but the key; the network untrained unless it is pretrained."""
-        scheduler = getattr(pretrained, "scheduler", None) or make_scheduler(self.n_train_timesteps, self.beta_schedule)
-        schedule = Schedule(scheduler)
-        n_levels = self._n_levels(schedule, pretrained)
-        self._check_steps(schedule, n_levels - 1)
-        make_space = self._row_space if X.ndim == 2 else self._image_space
-        network, space, value_range = make_space(X, pretrained, seed)
-        # Wherever a module of the user's is, it is tried here on the CPU; answers move it to the device.
-        network = _moved(_cast(network, space.dtype).eval().requires_grad_(False), torch.device("cpu"))
-        _try_network(network, space)
-        return {
-            "denoiser_": network,
-            "denoiser_saw_members_": None,
-            "history_": [],
-            "image_shape_": None if X.ndim == 2 else X.shape[1:],
-            "max_timestep_": n_levels - 1,
-            "n_parameters_": sum(weight.numel() for weight in network.parameters()),
-            "scheduler_": scheduler,
-            "space_": space,
-            "value_range_": value_range,
-        }
-
-    def _n_levels(self, schedule, pretrained):
-        if pretrained is not None:
-            return min(int(pretrained.notes.get("n_levels", len(schedule))), len(schedule))
+    def _count_levels(self, schedule, loaded):
+        if loaded is not None:
+            return min(int(loaded.notes.get("n_levels", len(schedule))), len(schedule))
         if self.train_timesteps == "auto":
             return min(self.timestep + 1, len(schedule))
         if self.train_timesteps > len(schedule):
@@ -482,60 +424,37 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
             )
         return self.train_timesteps
 
-    def _check_steps(self, schedule, highest):
-        schedule.check_timestep(self.timestep, highest)
-        ddim_timesteps(self.timestep, self.n_steps)
-
-    def _row_space(self, X, pretrained, seed):
-        space = RowSpace.of(X)
-        if pretrained is not None and "mean" in pretrained.notes:
-            space = RowSpace(*(np.array(pretrained.notes[name], dtype=np.float64) for name in ("mean", "scale")))
-            if len(space.mean) != X.shape[1]:
-                raise ValueError(
-                    f"denoiser was trained on rows of {len(space.mean)} features. X has {X.shape[1]} features."
-                )
+    def _row_network(self, X, loaded, seed):
+        saved = loaded is not None and "mean" in loaded.notes
+        space = RowSpace.of_saved(loaded.notes, X.shape[1]) if saved else RowSpace.of(X)
         if not space.shape[0]:
             raise ValueError("X must have a feature that varies over its rows. All features are constant.")
-        network = self._make(make_row_denoiser, space.shape, pretrained, seed)
-        return network, space, space.value_range
+        return loaded.network if loaded else make_denoiser(self.denoiser, space.shape, seed), space
 
-    def _image_space(self, X, pretrained, seed):
+    def _image_network(self, X, loaded, seed):
         auto = isinstance(self.value_range, str)
         value_range = detect_range(X) if auto else check_range(self.value_range, X.shape[1])
-        network = self._make(make_unet, X.shape[1:], pretrained, seed)
+        network = loaded.network if loaded else make_denoiser(self.denoiser, X.shape[1:], seed)
         check_channels(network, X.shape[1])
-        return network, ImageSpace(X.shape[1:], value_range, side_multiple(network)), value_range
+        return network, ImageSpace(X.shape[1:], value_range, side_multiple(network))
 
-    def _make(self, make_default, shape, pretrained, seed):
-        if pretrained is not None:
-            return pretrained.network
-        with torch_seed(seed):
-            if self.denoiser is None or isinstance(self.denoiser, dict):
-                return make_default(shape if len(shape) > 1 else shape[0], self.denoiser)
-            network = self.denoiser(shape)
-        if not isinstance(network, torch.nn.Module):
-            raise ValueError(f"denoiser must return a torch module. It returned a {type(network).__name__}.")
-        return network
-
-    def _train(self, X, fitted, device, seed):
-        space, is_rows = fitted["space_"], X.ndim == 2
-        network = fitted["denoiser_"].requires_grad_(True).to(device)
+    def _train(self, network, space, X, schedule, n_levels, device, seed):
         if self.verbose:
-            tqdm.write(f"denoiser: {fitted['n_parameters_']:,} parameters, {device}")
+            n_parameters = sum(weight.numel() for weight in network.parameters())
+            tqdm.write(f"denoiser: {n_parameters:,} parameters, {device}")
         trainer = Trainer(
-            Schedule(fitted["scheduler_"]),
-            n_levels=fitted["max_timestep_"] + 1,
+            schedule,
+            n_levels=n_levels,
             max_epochs=self._count_epochs(X),
             batch_size=self.batch_size,
             lr=self.lr,
             ema_decay=self.ema_decay,
-            autocast=not is_rows and self._uses_bfloat16(device),
+            autocast=X.ndim == 4 and self._uses_bfloat16(device),
             seed=seed,
             verbose=self.verbose,
         )
-        encoded = [space.encode(X[rows], device) for rows in gen_batches(len(X), _ROWS_CHECKED_AT_ONCE)]
-        averaged, history = trainer.train(network, torch.cat(encoded))
-        return {"denoiser_": averaged, "history_": history, "denoiser_saw_members_": True}
+        encoded = torch.cat([space.encode(X[rows], device) for rows in gen_batches(len(X), ROWS_AT_ONCE)])
+        return trainer.train(network.requires_grad_(True).to(device), encoded)
 
     def _count_epochs(self, X):
         if self.max_epochs != "auto":
@@ -543,59 +462,16 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         n_updates = _AUTO_UPDATES["rows" if X.ndim == 2 else "images"]
         return max(_AUTO_EPOCHS, math.ceil(n_updates / math.ceil(len(X) / self.batch_size)))
 
-    def _new_key(self, draw, digest):
+    def _make_key(self, draw, digest):
+        """Return the key of the noise and whether it is secret."""
         if self.key is not None:
-            key = self.key if isinstance(self.key, (bytes, str)) else int(self.key)
-            return {"key_": derive_key(key), "key_is_secret_": False}
+            return derive_key(self.key if isinstance(self.key, (bytes, str)) else int(self.key)), False
         if self.random_state is not None:
-            return {"key_": derive_key("random_state", draw, digest), "key_is_secret_": False}
-        return {"key_": secrets.token_bytes(KEY_SIZE), "key_is_secret_": True}
+            return derive_key("random_state", draw, digest), False
+        return secrets.token_bytes(KEY_SIZE), True
 
     def _uses_bfloat16(self, device):
         return self.precision == "bfloat16" or (self.precision == "auto" and device.type == "cuda")
-
-    def _batches(self, denoiser, device):
-        if self.exact:
-            return _ROWS_PER_EXACT_BATCH, None
-        size = rows_per_batch(denoiser, self.space_.shape, device)
-        return (bucket_below(size), next_batch) if self.compile else (size, None)
-
-    def _padded_rows(self, n_rows):
-        if self.exact:
-            return _ROWS_PER_EXACT_BATCH
-        return bucket_above(n_rows) if self.compile else n_rows
-
-    def _network(self, denoiser, device):
-        call = compiled(self, denoiser) if self.compile else partial(_call, denoiser)
-        is_image = self.image_shape_ is not None
-        autocast = is_image and self._uses_bfloat16(device)
-        last = is_image and math.prod(self.space_.shape[1:]) >= _PIXELS_FOR_CHANNELS_LAST
-        # One layout for every batch: another one would be compiled for anew.
-        layout = torch.channels_last if last else torch.contiguous_format
-
-        def network(x, timestep):
-            n_rows = len(x)
-            n_padded = self._padded_rows(n_rows)
-            if n_padded > n_rows:
-                x = torch.cat([x, x.new_zeros(n_padded - n_rows, *x.shape[1:])])
-            x = x.contiguous(memory_format=layout)
-            timesteps = torch.full((len(x),), timestep, device=device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
-                predicted = call(x, timesteps)
-            return predicted[:n_rows].to(x.dtype)
-
-        return network
-
-    @contextlib.contextmanager
-    def _steady_kernels(self, device):
-        # cuDNN would otherwise choose its algorithm by timing, and round products to 10 bits. Its flags are the whole
-        # process's: threads that put them back in another order than they set them would leave them changed.
-        if device.type != "cuda":
-            yield
-            return
-        flags = {"enabled": True, "benchmark": False, "deterministic": self.exact, "allow_tf32": False}
-        with _CUDNN_LOCK, torch.backends.cudnn.flags(**flags):
-            yield
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "denoiser_")
@@ -628,44 +504,3 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         if getattr(self, "denoiser_saw_members_", None):
             text += "  # denoiser trained on the rows given to fit"
         return text
-
-
-def _check_candidates(candidate, n_rows):
-    candidates = np.asarray(candidate)
-    if candidates.dtype.kind not in "iu" or candidates.shape not in {(), (n_rows,)}:
-        raise ValueError(
-            f"candidate must be an integer or an array of {n_rows} integers, one for each row of X. Got {candidate!r}."
-        )
-    if candidates.min() < 0 or candidates.max() >= N_CANDIDATES_MAX:
-        raise ValueError(f"candidate must be in [0, 2**32). Got {candidate!r}.")
-    return np.broadcast_to(candidates.astype(np.int64), n_rows)
-
-
-def _call(network, x, timesteps):
-    return call_network(network, x, timesteps, x.shape[1])
-
-
-def _moved(network, device):
-    # Looking at one weight is much faster than asking a network to move where it is already.
-    weight = next(network.parameters(), None)
-    index = None if weight is None else weight.device.index
-    there = weight is not None and weight.device.type == device.type and device.index in (None, index)
-    return network if there else network.to(device)
-
-
-def _cast(network, dtype):
-    # Networks of diffusers log a message at every cast, even one that changes nothing.
-    floating = [weight for weight in network.parameters() if weight.is_floating_point()]
-    return network.to(dtype) if any(weight.dtype != dtype for weight in floating) else network
-
-
-def _try_network(network, space):
-    """Call the network once, so that one that doesn't fit is an error of fit that names it."""
-    x = torch.zeros(2, *space.shape, dtype=space.dtype)
-    try:
-        with torch.inference_mode():
-            answer = call_network(network, x, torch.zeros(2, dtype=torch.int64), x.shape[1])
-    except Exception as error:  # a module of one's own may raise anything
-        raise ValueError(f"denoiser can't be called with inputs of shape {tuple(x.shape)}: {error}") from error
-    if answer.shape != x.shape:
-        raise ValueError(f"denoiser must answer in the shape of its input {tuple(x.shape)}. Got {tuple(answer.shape)}.")

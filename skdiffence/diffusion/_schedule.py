@@ -165,6 +165,12 @@ class Schedule:
         return abar.sqrt().to(like.dtype), (1.0 - abar).sqrt().to(like.dtype)
 
 
+def check_steps(schedule, timestep, n_steps, highest):
+    """Raise a ValueError unless a denoiser trained up to ``highest`` can go down from a timestep in so many steps."""
+    schedule.check_timestep(timestep, highest)
+    ddim_timesteps(timestep, n_steps)
+
+
 def ddim_timesteps(timestep, n_steps):
     """Return ``n_steps`` evenly spaced timesteps, from ``timestep`` down, each lower than the one before it.
 

@@ -27,7 +27,7 @@ class ImageSpace:
     dtype = torch.float32
 
     def __init__(self, image_shape, value_range, multiple=1):
-        self.image_shape = image_shape
+        self.image_shape, self.value_range = image_shape, value_range
         self.low, self.high = (np.array(end, dtype=np.float64).reshape(-1, 1, 1) for end in value_range)
         self._on_device = {}
         missing = [-side % multiple for side in image_shape[1:]]
@@ -131,6 +131,14 @@ class RowSpace:
         scale = X.std(axis=0)
         # A constant column's standard deviation may come out as rounding error instead of 0.
         scale[np.ptp(X, axis=0) == 0] = 0.0
+        return cls(mean, scale)
+
+    @classmethod
+    def of_saved(cls, notes, n_features):
+        """Return the space of a saved denoiser, from its "mean" and "scale", if it has so many features."""
+        mean, scale = (np.array(notes[name], dtype=np.float64) for name in ("mean", "scale"))
+        if len(mean) != n_features:
+            raise ValueError(f"denoiser was trained on rows of {len(mean)} features. X has {n_features} features.")
         return cls(mean, scale)
 
     @property
