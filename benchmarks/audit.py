@@ -120,21 +120,21 @@ def halves(X, y, is_member):
 def attack_sharing(target, X, y, is_member):
     """Run all attacks as audits and scorers do."""
     memory = remember_answers(target, ATTACKS.values())
-    answers = query(memory.attacker(), X, y)
+    answers = query(memory.view(), X, y)
     rows = memory, X, y, is_member
-    return {name: attack_scores(each, *rows, answers=answers) for name, each in ATTACKS.items()}, memory.asked
+    return {name: attack_scores(each, *rows, answers=answers) for name, each in ATTACKS.items()}, memory.target_queries
 
 
 def attack_alone(target, X, y, is_member):
     """Run all attacks, each of which asks by itself."""
     memory, scores = AnswerMemory(target), {name: np.empty(len(y)) for name in ATTACKS}
-    counted = memory.attacker()
+    counted = memory.view()
     counted.repeats_ = None  # counts and shares nothing
     for name, attack in ATTACKS.items():
         for known, others in halves(X, y, is_member):
             fitted = clone(attack).fit(counted, X[known], y[known], is_member[known])
             scores[name][others] = fitted.score_samples(X[others], y[others])
-    return scores, memory.asked
+    return scores, memory.target_queries
 
 
 def shadows_shared(shadows, target, X, y, is_member, cache_dir=None):

@@ -24,7 +24,7 @@ from skdiffence._demo._controls import LabelOnly, OutputNoise
 from skdiffence.base import InferenceOnly, MembershipAttack
 from skdiffence.defenses._tuned import RuleToBeChosen
 from skdiffence.diffusion import DiffusionRegenerator
-from skdiffence.inspection._audit_controls import MemorisingReference
+from skdiffence.inspection._audit_controls import MemorizingClassifier
 from tests.attacks.cases import Blur, Searching
 from tests.defenses.regenerators import NoiseRegenerator
 from tests.nets import make_logit_net
@@ -88,7 +88,7 @@ ESTIMATORS = [
     InferenceOnly(StandardScaler()),
     RegenerationCache(NOISE, "regenerations"),
     LabelOnly(FROZEN),
-    MemorisingReference(),
+    MemorizingClassifier(),
     OutputNoise(FROZEN),
     RegenerationCache(NOISE),
     RuleToBeChosen(),

@@ -1,4 +1,4 @@
-"""A target that several attackers ask, without being asked the same twice."""
+"""A target's answers, remembered so that it is queried about the same row once for all attackers."""
 
 import hashlib
 from collections import Counter
@@ -12,125 +12,120 @@ from skdiffence.defenses import DefendedClassifier
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 
 _DIGEST_SIZE = 16
-_MOST_BYTES = 2**28  # of the answers that are kept, and again of the names of one attacker's questions
+_MOST_BYTES = 2**28  # of all answers, and again of the names of one attacker's queries
 _NAME_BYTES = 200  # of a name and its entry in a dict
 
 
 class AnswerMemory:
-    """What a target answered, so that what one attacker was told can be told to the next.
+    """The answers of a target, shared by attackers who query it about the same rows.
 
-    Attackers are alternatives: each is told what it would have been told alone. Who repeats a question is answered
-    anew each time, as targets with fresh noise do, and the second answer to one attacker is the second to all. Of the
-    rows only digests are kept, and what no longer fits into memory is asked again.
+    Each attacker gets the answers that the target would give to this attacker alone. A query that an attacker
+    repeats is a new query, since a target with fresh noise answers it anew; the second answer to one attacker is the
+    second answer to all. Rows are kept as digests only. Answers that no longer fit into memory are asked for again.
 
     Parameters
     ----------
     target : classifier
-        Fitted. It is asked, never changed.
+        Fitted. It is queried, never changed.
     with_select : bool, default=False
-        Whether to ask ``select`` instead of ``predict_proba``, where it answers the same probabilities and more.
+        Whether to query ``select`` instead of ``predict_proba``, where it returns the same probabilities and more.
 
     Attributes
     ----------
-    questions : Counter of str to int
+    attacker_queries : Counter of str to int
         Rows that attackers asked about, by method.
-    asked : Counter of str to int
-        Rows that the target was asked about.
+    target_queries : Counter of str to int
+        Rows that the target was asked about, by method.
     """
 
     def __init__(self, target, *, with_select=False):
         self.target = target
-        self.questions, self.asked = Counter(), Counter()
+        self.attacker_queries, self.target_queries = Counter(), Counter()
         self._with_select = with_select
-        self._places = {}
-        self._answers, self._n_bytes = [], 0
+        self._answers, self._n_bytes = {}, 0
 
-    def attacker(self, attack=None):
+    def view(self, attack=None):
         """Return the target as a new attacker sees it.
 
         Parameters
         ----------
         attack : MembershipAttack, default=None
-            The attacker's; only if it ``shares_answers`` is it told what was answered to others.
+            The attack of the attacker. Only one that ``shares_answers`` gets answers from the memory.
 
         Returns
         -------
-        target : AskedTarget
+        target : TargetView
         """
-        asked = AskedTarget(self.target)
-        # Names with an underscore at their end, because they are no parameters.
-        asked.memory_, asked.repeats_ = self, ({} if attack is None or attack.shares_answers else None)
-        return asked
+        view = TargetView(self.target)
+        # Names that end in an underscore, because they are no parameters.
+        view.memory_, view.repeats_ = self, ({} if attack is None or attack.shares_answers else None)
+        return view
 
     def answer(self, method, X, repeats):
-        """Answer one attacker's question.
+        """Answer a query of an attacker.
 
         Parameters
         ----------
         method : str
-            What is asked for.
+            The method of the target.
         X : array-like of shape (n_samples, ...)
             Rows.
         repeats : dict or None
-            How often this attacker asked for this about each row, which is added to. None asks the target.
+            How often the attacker called the method for each row; updated. None always queries the target.
 
         Returns
         -------
         answer : ndarray of shape (n_samples, ...) or Bunch of such arrays
         """
-        self.questions[method] += num_samples(X)
+        self.attacker_queries[method] += num_samples(X)
         names = None if repeats is None else _names(X, repeats.setdefault(method, {}))
         if names is None:
-            return self._ask(method, X)
+            return self._query(method, X)
         if method == "predict_proba" and self._with_select:
             return self._recall("select", X, names)["proba"]
         return self._recall(method, X, names)
 
-    def _ask(self, method, X):
-        self.asked[method] += num_samples(X)
+    def _query(self, method, X):
+        self.target_queries[method] += num_samples(X)
         return getattr(self.target, method)(X)
 
     def _recall(self, method, X, names):
-        places = self._places.setdefault(method, {})
-        new = [row for row, name in enumerate(names) if name not in places]
-        if not new:
-            return self._joined([places[name] for name in names])
-        given = self._ask(method, X if len(new) == len(names) else safe_indexing(X, new))
-        self._answers.append(_copied(given))
-        found = {names[row]: (len(self._answers) - 1, place) for place, row in enumerate(new)}
-        answer = given if len(new) == len(names) else self._joined([places.get(n) or found[n] for n in names])
-        n_bytes = _size(self._answers[-1]) + _NAME_BYTES * len(found)
+        known, found = self._answers.setdefault(method, {}), {}
+        new = [row for row, name in enumerate(names) if name not in known]
+        if new:
+            given = _copied(self._query(method, X if len(new) == len(names) else safe_indexing(X, new)))
+            found = {names[row]: (given, place) for place, row in enumerate(new)}
+        answer = _joined([known.get(name) or found[name] for name in names])
+        n_bytes = _n_bytes(given) + _NAME_BYTES * len(found) if new else 0
         if self._n_bytes + n_bytes <= _MOST_BYTES:
-            places.update(found)
+            known.update(found)
             self._n_bytes += n_bytes
-        else:
-            self._answers.pop()
         return answer
 
-    def _joined(self, places):
-        """Return the answers that stand in these places, row by row."""
-        first = self._answers[places[0][0]]
-        if isinstance(first, dict):
-            parts = {name: [self._answers[part][name][row : row + 1] for part, row in places] for name in first}
-            return type(first)(**{name: np.concatenate(rows) for name, rows in parts.items()})
-        return np.concatenate([self._answers[part][row : row + 1] for part, row in places])
 
-
-def _copied(given):
+def _copied(answer):
     """Return an answer that its receiver can't change any more, as an array or a Bunch of arrays."""
-    if isinstance(given, dict):
-        return type(given)(**{name: np.array(part) for name, part in given.items()})
-    return np.array(given)
+    if isinstance(answer, dict):
+        return type(answer)(**{name: np.array(part) for name, part in answer.items()})
+    return np.array(answer)
 
 
-def _size(kept):
-    return sum(part.nbytes for part in kept.values()) if isinstance(kept, dict) else kept.nbytes
+def _n_bytes(answer):
+    return sum(part.nbytes for part in answer.values()) if isinstance(answer, dict) else answer.nbytes
+
+
+def _joined(places):
+    """Return a new answer made of single rows of others, each given as (answer, row)."""
+    first = places[0][0]
+    if isinstance(first, dict):
+        return type(first)(**{name: _joined([(answer[name], row) for answer, row in places]) for name in first})
+    return np.concatenate([answer[row : row + 1] for answer, row in places])
 
 
 def _names(X, repeats):
-    """Return a name for each question: what the row is to the last bit, and how often it was asked about before.
+    """Return a name for each query: the row to the last bit, and how often it was queried before.
 
-    None where rows have no bytes of their own, or an attacker has asked more than can be remembered.
+    None where rows have no bytes of their own, or the attacker made more queries than can be remembered.
     """
     if not isinstance(X, np.ndarray) or X.dtype.hasobject or X.ndim < 2 or not len(X):
         return None
@@ -154,8 +149,8 @@ def _inner_has(name):
     return check
 
 
-class AskedTarget(FrozenEstimator):
-    """A fitted classifier as one attacker sees it, made by :meth:`AnswerMemory.attacker`.
+class TargetView(FrozenEstimator):
+    """A fitted classifier as one attacker sees it, made by :meth:`AnswerMemory.view`.
 
     Parameters
     ----------
@@ -164,22 +159,22 @@ class AskedTarget(FrozenEstimator):
     """
 
     def predict(self, X):
-        """Answer the labels of X."""
+        """Return the labels of X."""
         return self.memory_.answer("predict", X, self.repeats_)
 
     @available_if(_inner_has("predict_proba"))
     def predict_proba(self, X):
-        """Answer the probabilities of X."""
+        """Return the class probabilities of X."""
         return self.memory_.answer("predict_proba", X, self.repeats_)
 
     @available_if(_inner_has("select"))
     def select(self, X):
-        """Answer the probabilities of X and where they come from."""
+        """Return the class probabilities of X with the chosen candidates."""
         return self.memory_.answer("select", X, self.repeats_)
 
 
 def n_queries(counts):
-    """Return the rows asked about, where label and probabilities of one row come in one answer.
+    """Return the number of queries, where the label and the probabilities of a row count as one.
 
     Parameters
     ----------
@@ -194,20 +189,20 @@ def n_queries(counts):
 
 
 def remember_answers(target, attacks):
-    """Return a memory of a target, that asks it for all that attacks need at once.
+    """Return a memory that queries a target for all that attacks need at once.
 
     Parameters
     ----------
     target : classifier
         Fitted.
     attacks : iterable of MembershipAttack
-        Those that will ask.
+        Those that will query it.
 
     Returns
     -------
     memory : AnswerMemory
     """
     counts_work = any(attack.uses == "cost" and attack.shares_answers for attack in attacks)
-    # A pipeline or a search around a defended classifier does not pass select on.
+    # A pipeline or a search around a defended classifier has no select.
     has_select = hasattr(target, "select") and isinstance(_answering(target), DefendedClassifier)
     return AnswerMemory(target, with_select=counts_work and has_select)

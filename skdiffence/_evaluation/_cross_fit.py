@@ -136,7 +136,7 @@ def cross_fit(attack, target, answers, rows, *, known, seed):
             scores[scored] = fitted.score_answers(answers.take(scored))
         else:
             given, asked = rows.take(learned), rows.take(scored)
-            fitted.fit(memory.attacker(attack), given.X, given.y, given.is_member)
+            fitted.fit(memory.view(attack), given.X, given.y, given.is_member)
             scores[scored] = fitted.score_samples(asked.X, asked.y)
         predictions[scored] = scores[scored] >= fitted.threshold_
         directions.add(getattr(fitted, "direction_", 1))

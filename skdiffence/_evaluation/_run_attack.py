@@ -1,4 +1,4 @@
-"""One attack on one target: its scores of all rows, and what it asked."""
+"""Run one attack on one target: scores of all rows, and what they cost."""
 
 import time
 from collections import Counter
@@ -14,7 +14,7 @@ from skdiffence.utils._random import mix_seed
 
 
 @dataclass(frozen=True)
-class Asked:
+class QueriedTarget:
     """A target and its answers to all rows of an evaluation.
 
     Parameters
@@ -23,19 +23,19 @@ class Asked:
         The target with all that it answered.
     answers : Answers
         What it answered.
-    counts : dict of str to int, default=None
-        Rows asked about, by method.
-    seconds : float, default=None
-        Duration of the query.
+    rows_queried : dict of str to int
+        Rows that it was queried about, by method.
+    seconds : float
+        Duration of the queries.
     """
 
     memory: object
     answers: object
-    counts: dict | None = None
-    seconds: float | None = None
+    rows_queried: dict
+    seconds: float
 
 
-def ask(target, X, y, attacks):
+def query_target(target, X, y, attacks):
     """Query a target once about all rows.
 
     Parameters
@@ -51,23 +51,23 @@ def ask(target, X, y, attacks):
 
     Returns
     -------
-    asked : Asked
+    queried : QueriedTarget
 
     Raises
     ------
     TypeError, ValueError
-        If it does not answer with probabilities.
+        If it does not return probabilities.
     """
     memory, start = remember_answers(target, attacks), time.perf_counter()
-    answers = query(memory.attacker(), X, y)
+    answers = query(memory.view(), X, y)
     seconds = time.perf_counter() - start
     check_proba(answers.proba)
-    return Asked(memory, answers, dict(memory.asked), seconds)
+    return QueriedTarget(memory, answers, dict(memory.target_queries), seconds)
 
 
 @dataclass(frozen=True)
 class AttackRun:
-    """What an attack said about all rows, and what it asked.
+    """Scores of all rows by an attack, and what they cost.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class AttackRun:
     seconds: float
 
 
-def run_attack(name, attack, asked, rows, *, known, seed):
+def run_attack(name, attack, queried, rows, *, known, seed):
     """Run an attack on all rows, cross-fitted.
 
     Parameters
@@ -99,7 +99,7 @@ def run_attack(name, attack, asked, rows, *, known, seed):
         Name of the attack.
     attack : MembershipAttack
         Cloned.
-    asked : Asked
+    queried : QueriedTarget
         The target and its answers to these rows.
     rows : AttackedRows
         The rows.
@@ -117,17 +117,15 @@ def run_attack(name, attack, asked, rows, *, known, seed):
     ValueError
         If the attack's scores are not finite.
     """
-    before, start = Counter(asked.memory.questions), time.perf_counter()
-    said = cross_fit(attack, asked.memory, asked.answers, rows, known=known, seed=mix_seed(seed, name))
+    before, start = Counter(queried.memory.attacker_queries), time.perf_counter()
+    said = cross_fit(attack, queried.memory, queried.answers, rows, known=known, seed=mix_seed(seed, name))
     seconds = time.perf_counter() - start
     if not np.isfinite(said.scores).all():
         n_bad = np.count_nonzero(~np.isfinite(said.scores))
         raise ValueError(f"attack {name!r} must give finite scores. Got {n_bad} of {len(said.scores)} that are not.")
-    questions = asked.memory.questions - before
+    queries = queried.memory.attacker_queries - before
     # Each row is scored once, and 2 * known of them are learned from.
-    queries = 1.0 if attack.asks_once else n_queries(questions) / (len(rows) * (1 + 2 * known))
-    return AttackRun(name, said, _reads_labels_only(attack, questions), queries, seconds)
-
-
-def _reads_labels_only(attack, questions):
-    return attack.uses == "labels" or set(questions) == {"predict"}
+    queries_per_row = 1.0 if attack.asks_once else n_queries(queries) / (len(rows) * (1 + 2 * known))
+    # An attack of the user may not declare what it reads, and query labels alone.
+    label_only = attack.uses == "labels" or set(queries) == {"predict"}
+    return AttackRun(name, said, label_only, queries_per_row, seconds)

@@ -1,4 +1,4 @@
-"""The audit: all attacks on a classifier, with controls, floor, utility and cost, in one report."""
+"""Audit a fitted classifier: attacks, controls, floor, utility and cost in one report."""
 
 import copy
 import platform
@@ -43,7 +43,7 @@ STANDARD = (
     "quantile",
 )
 SUITES = ("adaptive", "standard")
-# They look at the rows themselves, which must be numbers, and not sparse; the first at images.
+# They change or learn from the rows themselves, which must be numeric and dense; the first needs images.
 _NEED_NUMBERS = ("label_only_augmentation", "label_only_noise", "quantile")
 _NEED_IMAGES = ("label_only_augmentation",)
 _SHOWN_ROWS = 12
@@ -81,41 +81,41 @@ def audit(
     random_state=None,
     verbose=0,
 ):
-    """Measure what a classifier's answers tell about who was in its training set.
+    """Measure what a classifier's answers reveal about who was in its training set.
 
-    Every attack is run through the same machinery as its controls, and what it achieves is reported with an
-    interval, beside what labels alone give away, what the answers are worth and what could not be tested.
+    Attacks and controls are run and measured by the same code. The report has each attack's figures with confidence
+    intervals, the floor that labels alone give, the utility of the answers, and what could not be tested.
 
     Parameters
     ----------
     estimator : classifier
-        Fitted, with ``predict`` and ``predict_proba``. It is asked, never changed.
+        Fitted classifier with ``predict`` and ``predict_proba``. It is queried, never changed.
     members : tuple of (X, y)
         Rows that it was trained on, and their labels.
     non_members : tuple of (X, y)
         Rows of the same kind that it was not trained on, and their labels.
     attacks : str, list or dict, default="standard"
-        What attacks: a list of names, attacks or pairs of both, a dict of attacks by name, or the name of a suite.
-        "standard" stands for all attacks that need nothing but known rows, those on the labels of a row and its
-        neighbors among them; "adaptive" adds :func:`~skdiffence.attacks.attacks_on_regeneration`, which repeat and
-        change queries. Attacks that need more, such as shadow models or a denoiser, are passed as they are.
+        Attacks to run: a list of names, attacks or pairs of both, a dict of attacks by name, or the name of a suite.
+        "standard" stands for all attacks that need nothing but known rows, including those on the labels of a row and
+        its neighbors. "adaptive" adds :func:`~skdiffence.attacks.attacks_on_regeneration`, which repeat and change
+        queries. Attacks that need more, such as shadow models or a denoiser, are passed as instances.
     undefended : classifier, default=None
-        The same classifier without its defense, to be measured beside it. It is found by itself where the estimator
+        The same classifier without its defense, to be measured beside it. None takes it from the estimator if that
         is a :class:`~skdiffence.defenses.DefendedClassifier`.
     confidence_level : float, default=0.95
         Coverage of the intervals.
     max_fpr : float or "auto", default="auto"
-        False positive rate that the report speaks of. "auto" is the smallest of 0.001, 0.01, 0.05 and 0.1 that ten
-        non-members reach.
+        False positive rate that the report highlights. "auto" is the smallest of 0.001, 0.01, 0.05 and 0.1 that
+        stands for at least ten non-members.
     known : float, default=0.5
         Share of the rows that the attacker knows, at most 0.5.
     show_rows : bool, default=False
-        Whether the report holds images of the members that were found most surely. Rows of a training set are
-        personal data: without this, no report contains one.
+        Whether the report shows images of the members with the highest scores. Rows of a training set are personal
+        data: a report contains none unless this is True.
     n_permutations : int, default=1000
-        Permutations of the memberships that the strongest attack is compared with, at least 100.
+        Number of permutations of the memberships for p-values, at least 100.
     random_state : int, RandomState instance or None, default=None
-        Splits known from scored rows, by their content, and seeds attacks and controls. The seed is in the report.
+        Seeds the split into known and scored rows, attacks and controls. The seed is in the report.
     verbose : int, default=0
         Whether to show progress.
 
@@ -126,13 +126,13 @@ def audit(
     Raises
     ------
     ValueError, TypeError
-        If the estimator is not fitted or does not answer probabilities, the two sides do not fit together, or fewer
-        than four rows of a side are left.
+        If the estimator is not fitted or does not return probabilities, members and non-members do not fit together,
+        or fewer than four rows of a side are left.
 
     Warns
     -----
     MembershipWarning
-        If the estimator says that it was trained on fewer rows than are given as members.
+        If the estimator was trained on fewer rows than are given as members.
 
     See Also
     --------
@@ -140,20 +140,19 @@ def audit(
 
     Notes
     -----
-    The estimator is asked about each row once for all attacks that need no more. Attacks that repeat or change their
-    queries are told what another attacker, or the attacker who knows the other half, was answered to the same question,
-    and the null control asks about nothing that was asked before. The queries per row in the report are those that the
-    attacker alone would need.
+    One query about each row serves all attacks that need no more. Attacks that repeat or change queries share the
+    answers to equal queries, among themselves, between the two halves and with the null control. The queries per row
+    in the report are those that the attack alone would need.
 
-    Half of each side is known to the attacker and the other half scored, then the halves change roles. Rows that
-    the estimator held out or was calibrated on, and rows with the same content on both sides, are left out.
+    The attacker knows one half of each side and scores the other half, then the halves change roles. Rows that the
+    estimator held out or was calibrated on, and rows with the same content on both sides, are left out.
 
-    Three controls stand beside the attacks. Null: non-members called members at random must not be told apart.
-    Positive: a classifier that remembers the members must be seen through (area of at least 0.95). Blind: trees that
-    see the rows and never ask the classifier must not tell the sides apart. Each fails by chance in about one audit
-    of a hundred; a report whose control failed opens with that.
+    There are three controls. Null: attacks must not separate non-members that are called members at random from other
+    non-members. Positive: attacks must find the members of a classifier that memorizes them (an area of at least
+    0.95). Blind: trees that see the rows and never query the classifier must not separate the sides. Each control
+    fails by chance in about one audit of a hundred; a report with a failed control begins with it.
 
-    An audit is about these rows, these attacks and this classifier. It is a lower bound of what leaks.
+    An audit is a statement about these rows, these attacks and this classifier: a lower bound of what leaks.
 
     References
     ----------
@@ -186,8 +185,8 @@ def audit(
     settings = _settings(counts, named, confidence_level, max_fpr, known, n_permutations, seed)
     with tqdm(total=(len(targets) + 2) * len(named) + 1, disable=not verbose, unit="step", desc="audit") as bar:
         audited = {name: audit_target(target, rows, named, settings, bar) for name, target in targets.items()}
-        controls = audit_controls(named, audited["audited"].asked, rows, settings, bar)
-    answers = {name: target.asked.answers for name, target in audited.items()}
+        controls = audit_controls(named, audited["audited"].queried, rows, settings, bar)
+    answers = {name: target.queried.answers for name, target in audited.items()}
     worst = audited["audited"].result.worst.attack
     return AuditReport(
         targets={name: target.result.to_dict() for name, target in audited.items()},
@@ -204,7 +203,7 @@ def audit(
 
 
 def _suite(name, estimator, rows, counts):
-    """Return the attacks of a suite that can be made on these rows."""
+    """Return the attacks of a suite that can be run on these rows."""
     left_out = set() if getattr(rows.X, "ndim", 0) == 4 else set(_NEED_IMAGES)
     if counts["duplicates_left_out"] is None or sparse.issparse(rows.X):
         left_out |= set(_NEED_NUMBERS)
@@ -227,7 +226,7 @@ def _undefended(estimator, undefended):
     inner = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
     if not isinstance(inner, DefendedClassifier) or isinstance(inner.regenerator, str):
         return None
-    # The same object with the same labels and checks, answering around its regenerator.
+    # The same object with the same labels and checks, without its regenerator.
     return copy.copy(inner).set_params(regenerator="passthrough")
 
 

@@ -1,4 +1,4 @@
-"""Controls of an audit: no leak where there is none, a leak where there is one, and two sides that are alike."""
+"""Controls of an audit: null, positive and blind."""
 
 from dataclasses import replace
 
@@ -12,108 +12,27 @@ from skdiffence._evaluation._cross_fit import AttackScores, lowest, split_halves
 from skdiffence._evaluation._measure import measure_attack
 from skdiffence._evaluation._results import ControlResult
 from skdiffence._evaluation._rows import FEWEST_ROWS, seed_key
-from skdiffence._evaluation._run_attack import Asked, ask, run_attack
+from skdiffence._evaluation._run_attack import query_target, run_attack
 from skdiffence.metrics import label_columns
 from skdiffence.utils._random import mix_seed
 from skdiffence.utils._rows import canonical_rows, row_digests
 from skdiffence.utils._sklearn import fit_context
 
-# A control that is as it should be fails by chance in one audit of a hundred, however many attacks it runs.
-_CHANCE = 0.01
-_FOUND = 0.95
+_CHANCE = 0.01  # of a control to fail where all is well, whatever the number of attacks
+_FOUND = 0.95  # area that the positive control must reach
 _MOST_COMPARED = 2000  # rows of a side
 _N_TREES = 64
 _MOST_NUMBERS = 10**8  # of a sparse matrix
 
 
-class MemorisingReference(ClassifierMixin, BaseEstimator):
-    """Answer with the label of the nearest known row, the surer the nearer it is.
-
-    A classifier that leaks all it can: it is sure of its own rows alone.
-
-    Attributes
-    ----------
-    classes_ : ndarray of shape (n_classes,)
-        The labels.
-    """
-
-    _parameter_constraints: dict = {}
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
-        """Remember all rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, ...)
-            Numeric rows.
-        y : array-like of shape (n,)
-            Their labels.
-
-        Returns
-        -------
-        self : MemorisingReference
-        """
-        self.classes_, self.columns_ = np.unique(y, return_inverse=True)
-        self.rows_ = _as_points(X)
-        self.index_ = NearestNeighbors(n_neighbors=min(2, len(self.rows_))).fit(self.rows_)
-        apart = self.index_.kneighbors(self.rows_)[0][:, -1]
-        self.scale_ = float(np.median(apart)) or 1.0
-        return self
-
-    def predict_proba(self, X):
-        """Answer one share for the nearest row's label and equal ones for the others.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, ...)
-            Numeric rows.
-
-        Returns
-        -------
-        proba : ndarray of shape (n, n_classes)
-        """
-        X, n_classes = _as_points(X), max(len(self.classes_), 2)
-        nearest = self.index_.kneighbors(X, n_neighbors=1)[1][:, 0]
-        # Measured anew: the search may round the distance of a row to itself.
-        distance = np.sqrt(((X - self.rows_[nearest]) ** 2).sum(axis=1))
-        sure = 1 / n_classes + (1 - 1 / n_classes) * np.exp(-distance / self.scale_)
-        proba = np.repeat(((1 - sure) / (n_classes - 1))[:, None], n_classes, axis=1)
-        proba[np.arange(len(X)), self.columns_[nearest]] = sure
-        return proba
-
-    def predict(self, X):
-        """Answer the nearest row's label.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, ...)
-            Numeric rows.
-
-        Returns
-        -------
-        labels : ndarray of shape (n,)
-        """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
-
-
-def _as_points(X):
-    if sparse.issparse(X):
-        if X.shape[0] * X.shape[1] > _MOST_NUMBERS:
-            raise ValueError("X has too many numbers to be written out.")
-        X = X.toarray()
-    rows = canonical_rows(X)
-    return np.nan_to_num(rows, posinf=np.finfo(np.float32).max, neginf=np.finfo(np.float32).min).astype(np.float64)
-
-
-def audit_controls(attacks, asked, rows, settings, bar):
+def audit_controls(attacks, queried, rows, settings, bar):
     """Run the controls of an audit.
 
     Parameters
     ----------
     attacks : dict of str to MembershipAttack
         The attacks.
-    asked : Asked
+    queried : QueriedTarget
         The target and its answers to all rows.
     rows : AttackedRows
         All rows.
@@ -130,7 +49,7 @@ def audit_controls(attacks, asked, rows, settings, bar):
     bar.set_postfix_str("controls")
     seed, known = mix_seed(settings["seed"], "controls"), settings["known"]
     attack_seed = mix_seed(settings["seed"], "attack")
-    controls = [null_control(attacks, asked, rows, known=known, seed=seed, attack_seed=attack_seed)]
+    controls = [null_control(attacks, queried, rows, known=known, seed=seed, attack_seed=attack_seed)]
     bar.update(len(attacks))
     controls.append(positive_control(attacks, rows, known=known, seed=seed))
     bar.update(len(attacks))
@@ -139,14 +58,14 @@ def audit_controls(attacks, asked, rows, settings, bar):
     return controls
 
 
-def null_control(attacks, asked, rows, *, known, seed, attack_seed):
+def null_control(attacks, queried, rows, *, known, seed, attack_seed):
     """Attack non-members that are called members at random.
 
     Parameters
     ----------
     attacks : dict of str to MembershipAttack
         The attacks.
-    asked : Asked
+    queried : QueriedTarget
         The target and its answers to all rows.
     rows : AttackedRows
         All rows.
@@ -155,7 +74,7 @@ def null_control(attacks, asked, rows, *, known, seed, attack_seed):
     seed : int
         Seeds the split.
     attack_seed : int
-        Seeds the attacks. With the seed of the audit they ask, where they can, what was answered before.
+        Seeds the attacks. With the seed of the audit they repeat its queries where they can.
 
     Returns
     -------
@@ -167,7 +86,8 @@ def null_control(attacks, asked, rows, *, known, seed, attack_seed):
     if place.max() + 1 < 2 * FEWEST_ROWS:
         return _not_run("null", f"it needs {2 * FEWEST_ROWS} different non-members, and there are {place.max() + 1}")
     split = replace(rows.take(outside), is_member=place % 2 == 0)
-    areas = _areas(attacks, Asked(asked.memory, asked.answers.take(outside)), split, known=known, seed=attack_seed)
+    of_split = replace(queried, answers=queried.answers.take(outside))
+    areas = _areas(attacks, of_split, split, known=known, seed=attack_seed)
     wrong = [name for name, auc in areas.items() if not auc.low <= 0.5 <= auc.high]
     found = f"{', '.join(wrong)} told non-members from non-members" if wrong else "no attack told non-members apart"
     why = f"{found}: {len(split)} of them were called members and non-members at random"
@@ -201,11 +121,11 @@ def positive_control(attacks, rows, *, known, seed):
         return _not_run("positive", "none of the attacks works on one answer a row")
     members = rows.take(rows.is_member)
     try:
-        reference = MemorisingReference().fit(members.X, members.y)
+        reference = MemorizingClassifier().fit(members.X, members.y)
     except ValueError:
         return _not_run("positive", "the rows can't be compared as points")
-    asked = ask(reference, rows.X, rows.y, usable.values())
-    areas = _areas(usable, asked, rows, known=known, seed=mix_seed(seed, "positive"))
+    queried = query_target(reference, rows.X, rows.y, usable.values())
+    areas = _areas(usable, queried, rows, known=known, seed=mix_seed(seed, "positive"))
     best = max(areas, key=lambda name: areas[name].value)
     why = (
         f"the strongest attack on a classifier that remembers all members, {best}, has an AUC of "
@@ -257,15 +177,95 @@ def _scored_by_trees(points, rows, seed):
     return AttackScores(scores, half=half)
 
 
-def _areas(attacks, asked, rows, *, known, seed):
+def _areas(attacks, queried, rows, *, known, seed):
     """Return the area of each attack; all intervals hold together with the probability of a control."""
     level = 1 - _CHANCE / len(attacks)
     areas = {}
     for name, attack in attacks.items():
-        run = run_attack(name, attack, asked, rows, known=known, seed=seed)
+        run = run_attack(name, attack, queried, rows, known=known, seed=seed)
         areas[name] = measure_attack(name, run.said, rows.is_member, confidence_level=level).roc_auc
     return areas
 
 
 def _not_run(name, why):
     return ControlResult(name, None, f"not run: {why}", {})
+
+
+class MemorizingClassifier(ClassifierMixin, BaseEstimator):
+    """Predict the label of the nearest training row, with a confidence that falls with the distance.
+
+    It leaks all that a classifier can leak: only its training rows get a confidence of 1.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    """
+
+    _parameter_constraints: dict = {}
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y):
+        """Store the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Numeric rows.
+        y : array-like of shape (n,)
+            Their labels.
+
+        Returns
+        -------
+        self : MemorizingClassifier
+        """
+        self.classes_, self.columns_ = np.unique(y, return_inverse=True)
+        self.rows_ = _as_points(X)
+        self.index_ = NearestNeighbors(n_neighbors=min(2, len(self.rows_))).fit(self.rows_)
+        apart = self.index_.kneighbors(self.rows_)[0][:, -1]
+        self.scale_ = float(np.median(apart)) or 1.0
+        return self
+
+    def predict_proba(self, X):
+        """Return the confidence at the nearest row's label, and equal probabilities at the others.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Numeric rows.
+
+        Returns
+        -------
+        proba : ndarray of shape (n, n_classes)
+        """
+        X, n_classes = _as_points(X), max(len(self.classes_), 2)
+        nearest = self.index_.kneighbors(X, n_neighbors=1)[1][:, 0]
+        # Computed again: the search may round the distance of a row to itself.
+        distance = np.sqrt(((X - self.rows_[nearest]) ** 2).sum(axis=1))
+        sure = 1 / n_classes + (1 - 1 / n_classes) * np.exp(-distance / self.scale_)
+        proba = np.repeat(((1 - sure) / (n_classes - 1))[:, None], n_classes, axis=1)
+        proba[np.arange(len(X)), self.columns_[nearest]] = sure
+        return proba
+
+    def predict(self, X):
+        """Return the nearest row's label.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Numeric rows.
+
+        Returns
+        -------
+        labels : ndarray of shape (n,)
+        """
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+def _as_points(X):
+    if sparse.issparse(X):
+        if X.shape[0] * X.shape[1] > _MOST_NUMBERS:
+            raise ValueError("X is too large for a dense array.")
+        X = X.toarray()
+    rows = canonical_rows(X)
+    return np.nan_to_num(rows, posinf=np.finfo(np.float32).max, neginf=np.finfo(np.float32).min).astype(np.float64)

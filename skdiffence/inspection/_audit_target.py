@@ -1,4 +1,4 @@
-"""One target of an audit: asked once, attacked, and compared with chance."""
+"""One target of an audit: queried once, attacked, and compared with chance."""
 
 from dataclasses import dataclass, replace
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from skdiffence._evaluation._measure import measure_attack, measure_utility
 from skdiffence._evaluation._results import ChanceComparison, TargetResult, strongest
-from skdiffence._evaluation._run_attack import Asked, ask, run_attack
+from skdiffence._evaluation._run_attack import QueriedTarget, query_target, run_attack
 from skdiffence._evaluation._significance import compare_with_chance, undirected_signal
 from skdiffence.metrics import epsilon_lower_bound
 from skdiffence.utils._random import mix_seed
@@ -18,7 +18,7 @@ class AuditedTarget:
 
     Parameters
     ----------
-    asked : Asked
+    queried : QueriedTarget
         The target and its answers.
     result : TargetResult
         What attacks achieved.
@@ -26,7 +26,7 @@ class AuditedTarget:
         By attack.
     """
 
-    asked: Asked
+    queried: QueriedTarget
     result: TargetResult
     scores: dict
 
@@ -51,30 +51,30 @@ def audit_target(target, rows, attacks, settings, bar):
     -------
     audited : AuditedTarget
     """
-    asked = ask(target, rows.X, rows.y, attacks.values())
+    queried = query_target(target, rows.X, rows.y, attacks.values())
     runs, results = {}, []
     for name, attack in attacks.items():
         bar.set_postfix_str(name)
         # The same seed for every target, so that they are attacked alike.
         seed = mix_seed(settings["seed"], "attack")
-        runs[name] = run_attack(name, attack, asked, rows, known=settings["known"], seed=seed)
-        results.append(_measure(runs[name], rows, asked.answers.correct, settings))
+        runs[name] = run_attack(name, attack, queried, rows, known=settings["known"], seed=seed)
+        results.append(_measure(runs[name], rows, queried.answers.correct, settings))
         bar.update()
     said = {name: run.said for name, run in runs.items()}
-    signals = {name: undirected_signal(attack, asked.answers, rows.is_member) for name, attack in attacks.items()}
+    signals = {name: undirected_signal(attack, queried.answers, rows.is_member) for name, attack in attacks.items()}
     everywhere, beyond_labels = np.ones(len(rows), dtype=bool), [each for each in results if not each.label_only]
     result = TargetResult(
         attacks=tuple(results),
         worst=_compared(results, "auc", everywhere, said, signals, rows, settings),
-        beyond_labels=_compared(beyond_labels, "correct_auc", asked.answers.correct, said, signals, rows, settings),
+        beyond_labels=_compared(beyond_labels, "correct_auc", queried.answers.correct, said, signals, rows, settings),
         utility={
-            "members": measure_utility(asked.answers.take(rows.is_member)),
-            "non_members": measure_utility(asked.answers.take(~rows.is_member)),
+            "members": measure_utility(queried.answers.take(rows.is_member)),
+            "non_members": measure_utility(queried.answers.take(~rows.is_member)),
         },
-        rows_asked=asked.counts,
-        seconds_asked=asked.seconds,
+        rows_asked=queried.rows_queried,
+        seconds_asked=queried.seconds,
     )
-    return AuditedTarget(asked, result, {name: each.scores for name, each in said.items()})
+    return AuditedTarget(queried, result, {name: each.scores for name, each in said.items()})
 
 
 def _measure(run, rows, correct, settings):

@@ -21,7 +21,7 @@ from skdiffence._evaluation._named_attacks import named_attacks
 from skdiffence._evaluation._pool import Pool
 from skdiffence._evaluation._results import NOT_MEASURED, Estimate
 from skdiffence._evaluation._rows import AttackedRows, row_keys, seed_key
-from skdiffence._evaluation._run_attack import ask, run_attack
+from skdiffence._evaluation._run_attack import query_target, run_attack
 from skdiffence._fitted import denoiser_saw_members
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.utils._random import draw_seed, mix_seed
@@ -36,7 +36,7 @@ class AttackScorer(BaseEstimator):
     """Score a classifier by how little membership attacks learn from its answers.
 
     Called as ``scorer(estimator, X, y)``, as scikit-learn's tools for model selection call it, it returns one
-    flat dict of numbers, so that the estimator is asked about each row once for all attacks.
+    flat dict of numbers, so that the estimator is queried about each row once for all attacks.
 
     Read more in the :ref:`User Guide <attack_scorer>`.
 
@@ -237,9 +237,9 @@ class AttackScorer(BaseEstimator):
         chosen = candidates[balanced_rows(keys[candidates], found.is_member[candidates])]
         # One query serves the attacks and the scores of the classifier itself.
         needed = np.union1d(chosen, np.flatnonzero(found.measured))
-        asked = ask(estimator, safe_indexing(found.X, needed), found.y[needed], attacks.values())
+        queried = query_target(estimator, safe_indexing(found.X, needed), found.y[needed], attacks.values())
         rows = AttackedRows(safe_indexing(found.X, chosen), found.y[chosen], found.is_member[chosen], keys[chosen])
-        of_rows = replace(asked, answers=asked.answers.take(np.isin(needed, chosen)))
+        of_rows = replace(queried, answers=queried.answers.take(np.isin(needed, chosen)))
         if (reversal := describe_reversal(of_rows.answers, rows.is_member)) is not None:
             warnings.warn(reversal, MembershipWarning, stacklevel=3)
         level = lowest_reliable_level(found.n_typical)
@@ -248,14 +248,14 @@ class AttackScorer(BaseEstimator):
         for result in results:
             numbers |= _numbers_of(result, metrics, level, rows.is_member)
         numbers |= _privacy(results).to_dict("privacy")
-        numbers |= measure_utility(asked.answers.take(found.measured[needed]))
+        numbers |= measure_utility(queried.answers.take(found.measured[needed]))
         numbers |= {"n_members": int(rows.is_member.sum()), "n_non_members": int((~rows.is_member).sum())}
         return numbers | {"denoiser_saw_members": int(denoiser_saw_members(estimator))}
 
-    def _measure(self, name, attack, asked, rows, level):
-        run = run_attack(name, attack, asked, rows, known=self.known, seed=self._seed())
+    def _measure(self, name, attack, queried, rows, level):
+        run = run_attack(name, attack, queried, rows, known=self.known, seed=self._seed())
         levels = () if level is None else (level,)
-        correct = asked.answers.correct
+        correct = queried.answers.correct
         return measure_attack(name, run.said, rows.is_member, correct=correct, fpr_levels=levels, fnr_levels=levels)
 
     def _seed_for(self, purpose):

@@ -134,8 +134,8 @@ def test_network_calls_of_an_audit(selection):
 class Forgetful(AnswerMemory):
     """Asks its target whenever it is asked."""
 
-    def attacker(self, attack=None):
-        asked = super().attacker(attack)
+    def view(self, attack=None):
+        asked = super().view(attack)
         asked.repeats_ = None
         return asked
 
@@ -145,13 +145,13 @@ def test_attacks_score_as_if_alone():
     target, members, others = images()
     X, y, is_member = np.concatenate([members[0], others[0]]), np.r_[members[1], others[1]], np.arange(2 * N) < N
     memory = AnswerMemory(target)
-    answers = query(memory.attacker(), X, y)
+    answers = query(memory.view(), X, y)
     run = partial(cross_fit, answers=answers, rows=AttackedRows.of(X, y, is_member), known=0.5, seed=0)
     for _, attack in (EXACT, GRAY, FLIPS):
         alone = Forgetful(target)
         np.testing.assert_array_equal(run(attack, memory).scores, run(attack, alone).scores)
-        assert alone.asked == alone.questions
-    assert memory.asked["predict"] < memory.questions["predict"]
+        assert alone.target_queries == alone.attacker_queries
+    assert memory.target_queries["predict"] < memory.attacker_queries["predict"]
 
 
 # --- one memory ------------------------------------------------------------------------------------
@@ -170,25 +170,25 @@ def test_repeated_questions_are_answered_anew():
     """To one attacker; the next is told the same sequence, whatever the order of the rows and the batches."""
     target, rows = Drawing().fit(IMAGES[:9], Y_DIGITS[:9]), IMAGES[:9]
     memory = AnswerMemory(target)
-    first = memory.attacker()
+    first = memory.view()
     told = [first.predict_proba(rows) for _ in range(2)]
     assert not np.array_equal(*told)
-    second, order = memory.attacker(), np.random.default_rng(0).permutation(9)
+    second, order = memory.view(), np.random.default_rng(0).permutation(9)
     for answered in told:
         parts = [second.predict_proba(rows[order[half]]) for half in (slice(0, 4), slice(4, 9))]
         np.testing.assert_array_equal(np.concatenate(parts), answered[order])
-    assert memory.asked == {"predict_proba": 18}
-    assert memory.questions == {"predict_proba": 36}
-    np.testing.assert_array_equal(memory.attacker().predict_proba(rows[[3, 3]]), [told[0][3], told[1][3]])
+    assert memory.target_queries == {"predict_proba": 18}
+    assert memory.attacker_queries == {"predict_proba": 36}
+    np.testing.assert_array_equal(memory.view().predict_proba(rows[[3, 3]]), [told[0][3], told[1][3]])
 
 
 def test_rows_that_are_known_and_new_come_in_their_order():
     """Only the new are asked about."""
     target, rows = Images().fit(IMAGES[:9], Y_DIGITS[:9]), IMAGES[:9]
     memory = AnswerMemory(target)
-    memory.attacker().predict(rows[::2])
-    np.testing.assert_array_equal(memory.attacker().predict(rows), target.predict(rows))
-    assert memory.asked == {"predict": 9}
+    memory.view().predict(rows[::2])
+    np.testing.assert_array_equal(memory.view().predict(rows), target.predict(rows))
+    assert memory.target_queries == {"predict": 9}
 
 
 @pytest.mark.parametrize("changed", [lambda X: X + np.float32(1e-7), lambda X: X.astype(np.float64)])
@@ -196,8 +196,8 @@ def test_other_rows_are_other_questions(changed):
     """A last bit and a type of numbers count, because they do for targets."""
     memory = AnswerMemory(Images().fit(IMAGES[:9], Y_DIGITS[:9]))
     for rows in (IMAGES[:9], changed(IMAGES[:9])):
-        memory.attacker().predict(rows)
-    assert memory.asked == {"predict": 18}
+        memory.view().predict(rows)
+    assert memory.target_queries == {"predict": 18}
 
 
 def test_attacks_that_time_answers_get_real_ones():
@@ -205,8 +205,8 @@ def test_attacks_that_time_answers_get_real_ones():
     target, rows = Images().fit(IMAGES[:9], Y_DIGITS[:9]), IMAGES[:9]
     memory = AnswerMemory(target)
     for _ in range(2):
-        memory.attacker(AnswerCostAttack("seconds")).predict_proba(rows)
-    assert memory.asked == {"predict_proba": 18}
+        memory.view(AnswerCostAttack("seconds")).predict_proba(rows)
+    assert memory.target_queries == {"predict_proba": 18}
     assert not Repeated().shares_answers
     assert AnswerCostAttack().shares_answers
 
@@ -217,8 +217,8 @@ def test_frames_are_asked_about_each_time():
     frame = pd.DataFrame(members[0])
     memory = AnswerMemory(target)
     for _ in range(2):
-        np.testing.assert_array_equal(memory.attacker().predict_proba(frame), target.predict_proba(frame))
-    assert memory.asked == {"predict_proba": 2 * len(frame)}
+        np.testing.assert_array_equal(memory.view().predict_proba(frame), target.predict_proba(frame))
+    assert memory.target_queries == {"predict_proba": 2 * len(frame)}
 
 
 def test_memory_is_bounded(monkeypatch):
@@ -227,21 +227,21 @@ def test_memory_is_bounded(monkeypatch):
     target = Images().fit(IMAGES[:9], Y_DIGITS[:9])
     memory = AnswerMemory(target)
     for rows in (IMAGES[:9], IMAGES[5:14], IMAGES[:9]):
-        np.testing.assert_array_equal(memory.attacker().predict(rows), target.predict(rows))
-    assert memory.asked == {"predict": 14}
+        np.testing.assert_array_equal(memory.view().predict(rows), target.predict(rows))
+    assert memory.target_queries == {"predict": 14}
 
 
 def test_memory_of_an_attacker_is_bounded(monkeypatch):
     """One who asks too much is answered by the target from then on; the next is told what others were."""
     monkeypatch.setattr(module, "_MOST_BYTES", 20 * module._NAME_BYTES)
     memory = AnswerMemory(Images().fit(IMAGES[:9], Y_DIGITS[:9]))
-    insatiable = memory.attacker()
+    insatiable = memory.view()
     for rows in (IMAGES[:9], IMAGES[9:21], IMAGES[:9]):
         np.testing.assert_array_equal(insatiable.predict(rows), memory.target.predict(rows))
     assert [len(names) for names in insatiable.repeats_.values()] == [21]
-    assert memory.asked == {"predict": 30}
-    memory.attacker().predict(IMAGES[:9])
-    assert memory.asked == {"predict": 30}
+    assert memory.target_queries == {"predict": 30}
+    memory.view().predict(IMAGES[:9])
+    assert memory.target_queries == {"predict": 30}
 
 
 @pytest.mark.parametrize("with_select", [False, True])
@@ -251,7 +251,7 @@ def test_answers_are_safe_from_those_who_got_them(with_select):
     defended = DefendedClassifier(LogisticRegression(), NoiseRegenerator(), random_state=0).fit(rows, labels)
     memory = AnswerMemory(defended, with_select=with_select)
     for _ in range(3):
-        told = memory.attacker().predict_proba(rows)
+        told = memory.view().predict_proba(rows)
         np.testing.assert_array_equal(told, defended.predict_proba(rows))
         told[:] = 0.0
 
@@ -262,7 +262,7 @@ def test_answers_keep_their_type():
     model = RandomForestClassifier(5, random_state=0).fit(_X[:40], labels)
     memory = AnswerMemory(model)
     for rows in (_X[:9], _X[:20], _X[:20]):
-        told = memory.attacker().predict(rows)
+        told = memory.view().predict(rows)
         assert told.dtype == object
         np.testing.assert_array_equal(told, model.predict(rows))
 
@@ -273,9 +273,9 @@ def test_pipelines_do_not_pass_on_what_took_how_long():
     defended = DefendedClassifier(LogisticRegression(), NoiseRegenerator(), random_state=0)
     target = make_pipeline(StandardScaler(), defended).fit(X, y, defendedclassifier__is_member=np.arange(80) < 40)
     memory = remember_answers(target, [AnswerCostAttack()])
-    np.testing.assert_array_equal(memory.attacker().predict_proba(X), target.predict_proba(X))
+    np.testing.assert_array_equal(memory.view().predict_proba(X), target.predict_proba(X))
     with pytest.raises(TypeError, match="target must have select"):
-        AnswerCostAttack().fit(memory.attacker(), X, y, np.arange(80) < 40)
+        AnswerCostAttack().fit(memory.view(), X, y, np.arange(80) < 40)
 
 
 def test_target_answers_as_its_own():
@@ -283,13 +283,13 @@ def test_target_answers_as_its_own():
     rows, labels = _X[:40], Y_DIGITS[:40]
     model = RandomForestClassifier(5, random_state=0).fit(rows, labels)
     memory = AnswerMemory(FrozenEstimator(model))
-    np.testing.assert_array_equal(query(memory.attacker(), rows, labels).proba, model.predict_proba(rows))
-    assert memory.asked == {"predict_proba": 40}  # a forest's label is the argmax
-    assert n_queries(memory.questions) == 40
-    assert not hasattr(memory.attacker(), "select")
+    np.testing.assert_array_equal(query(memory.view(), rows, labels).proba, model.predict_proba(rows))
+    assert memory.target_queries == {"predict_proba": 40}  # a forest's label is the argmax
+    assert n_queries(memory.attacker_queries) == 40
+    assert not hasattr(memory.view(), "select")
     defended = DefendedClassifier(LogisticRegression(), NoiseRegenerator(), random_state=0).fit(rows, labels)
     memory = remember_answers(defended, [AnswerCostAttack()])
-    np.testing.assert_array_equal(memory.attacker().predict_proba(rows), defended.predict_proba(rows))
-    np.testing.assert_array_equal(memory.attacker().select(rows).candidate, defended.select(rows).candidate)
-    assert memory.asked == {"select": 40}
-    assert memory.attacker().regenerator_ is defended.regenerator_
+    np.testing.assert_array_equal(memory.view().predict_proba(rows), defended.predict_proba(rows))
+    np.testing.assert_array_equal(memory.view().select(rows).candidate, defended.select(rows).candidate)
+    assert memory.target_queries == {"select": 40}
+    assert memory.view().regenerator_ is defended.regenerator_

@@ -27,7 +27,7 @@ from skdiffence._evaluation._cross_fit import AttackScores, cross_fit, cross_fit
 from skdiffence._evaluation._measure import measure_attack
 from skdiffence._evaluation._named_attacks import named_attacks
 from skdiffence._evaluation._rows import AttackedRows
-from skdiffence._evaluation._run_attack import ask, run_attack
+from skdiffence._evaluation._run_attack import query_target, run_attack
 from skdiffence._evaluation._significance import compare_with_chance, undirected_signal
 from skdiffence.attacks import Answers, ThresholdAttack, get_attack_names
 from skdiffence.datasets import membership_partition
@@ -99,11 +99,11 @@ def null_comparison(seed):
     """Attack a target that does not leak and compare the strongest of three attacks with chance."""
     target, members, others = sides(normal(0.0), normal(0.0), n=120, seed=seed)
     rows, _ = audit_rows([], members, others, seed)
-    asked = ask(target, rows.X, rows.y, [])
+    queried = query_target(target, rows.X, rows.y, [])
     attacks = named_attacks([*FAST, ("learned", ThresholdAttack("logit", threshold="per_class"))])
-    said = {name: run_attack(name, each, asked, rows, known=0.5, seed=seed).said for name, each in attacks.items()}
-    signals = {"entropy": undirected_signal(attacks["entropy"], asked.answers, rows.is_member)}
-    assert undirected_signal(attacks["learned"], asked.answers, rows.is_member) is None
+    said = {name: run_attack(name, each, queried, rows, known=0.5, seed=seed).said for name, each in attacks.items()}
+    signals = {"entropy": undirected_signal(attacks["entropy"], queried.answers, rows.is_member)}
+    assert undirected_signal(attacks["learned"], queried.answers, rows.is_member) is None
     everywhere = np.ones(len(rows), dtype=bool)
     test = compare_with_chance(said, signals, rows.is_member, everywhere, rows.keys, n_permutations=100, seed=seed)
     return test, [measure_attack(name, each, rows.is_member).auc for name, each in said.items()]
