@@ -171,7 +171,7 @@ def audit(
     >>> members, others = ((X[rows], y[rows]) for rows in (parts.members, parts.others))
     >>> forest = RandomForestClassifier(20, random_state=0).fit(*members)
     >>> report = audit(forest, members, others, attacks=["entropy"], random_state=0)
-    >>> report.worst["attack"], bool(report.worst["auc"] > 0.7)
+    >>> report.worst.attack, bool(report.worst.auc.value > 0.7)
     ('entropy', True)
     >>> report.verdict.headline
     'The answers reveal who was in the training set.'
@@ -189,8 +189,8 @@ def audit(
     answers = {name: target.queried.answers for name, target in audited.items()}
     worst = audited["audited"].result.worst.attack
     return AuditReport(
-        targets={name: target.result.to_dict() for name, target in audited.items()},
-        controls={control.name: control.to_dict() for control in controls},
+        targets={name: target.result for name, target in audited.items()},
+        controls={control.name: control for control in controls},
         rows=counts,
         defense=defense_facts(estimator) | changed_labels(answers),
         settings=settings,

@@ -39,9 +39,8 @@ def test_subclass_is_treated_as_its_parent(name):
     members, others = ((of_kind.X[rows], of_kind.y[rows]) for rows in sides)
     attacks = {"mine": subclass(case.make(of_kind)), "entropy": get_attack("entropy")}
     report = audit(of_kind.target, members, others, attacks=attacks, n_permutations=100, random_state=0)
-    record = report.targets["audited"]["attacks"][0]
-    assert record["label_only"] == (name in READ_LABELS)
-    assert report.targets["audited"]["floor"] == ("mine" if name in READ_LABELS else None)
+    assert report.targets["audited"].attacks[0].label_only == (name in READ_LABELS)
+    assert (report.floor and report.floor.attack) == ("mine" if name in READ_LABELS else None)
     left_open = " ".join(untested(report))
     assert {word for word in ANSWERS if word in left_open} == {w for w, names in ANSWERS.items() if name not in names}
 

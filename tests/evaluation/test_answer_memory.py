@@ -127,8 +127,8 @@ def test_network_calls_of_an_audit(selection):
     attacks = [*SINGLE, ("cost", AnswerCostAttack()), FLIPS]
     report = audit(defended, members, others, attacks=attacks, n_permutations=100, random_state=0)
     assert CountingRegenerator.n_regenerated == expected >= len(rows)
-    records = {record["attack"]: record for record in report.targets["audited"]["attacks"]}
-    assert records["cost"]["queries_per_row"] == 1
+    results = {result.attack: result for result in report.targets["audited"].attacks}
+    assert results["cost"].queries_per_row == 1
 
 
 class Forgetful(AnswerMemory):

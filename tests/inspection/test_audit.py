@@ -79,10 +79,10 @@ def forest_report(forest):
 def test_overfitted_forest_leaks(forest_report):
     """The verdict says so, beyond the label too, and labels are the floor."""
     assert forest_report.verdict.status == "leak"
-    assert forest_report.worst["auc_low"] > 0.6
-    assert forest_report.worst["p_value"] < 0.05
-    assert forest_report.floor["attack"] == "correctness"
-    assert forest_report.targets["audited"]["beyond_labels"]["p_value"] < 0.05
+    assert forest_report.worst.auc.low > 0.6
+    assert forest_report.worst.p_value < 0.05
+    assert forest_report.floor.attack == "correctness"
+    assert forest_report.targets["audited"].beyond_labels.p_value < 0.05
     assert not forest_report.failed_controls
 
 
@@ -90,8 +90,8 @@ def test_no_leak_is_claimed_where_there_is_none():
     """Members and non-members with the same answers: 0.5 is in every interval, and the verdict says chance."""
     report = quick(*sides(normal(0.0), normal(0.0), n=400, seed=3))
     assert report.verdict.status == "none found"
-    for record in report.targets["audited"]["attacks"]:
-        assert record["auc_low"] <= 0.5 <= record["auc_high"]
+    for attack in report.targets["audited"].attacks:
+        assert attack.auc.low <= 0.5 <= attack.auc.high
     assert "can't be ruled out" in repr(report)
 
 
@@ -185,20 +185,20 @@ def test_cross_fit_interval_is_the_pooled_one_where_there_is_a_leak():
 def test_figures_are_those_of_the_scores(forest, forest_report):
     """AUC, correct AUC, accuracy and rates against scikit-learn and counting, from the scores that are kept."""
     is_member = forest_report.is_member
-    record = next(r for r in forest_report.targets["audited"]["attacks"] if r["attack"] == "entropy")
+    found = next(attack for attack in forest_report.targets["audited"].attacks if attack.attack == "entropy")
     scores = forest_report.scores["audited"]["entropy"]
-    assert record["auc"] == pytest.approx(roc_auc_score(is_member, scores))
+    assert found.auc.value == pytest.approx(roc_auc_score(is_member, scores))
     assert len(scores) == len(is_member) == 350
-    for point in record["tpr_at_fpr"]:
-        allowed = [t for t in np.unique(scores) if np.mean(scores[~is_member] >= t) <= point["max_fpr"] + 1e-9]
-        assert point["tpr"] == pytest.approx(max([0.0, *(np.mean(scores[is_member] >= t) for t in allowed)]))
-        assert point["fpr"] <= point["max_fpr"] + 1e-9
-        assert point["is_reliable"] == (point["max_fpr"] * 200 >= 10)
+    for point in found.tpr_at_fpr:
+        allowed = [t for t in np.unique(scores) if np.mean(scores[~is_member] >= t) <= point.max_fpr + 1e-9]
+        assert point.tpr.value == pytest.approx(max([0.0, *(np.mean(scores[is_member] >= t) for t in allowed)]))
+        assert point.fpr <= point.max_fpr + 1e-9
+        assert point.is_reliable == (point.max_fpr * 200 >= 10)
     model, members, others = forest
     X, y = np.concatenate([members[0], others[0]]), np.concatenate([members[1], others[1]])
     right = model.predict(X) == y
-    assert record["correct_auc"] == pytest.approx(roc_auc_score(is_member[right], scores[right]))
-    classes = record["by_class"]
+    assert found.correct_auc.value == pytest.approx(roc_auc_score(is_member[right], scores[right]))
+    classes = found.by_class
     rows = y == 3
     assert classes["3"]["value"] == pytest.approx(roc_auc_score(is_member[rows], scores[rows]))
 
@@ -219,9 +219,9 @@ def test_attack_weaker_than_labels_is_marked():
     """Confidence that tells nothing beside labels that tell all."""
     target, members, (X, y) = sides(normal(2.0), normal(2.0))
     report = quick(target, members, (X, (y + 1) % 3), attacks=["entropy", "correctness"])
-    entropy, correctness = report.targets["audited"]["attacks"]
-    assert (entropy["weaker_than_labels"], correctness["weaker_than_labels"]) == (True, False)
-    assert report.targets["audited"]["beyond_labels"] is None  # no non-member is labeled correctly
+    target = report.targets["audited"]
+    assert [target.is_weaker_than_labels(attack) for attack in target.attacks] == [True, False]
+    assert target.beyond_labels is None  # no non-member is labeled correctly
     calm = replace(report, controls={})  # the label alone gives these sides away
     assert calm.verdict.status == "labels only"
     assert "weaker than labels" in repr(report)
@@ -236,19 +236,19 @@ def test_target_is_asked_once_for_all_attacks():
     target = Counting().fit()
     report = quick(target, members, others)
     assert target.calls_ == [("predict_proba", 200), ("predict", 200)]
-    assert report.targets["audited"]["rows_asked"] == {"predict_proba": 200, "predict": 200}
-    assert {record["queries_per_row"] for record in report.targets["audited"]["attacks"]} == {1.0}
+    assert report.targets["audited"].rows_asked == {"predict_proba": 200, "predict": 200}
+    assert {attack.queries_per_row for attack in report.targets["audited"].attacks} == {1.0}
 
 
 @pytest.mark.parametrize(("attack", "label_only"), [(Repeated(3), False), (Labels(3), True)])
 def test_queries_of_an_attack_are_counted(attack, label_only):
     """Three queries for each row, known or scored; who asks for labels alone is a floor."""
     report = quick(*sides(), attacks=[("mine", attack)])
-    record = report.targets["audited"]["attacks"][0]
-    assert record["queries_per_row"] == pytest.approx(3)
-    assert record["label_only"] is label_only
+    found = report.targets["audited"].attacks[0]
+    assert found.queries_per_row == pytest.approx(3)
+    assert found.label_only is label_only
     assert (report.floor is not None) is label_only
-    assert record["seconds"] > 0
+    assert found.seconds > 0
 
 
 # --- controls ------------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ def test_cheating_attack_fails_the_null_control():
     """An attack that knows memberships of rows it scores is found out, and the report opens with that."""
     Cheating.memory.clear()
     report = quick(*sides(), attacks=[("cheating", Cheating("entropy")), "correctness"])
-    assert report.controls["null"]["holds"] is False
+    assert report.controls["null"].holds is False
     assert report.verdict.status == "invalid"
     assert repr(report).startswith("A control failed")
     assert "cheating told non-members from non-members" in report.verdict.sentences[0]
@@ -268,8 +268,8 @@ def test_weak_attacks_fail_the_positive_control():
     """Who sees only labels does not see through a classifier that labels others well too."""
     members, others = digit_sides(200, 200)
     report = quick(KNeighborsClassifier(3).fit(*members), members, others, attacks=["correctness"])
-    assert report.controls["positive"]["holds"] is False
-    assert "correctness" in report.failed_controls[0]["why"]
+    assert report.controls["positive"].holds is False
+    assert "correctness" in report.failed_controls[0].why
 
 
 @pytest.mark.parametrize("duplicated", [False, True])
@@ -301,9 +301,9 @@ def test_controls_that_cannot_run_say_why():
     target, members, others = sides(n=60)
     few = others[0][:5], others[1][:5]
     report = quick(target, members, few, attacks=[("mine", Repeated())])
-    assert report.controls["null"]["holds"] is None
-    assert "8 different non-members" in report.controls["null"]["why"]
-    assert "none of the attacks works on one answer" in report.controls["positive"]["why"]
+    assert report.controls["null"].holds is None
+    assert "8 different non-members" in report.controls["null"].why
+    assert "none of the attacks works on one answer" in report.controls["positive"].why
     assert report.settings["max_fpr"] is None
     assert "takes at least 100" in repr(report)
 
@@ -381,7 +381,7 @@ def test_same_seed_same_report_in_whatever_order_rows_come():
     np.testing.assert_array_equal(scores[0][order], scores[1])
     other = quick(target, members, others, random_state=1)
     assert (other.scores["audited"]["entropy"] != first.scores["audited"]["entropy"]).any() or (
-        other.targets["audited"]["worst"] != first.targets["audited"]["worst"]
+        other.worst != first.worst
     )
 
 
@@ -409,7 +409,7 @@ def test_frames_sparse_rows_and_lists():
         np.testing.assert_allclose(
             report.scores["audited"]["entropy"], dense.scores["audited"]["entropy"], rtol=1e-6, atol=1e-12
         )
-        assert report.worst["auc"] == pytest.approx(dense.worst["auc"], abs=0.01)
+        assert report.worst.auc.value == pytest.approx(dense.worst.auc.value, abs=0.01)
         assert report.rows["duplicates_left_out"] == 0
 
 
@@ -422,8 +422,8 @@ def test_rows_of_text_are_attacked_though_they_cannot_be_compared():
     model = make_pipeline(CountVectorizer(), MultinomialNB()).fit(texts[:30], y[:30])
     report = quick(model, (texts[:30], y[:30]), (texts[30:], y[30:]))
     assert report.rows["duplicates_left_out"] is None
-    assert report.controls["blind"]["holds"] is None
-    assert report.controls["positive"]["holds"] is None
+    assert report.controls["blind"].holds is None
+    assert report.controls["positive"].holds is None
 
 
 def test_unequal_sides_string_labels_and_a_class_that_the_target_does_not_know():
@@ -435,7 +435,7 @@ def test_unequal_sides_string_labels_and_a_class_that_the_target_does_not_know()
     report = quick(model, (named[0][0][few], named[0][1][few]), named[1])
     assert report.rows["n_non_members"] == 130
     assert any("label that the classifier does not know" in note for note in report.notes)
-    assert np.isnan(report.targets["audited"]["attacks"][0]["by_class"]["digit 9"]["value"])
+    assert np.isnan(report.targets["audited"].attacks[0].by_class["digit 9"]["value"])
     report.to_json()
 
 
@@ -446,7 +446,7 @@ def test_images_of_rows_only_where_asked_for():
     images = [(X.astype(np.float32).reshape(-1, 1, 8, 8), y) for X, y in (members, others)]
     report = quick(net, *images, attacks=["entropy"], show_rows=True)
     assert report.shown["images"].shape == (12, 1, 8, 8)
-    scores = report.scores["audited"][report.worst["attack"]]
+    scores = report.scores["audited"][report.worst.attack]
     best = int(np.argmax(np.where(report.is_member, scores, -np.inf)))
     np.testing.assert_array_equal(report.shown["images"][0][0], np.rint(images[0][0][best, 0] / 16 * 255))
     assert _shown(audit_rows([], members, others, 0)[0], {}) is None  # a table
@@ -513,7 +513,7 @@ def test_undefended_classifier_may_be_given():
     target, members, others = sides()
     report = quick(FrozenEstimator(target), members, others, undefended=Contrary().fit())
     assert report.defense["labels_changed"] == 200
-    assert report.targets["undefended"]["utility"]["members"]["accuracy"] < 0.3
+    assert report.targets["undefended"].utility["members"]["accuracy"] < 0.3
 
 
 class Contrary(Dictated):

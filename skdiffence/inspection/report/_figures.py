@@ -75,15 +75,15 @@ def attacks_figure(report, names):
     """
     floor, targets = report.floor, report.targets
     display = AttackAucDisplay(
-        name=[record["attack"] for record in targets["audited"]["attacks"]],
+        name=[attack.attack for attack in targets["audited"].attacks],
         auc={
-            names[target]: [[record[key] for key in ("auc", "auc_low", "auc_high")] for record in facts["attacks"]]
-            for target, facts in targets.items()
+            names[name]: [(attack.auc.value, attack.auc.low, attack.auc.high) for attack in target.attacks]
+            for name, target in targets.items()
         },
-        floor=None if floor is None else floor["auc"],
+        floor=None if floor is None else floor.auc.value,
     )
     level = f"Lines: {100 * report.settings['confidence_level']:g} % intervals."
-    caption = level if floor is None else f"{level} Dashed: labels alone ({floor['attack']}), the floor."
+    caption = level if floor is None else f"{level} Dashed: labels alone ({floor.attack}), the floor."
     return _figure("AUC of every attack", caption, display.plot, (7, 1 + 0.28 * len(display.name)))
 
 
@@ -103,11 +103,10 @@ def roc_figure(report, names):
     """
     scores, floor, confidence = report.scores, report.floor, report.settings["confidence_level"]
     curves = {}
-    for target, facts in report.targets.items():
-        worst = facts["worst"]["attack"]
-        curves[f"{worst}, {names[target]}"] = scores[target][worst]
-    if floor is not None and floor["attack"] != report.worst["attack"]:
-        curves[f"{floor['attack']} (floor)"] = scores["audited"][floor["attack"]]
+    for name, target in report.targets.items():
+        curves[f"{target.worst.attack}, {names[name]}"] = scores[name][target.worst.attack]
+    if floor is not None and floor.attack != report.worst.attack:
+        curves[f"{floor.attack} (floor)"] = scores["audited"][floor.attack]
 
     def draw(ax):
         return MembershipRocDisplay.from_predictions(report.is_member, curves, confidence_level=confidence, ax=ax)

@@ -13,33 +13,23 @@ def percent(value):
     return f"{100 * value:.{1 if 0 < abs(value) < 0.0995 else 0}f} %"
 
 
-def interval(record, key):
-    """Return a value and its interval, a dash if the value is NaN.
-
-    Parameters
-    ----------
-    record : dict
-        Holds the value, and its ends under ``<key>_low`` and ``<key>_high``.
-    key : str
-        Key of the value.
-
-    Returns
-    -------
-    text : str
-    """
-    value, low, high = (record[key + end] for end in ("", "_low", "_high"))
-    return "-" if np.isnan(value) else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+def interval(estimate):
+    """Return an estimate with its interval, a dash if it is NaN."""
+    if np.isnan(estimate.value):
+        return "-"
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
 
 
 def rate(point):
     """Return the true positive rate of an operating point with its interval, marked if it is unreliable."""
-    text = f"{percent(point['tpr'])} [{percent(point['tpr_low'])}, {percent(point['tpr_high'])}]"
-    return text if point["is_reliable"] else f"({text}: noise)"
+    tpr = point.tpr
+    text = f"{percent(tpr.value)} [{percent(tpr.low)}, {percent(tpr.high)}]"
+    return text if point.is_reliable else f"({text}: noise)"
 
 
-def queries(record):
+def queries(attack):
     """Return the number of queries that an attack needs for a row."""
-    return f"{record['queries_per_row']:.3g}"
+    return f"{attack.queries_per_row:.3g}"
 
 
 def counted(n, noun):

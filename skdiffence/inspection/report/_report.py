@@ -1,4 +1,4 @@
-"""The result of an audit, for people, notebooks, files and programs."""
+"""The report of an audit: as text, HTML, JSON, data frame and plot."""
 
 import json
 import math
@@ -20,39 +20,39 @@ _SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AuditReport:
-    """What an audit measured, and what it comes to.
+    """What an audit measured.
 
-    Made by :func:`audit`. It holds scores and signals of rows, and no row unless ``show_rows`` was asked for.
+    Made by :func:`audit`. It holds scores and signals of rows, but no row unless ``show_rows`` was set.
 
     Parameters
     ----------
-    targets : dict of str to dict
-        By target, "audited" and where there is one "undefended": ``attacks``, one dict of numbers for each attack;
-        ``worst``, the strongest attack compared with as many that know nothing; ``beyond_labels``, the same among
-        correctly labeled rows without attacks that see labels only; ``floor``, the name of the strongest of these;
-        ``utility`` of members and non-members; ``rows_asked``, by method, and ``seconds_asked``.
-    controls : dict of str to dict
-        "null", "positive" and "blind": ``holds``, None where one was not run; ``why``; and ``attacks``.
+    targets : dict of str to TargetResult
+        By name, "audited" and, if there is one, "undefended". Each has ``attacks``, the results of all attacks;
+        ``worst``, the strongest of them compared with as many random-guess attacks; ``beyond_labels``, the same among
+        correctly labeled rows without attacks that see labels only; ``floor``, the strongest attack that sees labels
+        only; ``utility`` for members and non-members; ``rows_asked``, by method, and ``seconds_asked``.
+    controls : dict of str to ControlResult
+        "null", "positive" and "blind". Each has ``holds``, None if it was not run; ``why``; and ``attacks``.
     rows : dict of str to int or None
-        Rows given, left out and attacked.
+        Numbers of rows given, left out and attacked.
     defense : dict
-        What the defense says of itself, and how many labels it changed.
+        What the defense tells of itself, and the number of labels that it changed.
     settings : dict
         Attacks, levels, seed, versions and time.
     notes : list of str
-        What makes memberships or labels doubtful.
+        Reasons to doubt memberships or labels.
     is_member : ndarray of shape (n_samples,), dtype bool
         True for members.
     scores : dict of str to dict of str to ndarray of shape (n_samples,)
-        Of every row, by target and attack; higher means more likely a member.
+        Scores of all rows, by target and attack; higher for likelier members.
     phi : dict of str to ndarray of shape (n_samples,)
-        Log-odds of the answered label, by target.
+        Logit of the probability of the answered label, by target.
     shown : dict or None, default=None
-        ``images`` of members and their ``labels``, where ``show_rows`` was asked for.
+        ``images`` of members and their ``labels``, if ``show_rows`` was set.
 
     See Also
     --------
-    audit : Makes it.
+    audit : Run an audit.
 
     Examples
     --------
@@ -84,41 +84,40 @@ class AuditReport:
 
     @property
     def worst(self):
-        """The strongest attack on the audited classifier, compared with as many that know nothing."""
-        return self.targets["audited"]["worst"]
+        """The strongest attack on the audited classifier, compared with as many random-guess attacks."""
+        return self.targets["audited"].worst
 
     @property
     def floor(self):
-        """The record of the strongest attack that sees labels only, None if none was run."""
-        facts = self.targets["audited"]
-        return next((record for record in facts["attacks"] if record["attack"] == facts["floor"]), None)
+        """The result of the strongest attack that sees labels only, None if none was run."""
+        return self.targets["audited"].floor
 
     @property
     def failed_controls(self):
         """The controls that failed."""
-        return [control for control in self.controls.values() if control["holds"] is False]
+        return [control for control in self.controls.values() if control.holds is False]
 
     @property
     def verdict(self):
-        """What it comes to: ``status``, ``headline`` and ``sentences``; a failed control comes first."""
+        """The verdict: ``status``, ``headline`` and ``sentences``. Failed controls come first."""
         return verdict(self)
 
     def to_dict(self):
-        """Return all that was measured as plain values.
+        """Return everything that was measured as plain values.
 
         Returns
         -------
         facts : dict
-            Strings, booleans, integers, floats, None (where a number is not known), lists and dicts. Scores of rows
-            are not among them.
+            Strings, booleans, integers, floats, None for NaN and infinities, lists and dicts. Scores of rows are not
+            included.
         """
         found = self.verdict
         return _plain(
             {
                 "schema_version": _SCHEMA_VERSION,
                 "verdict": {"status": found.status, "headline": found.headline, "sentences": found.sentences},
-                "controls": self.controls,
-                "targets": self.targets,
+                "controls": {name: control.to_dict() for name, control in self.controls.items()},
+                "targets": {name: target.to_dict() for name, target in self.targets.items()},
                 "rows": self.rows,
                 "defense": self.defense,
                 "notes": self.notes,
@@ -127,17 +126,17 @@ class AuditReport:
         )
 
     def to_json(self, file=None):
-        """Write all that was measured as JSON.
+        """Write everything that was measured as JSON.
 
         Parameters
         ----------
         file : str or path, default=None
-            Where to write, whole or not at all.
+            Where to write. The file is replaced at once or not at all.
 
         Returns
         -------
         text : str or None
-            The JSON, if no file is given.
+            The JSON if no file is given.
         """
         return _written(json.dumps(self.to_dict(), indent=1, allow_nan=False), file)
 
@@ -147,12 +146,12 @@ class AuditReport:
         Parameters
         ----------
         file : str or path, default=None
-            Where to write, whole or not at all.
+            Where to write. The file is replaced at once or not at all.
 
         Returns
         -------
         page : str or None
-            The page, if no file is given.
+            The page if no file is given.
         """
         return _written(page_html(self), file)
 
@@ -164,12 +163,16 @@ class AuditReport:
         Returns
         -------
         frame : pandas.DataFrame
-            Figures with their ends; rates at all levels as ``tpr_at_fpr_0.01`` and the like, with
+            Figures with ``_low`` and ``_high``; rates at all levels as ``tpr_at_fpr_0.01`` and the like, with
             ``_is_reliable``.
         """
         pandas = import_optional("pandas", extra="audit")
         return pandas.DataFrame(
-            [{"target": name, **_flat(record)} for name, facts in self.targets.items() for record in facts["attacks"]]
+            [
+                {"target": name, **_flat(record)}
+                for name, target in self.targets.items()
+                for record in target.to_dict()["attacks"]
+            ]
         )
 
     def plot(self, ax=None):
@@ -180,13 +183,13 @@ class AuditReport:
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw; a new figure if None.
+            Axes to draw on. None makes a new figure.
 
         Returns
         -------
         display : MembershipRocDisplay
         """
-        return MembershipRocDisplay.from_predictions(self.is_member, self.scores["audited"]).plot(ax=ax)
+        return MembershipRocDisplay.from_predictions(self.is_member, self.scores["audited"], ax=ax)
 
     def _repr_html_(self):
         return notebook_html(self)
@@ -194,16 +197,16 @@ class AuditReport:
     def __repr__(self):
         found = self.verdict
         lines = [
-            [target, *attack_line(self, target, record), queries(record)]
-            for target, facts in self.targets.items()
-            for record in facts["attacks"]
+            [name, *attack_line(self, target, attack), queries(attack)]
+            for name, target in self.targets.items()
+            for attack in target.attacks
         ]
         table = tabulate(lines, ["target", *attack_heading(self), "queries"], disable_numparse=True)
         return "\n".join([found.headline, *(f"- {sentence}" for sentence in found.sentences), "", table])
 
 
 def _plain(value):
-    """Return a value as JSON knows it; what is not a finite number is None."""
+    """Return a value in the types of JSON; NaN and infinities are None."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -7,6 +7,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
+from skdiffence._evaluation._results import Estimate
 from skdiffence.inspection.report._figures import Figure, attacks_figure, phi_figure, roc_figure
 from skdiffence.inspection.report._format import interval, number, percent, queries, rate
 from skdiffence.inspection.report._verdict import CONTROLS, point_at
@@ -127,12 +128,12 @@ def attacks(report, *, with_figure=True):
     tables = [
         Table(
             attack_heading(report),
-            [attack_line(report, target, record) for record in facts["attacks"]],
-            title=names[target] if len(names) > 1 else "",
+            [attack_line(report, target, attack) for attack in target.attacks],
+            title=names[name] if len(names) > 1 else "",
             caption=note,
-            marked=[i for i, record in enumerate(facts["attacks"]) if record["attack"] == facts["worst"]["attack"]],
+            marked=[i for i, attack in enumerate(target.attacks) if attack.attack == target.worst.attack],
         )
-        for target, facts in report.targets.items()
+        for name, target in report.targets.items()
     ]
     return Section("Attacks", attacks_figure(report, names), tables=tables) if with_figure else Section(tables=tables)
 
@@ -144,33 +145,33 @@ def attack_heading(report):
     return ["attack", "AUC", "AUC, label right", "attack accuracy", *rates, ""]
 
 
-def attack_line(report, target, record):
+def attack_line(report, target, attack):
     """Return the cells of one attack on one target.
 
     Parameters
     ----------
     report : AuditReport
         The report.
-    target : str
-        Name of the target.
-    record : dict
-        The figures of the attack.
+    target : TargetResult
+        The target.
+    attack : AttackResult
+        The attack.
 
     Returns
     -------
     cells : list of str
     """
     level = report.settings["max_fpr"]
-    rates = [] if level is None else [rate(point_at(record, level))]
-    figures = [interval(record, key) for key in ("auc", "correct_auc", "accuracy")]
-    return [record["attack"], *figures, *rates, _remark(record, report.targets[target]["floor"])]
+    rates = [] if level is None else [rate(point_at(attack, level))]
+    figures = map(interval, (attack.auc, attack.correct_auc, attack.accuracy))
+    return [attack.attack, *figures, *rates, _remark(target, attack)]
 
 
-def _remark(record, floor):
+def _remark(target, attack):
     """Return the relation of an attack to the label-only baseline."""
-    if record["attack"] == floor:
+    if attack is target.floor:
         return "floor"
-    return "weaker than labels" if record["weaker_than_labels"] else "labels only" * record["label_only"]
+    return "weaker than labels" if target.is_weaker_than_labels(attack) else "labels only" * attack.label_only
 
 
 def _names(report):
@@ -179,16 +180,16 @@ def _names(report):
     return {"audited": "as audited", "undefended": "without the defense"}
 
 
-def _strongest(facts):
-    return next(record for record in facts["attacks"] if record["attack"] == facts["worst"]["attack"])
+def _strongest(target):
+    return next(attack for attack in target.attacks if attack.attack == target.worst.attack)
 
 
 def _low_fpr(report):
     names = _names(report)
     lines = [
-        [names[target], facts["worst"]["attack"], percent(point["max_fpr"]), percent(point["fpr"]), rate(point)]
-        for target, facts in report.targets.items()
-        for point in _strongest(facts)["tpr_at_fpr"]
+        [names[name], target.worst.attack, percent(point.max_fpr), percent(point.fpr), rate(point)]
+        for name, target in report.targets.items()
+        for point in _strongest(target).tpr_at_fpr
     ]
     table = Table(["target", "strongest attack", "FPR allowed", "FPR reached", "TPR"], lines)
     return Section("True positive rates at low false positive rates", roc_figure(report, names), tables=[table])
@@ -196,11 +197,11 @@ def _low_fpr(report):
 
 def _utility(report):
     names, lines = _names(report), []
-    for target, facts in report.targets.items():
-        for side, measured in facts["utility"].items():
+    for name, target in report.targets.items():
+        for side, measured in target.utility.items():
             figures = [measured["accuracy"], -measured["neg_log_loss"]]
             figures += [measured["expected_calibration_error"], measured["failure_detection_auc"]]
-            lines.append([names[target], side.replace("_", "-"), *map(number, figures)])
+            lines.append([names[name], side.replace("_", "-"), *map(number, figures)])
     changed = report.defense.get("labels_changed")
     caption = "" if changed is None else f"Labels changed by the defense: {changed}."
     heading = ["target", "rows", "accuracy", "log-loss", "calibration error", "failure-detection AUC"]
@@ -209,8 +210,8 @@ def _utility(report):
 
 def _controls(report):
     results = {True: "holds", False: "FAILED", None: "not run"}
-    lines = [[CONTROLS[name], results[found["holds"]], found["why"]] for name, found in report.controls.items()]
-    failed = [i for i, found in enumerate(report.controls.values()) if found["holds"] is False]
+    lines = [[CONTROLS[name], results[control.holds], control.why] for name, control in report.controls.items()]
+    failed = [i for i, control in enumerate(report.controls.values()) if control.holds is False]
     return Section("Controls", tables=[Table(["control", "", "what was found"], lines, marked=failed)])
 
 
@@ -295,29 +296,29 @@ def png_uri(pixels):
 
 def _by_class(report):
     strongest = _strongest(report.targets["audited"])
-    groups = sorted(strongest["by_class"].items(), key=lambda item: -np.nan_to_num(item[1]["value"], nan=-1))
+    groups = sorted(strongest.by_class.items(), key=lambda item: -np.nan_to_num(item[1]["value"], nan=-1))
     lines = [_class_line(*item) for item in groups[:_MOST_CLASSES]]
     which = f"the {len(lines)} of {len(groups)} classes that leak most" if len(groups) > len(lines) else "all classes"
     caption = (
-        f"{strongest['attack']}, {which}. The highest of many figures is high by chance as well: read it with its "
+        f"{strongest.attack}, {which}. The highest of many figures is high by chance as well: read it with its "
         "interval."
     )
     return Section("By class", tables=[Table(["class", "AUC", "members", "non-members"], lines, caption=caption)])
 
 
 def _class_line(name, group):
-    ends = {f"value_{end}": group[end] for end in ("low", "high")}
-    return [name, interval({**group, **ends}, "value"), f"{group['n_members']:.0f}", f"{group['n_non_members']:.0f}"]
+    auc = Estimate(group["value"], group["low"], group["high"])
+    return [name, interval(auc), f"{group['n_members']:.0f}", f"{group['n_non_members']:.0f}"]
 
 
 def _cost(report):
-    facts = report.targets["audited"]
+    target = report.targets["audited"]
     lines = [
-        [record["attack"], queries(record), f"{record['seconds']:.2f}", f"{record['epsilon_lower_bound']:.2f}"]
-        for record in facts["attacks"]
+        [attack.attack, queries(attack), f"{attack.seconds:.2f}", f"{attack.epsilon_lower_bound:.2f}"]
+        for attack in target.attacks
     ]
-    asked = ", ".join(f"{method} for {n} rows" for method, n in facts["rows_asked"].items())
-    caption = f"Attacks with one query per row share it: {asked}, in {facts['seconds_asked']:.2f} s."
+    asked = ", ".join(f"{method} for {n} rows" for method, n in target.rows_asked.items())
+    caption = f"Attacks with one query per row share it: {asked}, in {target.seconds_asked:.2f} s."
     heading = ["attack", "queries per row", "seconds", "epsilon at least"]
     title = "Cost of the attacks, and the differential privacy that they rule out"
     return Section(title, tables=[Table(heading, lines, caption=caption)])

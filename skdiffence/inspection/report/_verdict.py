@@ -60,7 +60,7 @@ def verdict(report):
     verdict : Verdict
     """
     status = _status(report)
-    sentences = [f"{CONTROLS[control['name']]}. It failed: {control['why']}." for control in report.failed_controls]
+    sentences = [f"{CONTROLS[control.name]}. It failed: {control.why}." for control in report.failed_controls]
     sentences += [_strongest(report), _ADVICE[status], _low_fpr(report), _floor(report), *_beyond_labels(report)]
     sentences += [*_undefended(report), _utility(report), _significance(report)]
     return Verdict(status, _HEADLINES[status], sentences)
@@ -69,18 +69,18 @@ def verdict(report):
 def _status(report):
     if report.failed_controls:
         return "invalid"
-    if report.worst["p_value"] > _LEVEL:
+    if report.worst.p_value > _LEVEL:
         return "none found"
-    beyond = report.targets["audited"]["beyond_labels"]
-    return "labels only" if beyond is None or beyond["p_value"] > _LEVEL else "leak"
+    beyond = report.targets["audited"].beyond_labels
+    return "labels only" if beyond is None or beyond.p_value > _LEVEL else "leak"
 
 
 def _strongest(report):
     worst = report.worst
     return (
-        f"The strongest of {counted(worst['n_attacks'], 'attack')}, {worst['attack']}, ranks a random member above a "
-        f"random non-member in {100 * worst['auc']:.0f} of 100 cases, where guessing does so in 50 (AUC "
-        f"{interval(worst, 'auc')})."
+        f"The strongest of {counted(worst.n_attacks, 'attack')}, {worst.attack}, ranks a random member above a random "
+        f"non-member in {100 * worst.auc.value:.0f} of 100 cases, where guessing does so in 50 (AUC "
+        f"{interval(worst.auc)})."
     )
 
 
@@ -91,21 +91,21 @@ def _low_fpr(report):
             f"With {n_others} non-members no true positive rate at a low false positive rate can be estimated: it "
             "takes at least 100."
         )
-    points = {record["attack"]: point_at(record, level) for record in report.targets["audited"]["attacks"]}
-    name = max(points, key=lambda name: points[name]["tpr"])
-    point = points[name]
+    points = {attack.attack: point_at(attack, level) for attack in report.targets["audited"].attacks}
+    name = max(points, key=lambda name: points[name].tpr.value)
+    tpr = points[name].tpr
     text = (
         f"At a false positive rate of {percent(level)}, the attack that identifies most members, {name}, identifies "
-        f"{percent(point['tpr'])} of them ({percent(point['tpr_low'])} to {percent(point['tpr_high'])})."
+        f"{percent(tpr.value)} of them ({percent(tpr.low)} to {percent(tpr.high)})."
     )
-    if point["is_reliable"]:
+    if points[name].is_reliable:
         return text
     return f"{text} That rate is below 10 of the {n_others} non-members: the figure is noise."
 
 
-def point_at(record, max_fpr):
+def point_at(attack, max_fpr):
     """Return the operating point of an attack at one of the audit's false positive rates."""
-    return next(point for point in record["tpr_at_fpr"] if point["max_fpr"] == max_fpr)
+    return next(point for point in attack.tpr_at_fpr if point.max_fpr == max_fpr)
 
 
 def _floor(report):
@@ -113,35 +113,35 @@ def _floor(report):
     if floor is None:
         return "No attack that sees labels only was run, so the floor of defenses that keep labels is not known."
     return (
-        f"The strongest attack that sees labels only, {floor['attack']}, has an AUC of {interval(floor, 'auc')}. This "
-        "is the floor: a defense that keeps labels can't go below it."
+        f"The strongest attack that sees labels only, {floor.attack}, has an AUC of {interval(floor.auc)}. This is the "
+        "floor: a defense that keeps labels can't go below it."
     )
 
 
 def _beyond_labels(report):
-    beyond = report.targets["audited"]["beyond_labels"]
+    beyond = report.targets["audited"].beyond_labels
     if beyond is None:
         return []
-    found = "no more than chance explains" if beyond["p_value"] > _LEVEL else "a leak beyond the label"
+    found = "no more than chance explains" if beyond.p_value > _LEVEL else "a leak beyond the label"
     return [
-        f"Among correctly labeled rows the strongest attack, {beyond['attack']}, has an AUC of "
-        f"{interval(beyond, 'auc')} (p = {beyond['p_value']:.2g}): {found}."
+        f"Among correctly labeled rows the strongest attack, {beyond.attack}, has an AUC of {interval(beyond.auc)} "
+        f"(p = {beyond.p_value:.2g}): {found}."
     ]
 
 
 def _undefended(report):
     if "undefended" not in report.targets:
         return []
-    worst, n_rows = report.targets["undefended"]["worst"], report.rows["n_members"] + report.rows["n_non_members"]
+    worst, n_rows = report.targets["undefended"].worst, report.rows["n_members"] + report.rows["n_non_members"]
     return [
-        f"Without the defense the strongest attack, {worst['attack']}, has an AUC of {interval(worst, 'auc')}. The "
+        f"Without the defense the strongest attack, {worst.attack}, has an AUC of {interval(worst.auc)}. The "
         f"defense changed {report.defense['labels_changed']} of {n_rows} labels."
     ]
 
 
 def _utility(report):
-    after = report.targets["audited"]["utility"]["non_members"]
-    before = report.targets["undefended"]["utility"]["non_members"] if "undefended" in report.targets else None
+    after = report.targets["audited"].utility["non_members"]
+    before = report.targets["undefended"].utility["non_members"] if "undefended" in report.targets else None
 
     def change(name, key, sign=1):
         end = number(sign * after[key])
@@ -156,12 +156,12 @@ def _utility(report):
 
 def _significance(report):
     worst = report.worst
-    n_attacks = worst["n_attacks"]
+    n_attacks = worst.n_attacks
     text = (
-        f"Permutation test of all attacks together: p = {worst['p_value']:.2g}; the most significant is "
-        f"{worst['least_likely']}. The strongest of {counted(n_attacks, 'random-guess attack')} stays below an AUC of "
-        f"{worst['null_quantile']:.3f} in 97.5 % of the permutations of either half of the rows."
+        f"Permutation test of all attacks together: p = {worst.p_value:.2g}; the most significant is "
+        f"{worst.least_likely}. The strongest of {counted(n_attacks, 'random-guess attack')} stays below an AUC of "
+        f"{worst.null_quantile:.3f} in 97.5 % of the permutations of either half of the rows."
     )
-    if worst["p_value"] <= _LEVEL:
+    if worst.p_value <= _LEVEL:
         return text
-    return f"{text} With this many rows an AUC of up to {worst['auc_high']:.3f} can't be ruled out."
+    return f"{text} With this many rows an AUC of up to {worst.auc.high:.3f} can't be ruled out."

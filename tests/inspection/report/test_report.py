@@ -17,6 +17,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 import skdiffence
+from skdiffence._evaluation._results import NOT_MEASURED
 from skdiffence.inspection import audit
 from skdiffence.inspection.report import _html
 from skdiffence.inspection.report._format import percent
@@ -48,7 +49,7 @@ def report():
 @pytest.fixture(scope="module")
 def failed(report):
     """The same with a control that failed."""
-    null = report.controls["null"] | {"holds": False, "why": "something was told apart"}
+    null = replace(report.controls["null"], holds=False, why="something was told apart")
     return replace(report, controls=report.controls | {"null": null})
 
 
@@ -120,8 +121,8 @@ def test_page_begins_with_the_verdict(report, failed):
 def test_page_holds_the_figures(report):
     """The AUC of each attack with its interval, what was not tested, and the seed."""
     text = "".join(Page(report.to_html()).text)
-    for record in report.targets["audited"]["attacks"]:
-        assert f"{record['auc']:.3f} [{record['auc_low']:.3f}, {record['auc_high']:.3f}]" in text
+    for attack in report.targets["audited"].attacks:
+        assert f"{attack.auc.value:.3f} [{attack.auc.low:.3f}, {attack.auc.high:.3f}]" in text
     for sentence in untested(report):
         assert sentence in text
     assert "noise" in text  # rates below ten non-members are never bare
@@ -148,9 +149,9 @@ def test_json_is_strict_and_plain(report, tmp_path):
 
 def test_numbers_that_are_not_known_are_null(report):
     """NaN and infinities have no JSON."""
-    facts = report.targets["audited"]
-    record = facts["attacks"][0] | {"correct_auc": np.nan, "epsilon_lower_bound": np.float64("inf")}
-    targets = report.targets | {"audited": facts | {"attacks": [record, *facts["attacks"][1:]]}}
+    target = report.targets["audited"]
+    attack = replace(target.attacks[0], correct_roc_auc=NOT_MEASURED, epsilon_lower_bound=np.float64("inf"))
+    targets = report.targets | {"audited": replace(target, attacks=(attack, *target.attacks[1:]))}
     written = json.loads(replace(report, targets=targets).to_json())["targets"]["audited"]["attacks"][0]
     assert written["correct_auc"] is None and written["epsilon_lower_bound"] is None
 
@@ -170,7 +171,7 @@ def test_frame_has_a_row_for_each_attack_and_target(report):
     """With the numbers of the records, rates by level."""
     frame = report.to_frame()
     assert list(frame["target"]) == ["audited"] * 3 + ["undefended"] * 3
-    assert frame["auc"].tolist()[:3] == [record["auc"] for record in report.targets["audited"]["attacks"]]
+    assert frame["auc"].tolist()[:3] == [attack.auc.value for attack in report.targets["audited"].attacks]
     assert not frame["tpr_at_fpr_0.01_is_reliable"].any()
     assert frame["tpr_at_fpr_0.1_is_reliable"].all()
     assert not any(frame[column].map(lambda cell: isinstance(cell, (dict, list))).any() for column in frame)
@@ -231,7 +232,7 @@ def test_figures_show_what_the_displays_draw(report, figures):
     attacks, roc, phi = texts
     assert attacks[-2:] == ["as audited", "without the defense"]
     assert {"correctness", "entropy", EVIL} <= set(attacks)
-    assert any(text.startswith(f"{report.worst['attack']}, as audited: AUC") for text in roc)
+    assert any(text.startswith(f"{report.worst.attack}, as audited: AUC") for text in roc)
     assert {"0.1", "1", "false positive rate"} <= set(roc)
     assert {"without the defense", "as audited", "members", "non-members"} <= set(phi)
     assert all(figure.find("title").text for figure in figures)
