@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that are written completely or not at all."""
 
 import contextlib
 import os
@@ -8,17 +8,17 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def whole_file(path):
-    """Write a file beside its place and move it there once it is finished.
+    """Write a file under a temporary name and move it to its path at the end of the block.
 
     Parameters
     ----------
     path : str or path
-        Where the file is to be; replaced if there is one.
+        The path of the file. An existing file is replaced.
 
     Yields
     ------
     unfinished : Path
-        Where to write, with the same suffix. It is removed if the block raises.
+        The temporary path, in the same folder and with the same suffix. It is removed if the block raises.
     """
     path = Path(path)
     unfinished = path.with_name(f".{path.stem}-{secrets.token_hex(8)}{path.suffix}")

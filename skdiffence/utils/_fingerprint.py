@@ -1,4 +1,4 @@
-"""A digest of what an object means, the same in every process, so that what was made from it can be found again."""
+"""Digests of objects by what they mean, equal in every process, to find again what was computed from them."""
 
 import functools
 import hashlib
@@ -22,24 +22,29 @@ _SIZE = 16
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), type(NotImplemented), range)
 _BUILT_IN = (types.BuiltinFunctionType, np.ufunc, types.MethodDescriptorType, types.WrapperDescriptorType)
 _WRAPPERS = (staticmethod, classmethod)
-# They say how a result is shown or how fast it comes, not what it is.
+# Parameters that change how a result is shown or how fast it comes, not the result.
 _IRRELEVANT = {"verbose", "n_jobs"}
-# They say how a net came to be what it is.
+# State of a net that its predictions do not depend on.
 _OF_TRAINING = {"callbacks", "callbacks_", "history_"}
 
 
 def fingerprint(*values):
     """Return a digest that is equal for values that mean the same, in this process or another.
 
+    The digest depends on
+
+    - the content of numbers, strings, arrays, frames, sparse matrices, tensors and containers
+    - the class and the parameters of an estimator, without ``verbose`` and ``n_jobs``
+    - the class and the state of a frozen estimator with all inside it, of a torch module and of any other object
+    - of the state of a frozen net, only what its predictions depend on
+    - the name of a function or class and the version of its library
+    - the bytecode of a function or class of no installed library, and the values of the global names in it: other
+      functions and classes, numbers, and files of Python modules
+
     Parameters
     ----------
     *values : object
-        Numbers, strings, arrays, frames, sparse matrices, tensors and containers count by content; estimators by
-        class and parameters, without ``verbose`` and ``n_jobs``; frozen ones, with all that is inside them, modules and
-        other objects by class and state. Of a frozen net's state only what its answers depend on counts. Functions and
-        classes count by name and by the version of their library; those of no installed library by their bytecode as
-        well, and by what the global names in it stand for: other functions and classes, values, and files of Python
-        modules.
+        Any objects.
 
     Returns
     -------
@@ -48,35 +53,35 @@ def fingerprint(*values):
     Raises
     ------
     TypeError
-        If a value has a state that can't be read, such as an open file.
+        If a value has a state that cannot be read, such as an open file.
     """
     return _Digester().of(values)
 
 
 def library_versions():
-    """Return the versions of Python and of the libraries that what is trained and answered depends on."""
+    """Return the versions of Python and of the libraries that training and predictions depend on."""
     packages = (np, scipy, sklearn, skdiffence, skorch, torch)
     return [platform.python_version(), *(str(package.__version__) for package in packages)]
 
 
 def is_library(module):
-    """Say whether a module, by its name, is part of Python, of skdiffence or of an installed package."""
+    """Return whether a module, given by name, is part of Python, of skdiffence or of an installed package."""
     top = (module or "").partition(".")[0]
     if top in sys.stdlib_module_names or top == "skdiffence":
         return True
     if top in {"__main__", "__mp_main__"}:
-        return False  # whatever file runs it: a notebook's is that of an installed package
+        return False  # a notebook runs it from a file of an installed package
     file = getattr(sys.modules.get(module), "__file__", None)
     return file is not None and bool({"site-packages", "dist-packages"} & set(Path(file).parts))
 
 
 class _Digester:
-    """Digests values one inside the other; knows those that it is in the middle of, and those that it has done."""
+    """Digests of nested values, each computed once, with an end to cycles."""
 
     def __init__(self):
-        self._open = {}
+        self._open = {}  # values whose digest is being computed, with their depth
         self._done = {}
-        self._in_frozen = False  # there, what estimators have learned counts
+        self._in_frozen = False  # there, the fitted state of estimators counts
 
     def of(self, value):
         """Return the digest of a value."""
@@ -94,13 +99,16 @@ class _Digester:
             digest = self._digest(value)
         finally:
             del self._open[id(value)]
-        self._done[name] = digest, value  # kept, so that no other value gets its id
+        self._done[name] = digest, value  # the value is kept so that no other one gets its id
         return digest
 
     def _digest(self, value):
         for kinds, digest in _BY_KIND:
             if isinstance(value, kinds):
                 return digest(self, value)
+        for kinds, parts in _PARTS_BY_KIND:
+            if isinstance(value, kinds):
+                return self._named(type(value), parts(value))
         if hasattr(value, "iloc"):
             return self._frame(value)
         if sparse.issparse(value):
@@ -143,12 +151,6 @@ class _Digester:
         flat = value.detach().cpu().contiguous().reshape(-1)
         return _join("tensor", str(value.dtype), repr(tuple(value.shape)), flat.view(torch.uint8).numpy().data)
 
-    def _random_state(self, value):
-        return self._named("random state", value.get_state(legacy=False))
-
-    def _generator(self, value):
-        return self._named("generator", value.bit_generator.state)
-
     def _frozen(self, value):
         outside, self._in_frozen = self._in_frozen, True
         try:
@@ -163,21 +165,6 @@ class _Digester:
         parts = {name: part for name, part in state.items() if not isinstance(part, torch.optim.Optimizer)}
         modules = {name: _layers(part) for name, part in parts.items() if isinstance(part, torch.nn.Module)}
         return self._named(type(value), parts | modules)
-
-    def _partial(self, value):
-        return self._named(type(value), [value.func, value.args, value.keywords])
-
-    def _method(self, value):
-        return self._named("method", [value.__func__, value.__self__])
-
-    def _wrapped(self, value):
-        return self._named(type(value), value.__func__)
-
-    def _property(self, value):
-        return self._named("property", [value.fget, value.fset, value.fdel])
-
-    def _cached(self, value):
-        return self._named("cached", value.__wrapped__)
 
     def _module(self, value):
         name = _join("python module", value.__name__, _version(value.__name__))
@@ -205,13 +192,8 @@ class _Digester:
         names = _used_names(value.__code__) & value.__globals__.keys()
         return _join(digest, self._lenient({name: value.__globals__[name] for name in names}))
 
-    def _code(self, value):
-        # co_code is the bytecode as it was compiled; line numbers and file names are left out.
-        names = value.co_names, value.co_varnames, value.co_freevars, value.co_flags, value.co_argcount
-        return self._named("code", [value.co_code, value.co_consts, names, value.co_kwonlyargcount])
-
     def _lenient(self, values):
-        """Digest values by name; of one whose state can't be read, such as a lock, only its type counts."""
+        """Return a digest of values by name. Only the type counts if a state cannot be read, such as that of a lock."""
 
         def digest(value):
             try:
@@ -226,7 +208,7 @@ class _Digester:
             reduced = value.__reduce_ex__(4)
         except Exception as error:
             raise TypeError(
-                f"{type(value).__qualname__} has a state that can't be read, so it can't be recognized again: {error}"
+                f"{type(value).__qualname__} has a state that cannot be read, so it cannot be recognized again: {error}"
             ) from None
         if isinstance(reduced, str):
             return _join("global", _name(type(value)), reduced)
@@ -242,26 +224,37 @@ _BY_KIND = (
     (torch.Tensor, _Digester._tensor),
     (type, _Digester._class),
     (types.FunctionType, _Digester._function),
-    (types.CodeType, _Digester._code),
-    (types.MethodType, _Digester._method),
     (types.ModuleType, _Digester._module),
     (_BUILT_IN, _Digester._built_in),
-    (functools.partial, _Digester._partial),
-    (functools._lru_cache_wrapper, _Digester._cached),
-    (_WRAPPERS, _Digester._wrapped),
-    (property, _Digester._property),
     (FrozenEstimator, _Digester._frozen),
     (NeuralNet, _Digester._net),
-    (np.random.RandomState, _Digester._random_state),
-    (np.random.Generator, _Digester._generator),
     ((list, tuple), _Digester._sequence),
     (dict, _Digester._mapping),
     ((set, frozenset), _Digester._set),
 )
 
 
+def _code_parts(code):
+    # Line numbers and file names are left out.
+    names = code.co_names, code.co_varnames, code.co_freevars, code.co_flags, code.co_argcount
+    # co_code is the bytecode as compiled, before the interpreter specializes it.
+    return code.co_code, code.co_consts, names, code.co_kwonlyargcount
+
+
+_PARTS_BY_KIND = (
+    (types.CodeType, _code_parts),
+    (types.MethodType, lambda method: (method.__func__, method.__self__)),
+    (functools.partial, lambda partial: (partial.func, partial.args, partial.keywords)),
+    (functools._lru_cache_wrapper, lambda cached: cached.__wrapped__),
+    (_WRAPPERS, lambda wrapper: wrapper.__func__),
+    (property, lambda member: (member.fget, member.fset, member.fdel)),
+    (np.random.RandomState, lambda state: state.get_state(legacy=False)),
+    (np.random.Generator, lambda generator: generator.bit_generator.state),
+)
+
+
 def _join(*parts):
-    """Digest parts so that their borders count."""
+    """Return a digest of parts and of their lengths."""
     digest = hashlib.blake2b(digest_size=_SIZE)
     for part in parts:
         part = part.encode() if isinstance(part, str) else part
@@ -276,7 +269,7 @@ def _relevant(params):
 
 
 def _layers(module):
-    """Return a network's parts without their training mode, which answering changes."""
+    """Return the parts of a network without their training mode, which prediction changes."""
     apart = {"training", "_modules"}
     return [
         (name, type(part), {key: value for key, value in vars(part).items() if key not in apart})
@@ -289,9 +282,9 @@ def _name(value):
 
 
 def _is_written(key, member):
-    """Say whether a member of a class is its author's: Python, abc and pickle note things there as well, some later."""
-    noted = key == "_abc_impl" or (key.startswith("__") and key.endswith("__"))
-    return not noted or isinstance(member, (types.FunctionType, *_WRAPPERS))
+    """Return whether a member of a class is in its source. Python, abc and pickle add others, some of them later."""
+    added = key == "_abc_impl" or (key.startswith("__") and key.endswith("__"))
+    return not added or isinstance(member, (types.FunctionType, *_WRAPPERS))
 
 
 def _version(module):
@@ -306,6 +299,6 @@ def _cell_content(cell):
 
 
 def _used_names(code):
-    """Return the names that a function, and those defined inside it, may look up globally."""
+    """Return the global names that a function, and those defined inside it, may look up."""
     inner = (const for const in code.co_consts if isinstance(const, types.CodeType))
     return set(code.co_names).union(*map(_used_names, inner))

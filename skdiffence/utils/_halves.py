@@ -1,4 +1,4 @@
-"""Which rows train which of many models: complementary halves, so that every row is in exactly half of them."""
+"""Complementary halves of rows, for many models of which exactly half are trained on each row."""
 
 from numbers import Integral
 
@@ -8,14 +8,14 @@ from skdiffence.utils._random import mix_seed
 
 
 def check_canaries(canaries, n_rows):
-    """Return the rows whose membership varies as row numbers.
+    """Return validated numbers of the rows whose membership varies.
 
     Parameters
     ----------
     canaries : array-like of int or None
-        Distinct row numbers; None lets all rows vary.
+        Distinct row numbers. None lets all rows vary.
     n_rows : int
-        How many rows there are.
+        Number of rows.
 
     Returns
     -------
@@ -24,7 +24,7 @@ def check_canaries(canaries, n_rows):
     Raises
     ------
     ValueError
-        If there are fewer than two, or they are not distinct numbers of rows.
+        If there are fewer than two, or they are not distinct row numbers.
     """
     if canaries is None:
         return None
@@ -42,7 +42,7 @@ def check_canaries(canaries, n_rows):
 
 
 def check_n_models(n_models, name="n_models"):
-    """Refuse a number of models that has no complementary pairs.
+    """Raise an error unless a number of models is even and at least 2.
 
     Raises
     ------
@@ -51,16 +51,16 @@ def check_n_models(n_models, name="n_models"):
     """
     if not isinstance(n_models, Integral) or n_models < 2 or n_models % 2:
         raise ValueError(
-            f"{name} must be an even integer of at least 2, because models come in pairs that are trained on "
-            f"complementary halves. Got {n_models!r}."
+            f"{name} must be an even integer of at least 2, because models are trained in pairs on complementary "
+            f"halves. Got {n_models!r}."
         )
 
 
 def complementary_halves(n_rows, n_models, seed, canaries=None):
-    """Draw which rows train which models.
+    """Draw the training rows of many models.
 
-    Models ``2 * j`` and ``2 * j + 1`` are trained on complementary halves of the rows that vary, so that every such
-    row is in exactly half of all models, for odd numbers of rows as well. All other rows are in every model.
+    Models ``2 * j`` and ``2 * j + 1`` are trained on complementary halves of the rows that vary. So each of these rows
+    trains exactly half of all models, also if their number is odd. All other rows train every model.
 
     Parameters
     ----------
@@ -69,16 +69,16 @@ def complementary_halves(n_rows, n_models, seed, canaries=None):
     n_models : int
         Number of models, even.
     seed : int
-        What the draw depends on. A pair of models depends on nothing but the seed, its number and the rows, so that
-        more models never change those drawn before.
+        The halves of a pair of models depend only on the seed, the number of the pair and the rows, so that more models
+        do not change those drawn before.
     canaries : array-like of int, default=None
-        The rows that vary; None is all rows. A canary's membership depends on its place in this list and not on how
-        many come after it: a longer list leaves the memberships of those before it as they are.
+        The rows that vary. None is all rows. The membership of a canary depends on its position in this list and not on
+        the length of the list, so that more canaries do not change the memberships of those before them.
 
     Returns
     -------
     membership : ndarray of shape (n_rows, n_models), dtype bool
-        True for rows that train the model. Of the rows that vary, the halves of a pair differ in size by at most one.
+        True for rows that train the model. The halves of a pair differ in size by at most one.
 
     Raises
     ------
@@ -98,11 +98,11 @@ def complementary_halves(n_rows, n_models, seed, canaries=None):
 
 
 def _half(n, rng):
-    """Choose half of n rows."""
+    """Return a mask of a random half of n rows."""
     return rng.permutation(n) < n // 2
 
 
 def _half_of_pairs(n, rng):
-    """Choose one row of each two neighbors, so that every beginning of the list is halved, too."""
+    """Return a mask of a random row of each pair of neighbors, so that every prefix of the list is halved as well."""
     coins = rng.random((n + 1) // 2) < 0.5
     return np.repeat(coins, 2)[:n] ^ (np.arange(n) % 2 == 1)

@@ -4,14 +4,14 @@ import importlib
 
 
 def import_optional(name, *, extra):
-    """Import an optional dependency or say how to install it.
+    """Import an optional dependency, or raise an error with the command that installs it.
 
     Parameters
     ----------
     name : str
-        The module's name.
+        The name of the module.
     extra : str
-        The extra of skdiffence that installs it.
+        The extra of skdiffence that requires it.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Seeds from ``random_state`` alone: no global generator is read, advanced or left changed."""
+"""Seeds derived from ``random_state`` that leave NumPy's and torch's global generators as they are."""
 
 import contextlib
 import hashlib
@@ -17,8 +17,8 @@ def draw_seed(random_state):
     Parameters
     ----------
     random_state : int, RandomState instance or None
-        An integer is returned as it is, a RandomState gives its next number, and None asks
-        the operating system, not NumPy's global generator.
+        An integer is returned unchanged. A RandomState gives its next number. None takes entropy from the operating
+        system, not from NumPy's global generator.
 
     Returns
     -------
@@ -42,12 +42,12 @@ def draw_seed(random_state):
 
 
 def mix_seed(*parts):
-    """Return one seed that depends on all parts, so that no two uses share a stream.
+    """Return a seed that depends on all parts, so that different uses have independent streams.
 
     Parameters
     ----------
     *parts : int, str or bytes
-        What the seed is for.
+        The parent seed and the use.
 
     Returns
     -------
@@ -62,14 +62,14 @@ def mix_seed(*parts):
 
 
 def seed_nested(estimator, *parts):
-    """Give an estimator, and those inside it, seeds wherever they have none of their own.
+    """Set every ``random_state`` of an estimator, and of those inside it, that is None.
 
     Parameters
     ----------
     estimator : estimator
         A clone; changed in place.
     *parts : int, str or bytes
-        What the seeds depend on.
+        The seeds depend on these and on the name of the parameter.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def seed_nested(estimator, *parts):
 
 @contextlib.contextmanager
 def torch_seed(seed):
-    """Seed torch inside the block and put its global generators back after it.
+    """Seed torch inside the block and restore its global generators after it.
 
     Parameters
     ----------
@@ -102,5 +102,5 @@ def torch_seed(seed):
             yield
     finally:
         if not started:
-            # CUDA keeps the seed for when it starts, or has started with it inside the block.
+            # CUDA keeps the seed until it starts, or has started with it inside the block.
             torch.cuda.manual_seed_all(before)

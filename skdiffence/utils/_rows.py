@@ -1,4 +1,4 @@
-"""Rows recognized by content: canonical bytes, keyed digests, and sets of rows that hold no row."""
+"""Rows compared by content: canonical bytes, keyed digests, and sets of digests."""
 
 import hashlib
 import math
@@ -13,7 +13,7 @@ _KEY_SIZE = 32
 
 
 def canonical_rows(X):
-    """Return the rows of X in the one form in which rows are compared.
+    """Return the rows of X in the form in which rows are compared.
 
     Parameters
     ----------
@@ -23,8 +23,8 @@ def canonical_rows(X):
     Returns
     -------
     rows : ndarray of shape (n, d), dtype float32, C order
-        Flattened rows, with -0.0 written as 0.0 and one NaN for all NaNs, so that rows
-        that are equal as numbers are equal as bytes.
+        Flattened rows. -0.0 is replaced by 0.0 and every NaN by the same NaN, so that rows with equal numbers have
+        equal bytes.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def canonical_rows(X):
         If X is not numeric.
     """
     try:
-        # Values beyond float32 become infinities, which compare as any other value.
+        # Values beyond float32 become infinities, which compare like other values.
         with np.errstate(over="ignore"):
             rows = np.array(X, dtype=np.float32, order="C")
     except (TypeError, ValueError) as error:
@@ -53,13 +53,13 @@ def row_digests(X, key=b""):
     X : array-like of shape (n, ...) or data frame
         Numeric rows of any shape.
     key : bytes, default=b""
-        Key of the hash, at most 64 bytes. Without the key, digests can't be compared
-        with those of guessed rows.
+        Key of the hash, at most 64 bytes. Who does not know the key cannot compare the digests with those of guessed
+        rows.
 
     Returns
     -------
     digests : ndarray of shape (n,), dtype S16
-        blake2b digests of the canonical rows.
+        BLAKE2b digests of the canonical rows.
     """
     rows = canonical_rows(X)
     digests = [hashlib.blake2b(row, digest_size=_DIGEST_SIZE, key=key).digest() for row in rows]
@@ -67,12 +67,12 @@ def row_digests(X, key=b""):
 
 
 def data_digest(*arrays):
-    """Return a digest of whole arrays: their values, shapes, types and order of rows.
+    """Return a digest of the values, shapes, kinds of dtype and order of rows of arrays.
 
     Parameters
     ----------
     *arrays : array-like or None
-        What to digest, in this order.
+        Their order counts.
 
     Returns
     -------
@@ -90,14 +90,14 @@ def data_digest(*arrays):
 
 
 class RowSet:
-    """A set of rows that can say whether it contains a row, and holds none.
+    """A set of rows that stores keyed digests instead of the rows.
 
     Parameters
     ----------
     digests : ndarray of dtype S16
         Keyed digests of the rows.
     key : bytes
-        The key that they were made with.
+        The key of the digests.
     """
 
     def __init__(self, digests, key):
@@ -106,17 +106,17 @@ class RowSet:
 
     @classmethod
     def of(cls, X, key=None):
-        """Make the set of the rows of X, under a key of its own unless one is given."""
+        """Return the set of the rows of X, with a random key unless one is given."""
         key = secrets.token_bytes(_KEY_SIZE) if key is None else key
         return cls(row_digests(X, key), key)
 
     @classmethod
     def empty(cls):
-        """Make a set without rows."""
+        """Return a set without rows."""
         return cls(np.empty(0, dtype=f"S{_DIGEST_SIZE}"), b"")
 
     def contains(self, X):
-        """Say for each row of X whether it is in the set.
+        """Return for each row of X whether it is in the set.
 
         Returns
         -------

@@ -1,25 +1,25 @@
-"""Where torch computes."""
+"""The device that torch computes on."""
 
 import torch
 
 
 def resolve_device(device="auto"):
-    """Return the device to compute on.
+    """Return a torch device from a parameter.
 
     Parameters
     ----------
     device : {"auto"}, str or torch.device, default="auto"
-        "auto" is the current CUDA device where there is one, else the CPU.
+        "auto" is the current CUDA device if there is one, else the CPU.
 
     Returns
     -------
     device : torch.device
-        On CUDA with its index, so that what is kept for a device is found only on that one.
+        With its index on CUDA, so that caches of different devices are told apart.
 
     Raises
     ------
     ValueError
-        If torch does not know the device, or it is CUDA and there is none.
+        If torch does not know the device, or there is no CUDA device.
     """
     if isinstance(device, str) and device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -186,7 +186,7 @@ def test_a_value_may_hold_itself():
 
 def test_unreadable_state_is_refused():
     """Better no digest than one that means nothing."""
-    with pytest.raises(TypeError, match="lock has a state that can't be read"):
+    with pytest.raises(TypeError, match="lock has a state that cannot be read"):
         fingerprint(Tree(threading.Lock()))
 
 

@@ -22,6 +22,7 @@ from skdiffence.utils._fingerprint import fingerprint, library_versions
 from skdiffence.utils._halves import check_canaries, check_n_models, complementary_halves
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested, torch_seed
 from skdiffence.utils._sklearn import HasMethods, num_samples, safe_indexing, validate_params
+from skdiffence.utils._validation import index_fit_params
 
 # torch has one generator for all threads of a process: two nets must not draw from it at the same time.
 _TORCH_LOCK = threading.Lock()
@@ -216,7 +217,7 @@ class _Job:
         """Train the shadow on the rows marked and keep it, if it has a place."""
         rows = np.flatnonzero(is_in)
         shadow, started = _prepared(self.estimator, self.seed), time.perf_counter()
-        params = {name: _cut(value, rows, len(y)) for name, value in self.fit_params.items()}
+        params = index_fit_params(self.fit_params, rows, len(y))
         held_out = _fit(shadow, safe_indexing(X, rows), y[rows], params, self.seed)
         made = {"estimator": shadow, "held_out": rows[held_out], "fit_time": time.perf_counter() - started}
         if self.path is not None:
@@ -267,13 +268,6 @@ def _prepared(estimator, seed):
         if isinstance(value, DiffusionRegenerator) and value.key is not None
     }
     return seed_nested(shadow.set_params(**keys) if keys else shadow, seed)
-
-
-def _cut(value, rows, n_samples):
-    """Cut a fit parameter to the rows of a shadow, if it has an entry for every row."""
-    if isinstance(value, (str, bytes, dict)) or not hasattr(value, "__len__") or num_samples(value) != n_samples:
-        return value
-    return safe_indexing(value, rows)
 
 
 def _may_use_torch(estimator):

@@ -230,7 +230,7 @@ def test_a_cache_needs_a_seed_and_a_readable_estimator(tmp_path):
     with pytest.raises(ValueError, match="cache_dir needs random_state"):
         train_shadows(GaussianNB(), X, y, n_shadows=2, cache_dir=tmp_path)
     unreadable = make_pipeline(FunctionTransformer(kw_args={"file": sys.stdout}), GaussianNB())
-    with pytest.raises(TypeError, match="TextIO.* has a state that can't be read|has a state that can't be read"):
+    with pytest.raises(TypeError, match="has a state that cannot be read"):
         train_shadows(unreadable, X, y, n_shadows=2, cache_dir=tmp_path, random_state=0)
 
 
