@@ -28,6 +28,7 @@ from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier, OutputCo
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNet
 
 from skdiffence.base import is_inference_only
 from skdiffence.utils._rows import row_digests
@@ -52,11 +53,14 @@ class FittedPart(NamedTuple):
         inference only. None where the part was fitted to something that can't be computed again from the rows.
     all_rows : bool
         Whether the part was fitted to all rows that the outer estimator was fitted to.
+    frozen : bool
+        Whether the part is inside a FrozenEstimator.
     """
 
     estimator: object
     steps: tuple | None = ()
     all_rows: bool = True
+    frozen: bool = False
 
     def transform(self, X):
         """Return rows as the part saw them in training."""
@@ -85,7 +89,8 @@ def fitted_parts(estimator):
     for child in _children(estimator):
         for part in fitted_parts(child.estimator):
             steps = None if child.steps is None or part.steps is None else child.steps + part.steps
-            yield FittedPart(part.estimator, steps, child.all_rows and part.all_rows)
+            all_rows, frozen = child.all_rows and part.all_rows, child.frozen or part.frozen
+            yield FittedPart(part.estimator, steps, all_rows, frozen)
 
 
 def _children(estimator):
@@ -93,7 +98,7 @@ def _children(estimator):
     if isinstance(estimator, Pipeline):
         return [FittedPart(estimator.steps[-1][1], tuple(_training_steps(estimator.steps[:-1])))]
     if isinstance(estimator, FrozenEstimator):
-        return [FittedPart(estimator.estimator, all_rows=False)]
+        return [FittedPart(estimator.estimator, all_rows=False, frozen=True)]
     if hasattr(estimator, "best_estimator_"):
         return [FittedPart(estimator.best_estimator_)]
     if hasattr(estimator, "calibrated_classifiers_"):
@@ -288,6 +293,21 @@ def is_frozen(estimator):
         isinstance(each, FrozenEstimator) and hasattr(each, "predict") or getattr(each, "cv", None) == "prefit"
         for each in inside
     )
+
+
+def trained_nets(estimator):
+    """Return the skorch nets that the ``fit`` of an estimator trained.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted estimator.
+
+    Returns
+    -------
+    nets : list of FittedPart
+    """
+    return [part for part in fitted_parts(estimator) if isinstance(part.estimator, NeuralNet) and not part.frozen]
 
 
 def denoiser_saw_members(estimator):

@@ -22,19 +22,24 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.semi_supervised import SelfTrainingClassifier
 from sklearn.tree import DecisionTreeClassifier
+from skorch.callbacks import Callback
+from skorch.dataset import Dataset, ValidSplit
 
 from skdiffence import DiffusionRegenerator
-from skdiffence._fitted import denoiser_saw_members, fitted_parts, is_frozen, n_training_rows, stored_rows
+from skdiffence._fitted import denoiser_saw_members, fitted_parts, is_frozen, n_training_rows, stored_rows, trained_nets
 from skdiffence.attacks import train_shadows
 from skdiffence.attacks.shadow._shadow_signals import ShadowSignals
 from skdiffence.defenses import (
     DefendedClassifier,
     MemGuardClassifier,
     OutputClassifier,
+    RelaxLossClassifier,
     SELENAClassifier,
     TunedDefendedClassifier,
 )
+from skdiffence.exceptions import MembershipWarning
 from tests.defenses.regenerators import NoiseRegenerator
+from tests.nets import LogitMLP, make_net
 
 N_ROWS = 150
 X = np.random.default_rng(0).normal(size=(N_ROWS, 4))
@@ -345,3 +350,57 @@ def test_frozen_regenerator_saw_rows_that_only_its_owner_knows():
     regenerator = DiffusionRegenerator(max_epochs=1, random_state=0).fit(X)
     defended = DefendedClassifier(LogisticRegression(), FrozenEstimator(regenerator), random_state=0).fit(X, y)
     assert defended.denoiser_saw_members_ is None
+
+
+SPLIT = ValidSplit(3)
+NET = make_net(module__n_features=4, module__n_classes=3, max_epochs=1, train_split=SPLIT)
+RELAXED = RelaxLossClassifier(LogitMLP, module__n_features=4, module__n_classes=3, max_epochs=1, train_split=SPLIT)
+# All rows reach the net, or a copy of it.
+AROUND_NET = {
+    "net": NET,
+    "training defense": RELAXED,
+    "pipeline": make_pipeline(NEGATE, NET),
+    "search of pipeline": search(make_pipeline(NEGATE, NET), "neuralnetclassifier__max_epochs"),
+    "vote": vote(NET, NET),
+    "passthrough of search": DefendedClassifier(search(NET, "max_epochs"), "passthrough"),
+    "passthrough of passthrough": DefendedClassifier(DefendedClassifier(NET, "passthrough"), "passthrough"),
+}
+
+
+@pytest.mark.parametrize("name", AROUND_NET)
+def test_rows_that_the_validation_split_of_a_net_holds_out_are_known(name):
+    """To shadow attacks and to what stands around, without a warning; the split itself is put back."""
+    X32 = X.astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", MembershipWarning)
+        shadows = train_shadows(AROUND_NET[name], X32, Y[3], n_shadows=2, random_state=0)
+        outer = DefendedClassifier(AROUND_NET[name], "passthrough").fit(X32, Y[3])
+    for shadow, train, test in zip(shadows["estimator"], *shadows["indices"].values(), strict=True):
+        given = np.setdiff1d(np.arange(N_ROWS), test)
+        np.testing.assert_array_equal(train, given[SPLIT(Dataset(X32[given], Y[3][given]))[0].indices])
+        assert all(
+            part.estimator.train_split is SPLIT or vars(part.estimator.train_split) == vars(SPLIT)
+            for part in trained_nets(shadow)
+        )
+    held_out = SPLIT(Dataset(X32, Y[3]))[1].indices
+    np.testing.assert_array_equal(np.flatnonzero(stored_rows(outer, X32).not_trained_on), np.sort(held_out))
+    assert n_training_rows(outer) == N_ROWS - len(held_out)
+
+
+class Interrupting(Callback):
+    """Stops training after its first epoch, as Ctrl-C does."""
+
+    def on_epoch_end(self, net, **kwargs):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "around",
+    [lambda net: net, vote, lambda net: search(net, "lr"), lambda net: CalibratedClassifierCV(net, cv=2)],
+    ids=["net", "vote", "search", "calibrated"],
+)
+def test_interrupted_training_of_a_net_is_not_swallowed(around):
+    """skorch returns normally, so that a half-trained net would look fitted wherever it is."""
+    net = make_net(module__n_features=4, module__n_classes=3, max_epochs=3, callbacks=[Interrupting])
+    with pytest.raises(KeyboardInterrupt):
+        DefendedClassifier(around(net), "passthrough").fit(X, Y[3])

@@ -7,9 +7,9 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.metaestimators import available_if
 
-from skdiffence.attacks._answers import _answering
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.utils._sklearn import num_samples, safe_indexing
+from skdiffence.utils._skorch import final_estimator
 
 _DIGEST_SIZE = 16
 _MOST_BYTES = 2**28  # of all answers, and again of the names of one attacker's queries
@@ -204,5 +204,5 @@ def remember_answers(target, attacks):
     """
     counts_work = any(attack.uses == "cost" and attack.shares_answers for attack in attacks)
     # A pipeline or a search around a defended classifier has no select.
-    has_select = hasattr(target, "select") and isinstance(_answering(target), DefendedClassifier)
+    has_select = hasattr(target, "select") and isinstance(final_estimator(target), DefendedClassifier)
     return AnswerMemory(target, with_select=counts_work and has_select)

@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
 
 from skdiffence.metrics import label_columns
 from skdiffence.metrics._signals import SIGNALS
 from skdiffence.utils._sklearn import num_samples, safe_indexing
+from skdiffence.utils._skorch import final_estimator, predicts_argmax
 
 
 @dataclass(frozen=True)
@@ -93,35 +91,16 @@ class Answers:
         return len(self.label)
 
 
-def _answering(target):
-    """Return the estimator whose ``predict`` is what the target's ``predict`` returns."""
-    while True:
-        if isinstance(target, FrozenEstimator):
-            target = target.estimator
-        elif isinstance(target, Pipeline):
-            target = target.steps[-1][1]
-        elif hasattr(target, "best_estimator_"):
-            target = target.best_estimator_
-        else:
-            return target
-
-
-def _answers_by_argmax(target):
-    # For these, predict is the argmax of predict_proba by construction, so one query gives both.
-    predict = getattr(type(_answering(target)), "predict", None)
-    return predict in (NeuralNetClassifier.predict, RandomForestClassifier.predict)
-
-
 def _is_bare_net(target):
     # One that answers column numbers, as skorch does; a subclass may answer its labels instead.
-    net = _answering(target)
+    net = final_estimator(target)
     predict = getattr(type(net), "predict", None)
     return isinstance(net, NeuralNet) and predict in (NeuralNetClassifier.predict, NeuralNetBinaryClassifier.predict)
 
 
 def _column_numbers(target, y, n_columns):
     # A net's columns are numbered by its module, whatever classes the training rows happened to show.
-    for labels in (getattr(_answering(target), "classes_", ()), y):
+    for labels in (getattr(final_estimator(target), "classes_", ()), y):
         labels = np.unique(np.asarray(labels)).tolist()
         if any(label not in range(n_columns) for label in labels):
             raise ValueError(
@@ -145,7 +124,7 @@ def _column_labels(target, y, n_columns):
 
 
 def _predicted_columns(target, X, proba, classes):
-    if _answers_by_argmax(target):
+    if predicts_argmax(target):
         return proba.argmax(axis=1)
     predicted = np.asarray(target.predict(X))
     columns = label_columns(predicted, classes)

@@ -5,6 +5,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
+from skdiffence._fitted import trained_nets
 from skdiffence.utils import _skorch as skorch
 from skdiffence.utils._random import mix_seed, seed_nested, torch_seed
 from skdiffence.utils._rows import RowSet, data_digest
@@ -39,7 +40,7 @@ def encode(estimator, y, known):
     if not inside:
         return y, None
     # What stands around a net finds the classes in y by itself.
-    classes = np.unique(known if skorch.answers_columns(estimator) else y)
+    classes = np.unique(known if skorch.predicts_columns(estimator) else y)
     codes = np.searchsorted(classes, y)
     if not any(skorch.is_binary_net(net) for net in inside):
         return codes.astype(np.int64), classes
@@ -94,28 +95,28 @@ def train(estimator, X, y, known, seed, params, *, seeded):
         return trained, trained.classes_, np.empty(0, dtype=int)
     with torch_seed(mix_seed(seed, "net", digest)):
         trained.fit(X, target, **params)
-    skorch.check_trained_to_the_end(trained)
-    return trained, classes, np.union1d(skorch.restore_splits(trained, recorders), take_held_out(trained))
+    inside = trained_nets(trained)
+    skorch.check_trained_to_the_end(part.estimator for part in inside)
+    return trained, classes, np.union1d(skorch.restore_splits(trained, recorders, inside), take_held_out(inside))
 
 
-def take_held_out(trained):
-    """Take over from the nets inside which rows they held out by themselves.
+def take_held_out(inside):
+    """Take over from nets which rows they held out themselves.
 
     Parameters
     ----------
-    trained : classifier
-        Fitted; the nets inside forget the rows, which they know only in the form in which these reached them.
+    inside : list of FittedPart
+        Trained nets. Their own records, of the rows in the form that reached them, are emptied.
 
     Returns
     -------
     held_out : ndarray of int
         Row numbers.
     """
-    inside = skorch.nets_inside(getattr(trained, "best_estimator_", trained), frozen=False).values()
-    kept = [net for net in inside if hasattr(net, "held_out_")]
-    for net in kept:
+    nets = [part.estimator for part in inside if part.all_rows and hasattr(part.estimator, "held_out_")]
+    for net in nets:
         net.not_trained_on_ = RowSet.empty()
-    return np.unique(np.concatenate([np.empty(0, dtype=int), *(net.held_out_ for net in kept)]))
+    return np.unique(np.concatenate([np.empty(0, dtype=int), *(net.held_out_ for net in nets)]))
 
 
 def frozen_classes(frozen):

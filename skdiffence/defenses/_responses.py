@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from skdiffence.utils._frames import is_frame, like
-from skdiffence.utils._skorch import answers_by_argmax, answers_columns, loadable, nets_inside
+from skdiffence.utils._skorch import loadable, nets_inside, predicts_argmax, predicts_columns
 
 _TOLERANCE = 1e-3
 
@@ -26,8 +26,8 @@ class Responses:
         self.estimator = estimator
         self.n_classes = n_classes
         self.batch_size = batch_size
-        self._answers_columns = answers_columns(estimator)
-        self._one_pass = answers_by_argmax(estimator)
+        self._answers_columns = predicts_columns(estimator)
+        self._one_pass = predicts_argmax(estimator)
 
     def labels(self, X):
         """Return the predicted label of each row as a column index.
@@ -60,8 +60,8 @@ class Responses:
         X = loadable(self.estimator, X)
         proba = np.asarray(self.estimator.predict_proba(X))
         self._check(proba)
-        # A net's predict is the argmax of the same forward pass, which need not be paid twice.
-        return self._columns(proba.argmax(axis=1) if self._one_pass else self.estimator.predict(X)), proba
+        # Where predict is the argmax of the same probabilities, they are computed once.
+        return proba.argmax(axis=1) if self._one_pass else self._columns(self.estimator.predict(X)), proba
 
     def _columns(self, predicted):
         predicted = np.asarray(predicted)

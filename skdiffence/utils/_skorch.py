@@ -1,10 +1,11 @@
-"""What skorch networks need before they can stand where a scikit-learn classifier stands."""
+"""What skorch nets need to take the place of a scikit-learn classifier."""
 
 import warnings
 
 import numpy as np
 import torch
 from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
@@ -16,31 +17,48 @@ from torch.utils.data import Dataset as TorchDataset
 
 from skdiffence.exceptions import MembershipWarning
 
-# What a net splits off when its user said nothing; skorch's own default, written out because clones of it are copies.
+# skorch's default splits by their content, because a clone's split is a copy.
 _DEFAULT_SPLITS = (vars(ValidSplit(5)), vars(ValidSplit(5, stratified=True)))
 
 
 def final_estimator(estimator):
-    """Return the estimator whose ``predict`` answers: the last step of pipelines, what a FrozenEstimator holds."""
-    while isinstance(estimator, (FrozenEstimator, Pipeline)):
-        estimator = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator.steps[-1][1]
-    return estimator
-
-
-def nets_inside(estimator, *, frozen=True):
-    """Return the skorch nets of an estimator, by the prefix of their parameters.
+    """Return the estimator whose ``predict`` makes the predictions of another.
 
     Parameters
     ----------
     estimator : estimator
-        A net, or anything that holds nets as parameters.
+        Goes through pipelines, FrozenEstimator and fitted searches.
+
+    Returns
+    -------
+    final : estimator
+        Not a pipeline, frozen or a fitted search.
+    """
+    while True:
+        if isinstance(estimator, FrozenEstimator):
+            estimator = estimator.estimator
+        elif isinstance(estimator, Pipeline):
+            estimator = estimator.steps[-1][1]
+        elif hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        else:
+            return estimator
+
+
+def nets_inside(estimator, *, frozen=True):
+    """Return the skorch nets among the parameters of an estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted or not. Meta-estimators that fit clones keep the unfitted nets as parameters.
     frozen : bool, default=True
-        Whether nets inside a FrozenEstimator, which are not trained, are among them.
+        Whether to include nets inside a FrozenEstimator, which are not trained.
 
     Returns
     -------
     nets : dict of str to NeuralNet
-        The estimator itself has the prefix "".
+        By the prefix of their parameters, which is "" for the estimator itself.
     """
     if isinstance(estimator, NeuralNet):
         return {"": estimator}
@@ -61,28 +79,29 @@ def nets_inside(estimator, *, frozen=True):
     return nets
 
 
-def answers_columns(estimator):
-    """Say whether ``predict`` answers column indices, as nets do, and not elements of ``classes_``."""
+def predicts_columns(estimator):
+    """Return whether ``predict`` gives column indices, as nets do, and not elements of ``classes_``."""
     return isinstance(final_estimator(estimator), NeuralNet)
 
 
+def predicts_argmax(estimator):
+    """Return whether ``predict`` is by construction the argmax of ``predict_proba``."""
+    predict = getattr(type(final_estimator(estimator)), "predict", None)
+    return predict in (NeuralNetClassifier.predict, RandomForestClassifier.predict)
+
+
 def is_binary_net(estimator):
-    """Say whether a net has one output and wants float32 targets."""
+    """Return whether a net has one output and float32 targets."""
     return isinstance(estimator, NeuralNetBinaryClassifier)
 
 
-def answers_by_argmax(estimator):
-    """Say whether ``predict`` is by construction the argmax of ``predict_proba``."""
-    return getattr(type(final_estimator(estimator)), "predict", None) is NeuralNetClassifier.predict
-
-
-# What must be skorch's own for a net to take a dataset in place of an array and answer the same.
-_ANSWERING = ("predict", "predict_proba", "forward_iter", "get_dataset", "get_iterator")
+# A net predicts the same for a dataset as for an array if these are skorch's own.
+_PREDICTING = ("predict", "predict_proba", "forward_iter", "get_dataset", "get_iterator")
 _COLLATING = {"collate_fn", "sampler", "batch_sampler"}
 
 
 class Rows(TorchDataset):
-    """Rows of an array, handed to a data loader a batch at a time; one by one costs more than a small net.
+    """Dataset of the rows of an array, which a data loader takes in batches; row by row costs more than a small net.
 
     Parameters
     ----------
@@ -91,7 +110,7 @@ class Rows(TorchDataset):
     """
 
     def __init__(self, X):
-        # torch takes neither arrays that run backwards nor, without a warning, those that can't be written to.
+        # torch does not take negative strides, and warns of read-only arrays.
         plain = X.flags.writeable and all(step >= 0 for step in X.strides)
         self.rows = torch.from_numpy(X if plain else X.copy())
 
@@ -102,34 +121,34 @@ class Rows(TorchDataset):
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices):
-        nothing = torch.zeros(1)  # where skorch wants a target
-        return [(row, nothing) for row in self.rows[indices].unbind()]
+        no_target = torch.zeros(1)
+        return [(row, no_target) for row in self.rows[indices].unbind()]
 
 
 def loadable(estimator, X):
-    """Return rows in the form in which a net loads them fastest, for the same answer.
+    """Return rows in the form that a net loads fastest, with the same predictions.
 
     Parameters
     ----------
     estimator : classifier
         Fitted.
     X : ndarray of shape (n, ...) or data frame
-        What it is asked about.
+        Rows to predict.
 
     Returns
     -------
     rows : Rows or X
-        X where the estimator is no net, or one that has its own way with data.
+        X if the estimator is not a net or customizes how it loads data.
     """
     while isinstance(estimator, FrozenEstimator):
         estimator = estimator.estimator
     if not isinstance(estimator, NeuralNet) or not isinstance(X, np.ndarray) or X.dtype != np.float32:
         return X
     kinds = (NeuralNetClassifier, NeuralNetBinaryClassifier)
-    answers = all(getattr(type(estimator), name) in [getattr(kind, name) for kind in kinds] for name in _ANSWERING)
+    predicts = all(getattr(type(estimator), name) in [getattr(kind, name) for kind in kinds] for name in _PREDICTING)
     loads = estimator.dataset is Dataset and estimator.iterator_valid is DataLoader
     special = estimator.get_params_for("dataset") or _COLLATING & estimator.get_params_for("iterator_valid").keys()
-    return Rows(X) if answers and loads and not special else X
+    return Rows(X) if predicts and loads and not special else X
 
 
 def instantiated_modules(estimator):
@@ -176,19 +195,21 @@ def _is_default_split(split):
 
 
 def _watches_validation(net):
-    """Say whether a callback asks for what only a validation split can tell."""
+    """Return whether a callback monitors a score on the validation split."""
     made = clone(net).initialize_callbacks().callbacks_
     monitors = [getattr(callback, "monitor", None) for _, callback in made]
     return any(callable(monitor) or not str(monitor or "train").startswith("train") for monitor in monitors)
 
 
 class RecordingSplit:
-    """A ``train_split`` that remembers which rows it held out of training.
+    """A ``train_split`` that records which rows it held out.
 
     Parameters
     ----------
     split : callable
-        The split that was asked for.
+        The split to record.
+    name : str
+        The parameter that it stands for; copies keep it.
 
     Attributes
     ----------
@@ -196,8 +217,9 @@ class RecordingSplit:
         The rows; None until a net was trained with it.
     """
 
-    def __init__(self, split):
+    def __init__(self, split, name):
         self.split = split
+        self.name = name
         self.held_out = None
 
     def __call__(self, dataset, y=None, **params):
@@ -214,7 +236,9 @@ class RecordingSplit:
 
 
 def prepare_splits(estimator):
-    """Keep nets from silently training on four fifths of the rows, and record what explicit splits hold out.
+    """Set default splits of nets to None, so that nets train on all rows, and record what explicit splits hold out.
+
+    Nets inside a classifier of this library are left to it.
 
     Parameters
     ----------
@@ -228,19 +252,37 @@ def prepare_splits(estimator):
     """
     recorders = {}
     for prefix, net in nets_inside(estimator, frozen=False).items():
-        if net.train_split is None:
+        name = f"{prefix}train_split"
+        if net.train_split is None or _is_looked_after(estimator, prefix):
             continue
         if _is_default_split(net.train_split) and not _watches_validation(net):
-            estimator.set_params(**{f"{prefix}train_split": None})
+            estimator.set_params(**{name: None})
         else:
-            recorders[f"{prefix}train_split"] = RecordingSplit(net.train_split)
+            recorders[name] = RecordingSplit(net.train_split, name)
     if recorders:
         estimator.set_params(**recorders)
     return recorders
 
 
-def restore_splits(estimator, recorders):
-    """Put the splits that were recorded back in place, and return the rows that they held out.
+def _is_looked_after(estimator, prefix):
+    """Return whether a net is inside a classifier of this library, which records itself what the net holds out."""
+    params = {"": estimator} | {f"{name}__": value for name, value in estimator.get_params(deep=True).items()}
+    around = (value for name, value in params.items() if prefix.startswith(name) and prefix != name)
+    classes = (cls for value in around for cls in type(value).__mro__)
+    return any(cls.__module__.partition(".")[0] == "skdiffence" for cls in classes)
+
+
+def restore_splits(estimator, recorders, trained):
+    """Put recorded splits back in place and return the rows that they held out.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+    recorders : dict of str to RecordingSplit
+        As given by :func:`prepare_splits`.
+    trained : list of FittedPart
+        The nets inside that were trained.
 
     Returns
     -------
@@ -250,31 +292,40 @@ def restore_splits(estimator, recorders):
     Warns
     -----
     MembershipWarning
-        If a net was trained as a copy, so that nobody knows its held-out rows.
+        If a net was trained on some of the rows only, so that the numbers of its held-out rows mean nothing here.
     """
+    # Meta-estimators train copies of a net, which hold copies of its recorder.
+    copies = [part for part in trained if isinstance(part.estimator.train_split, RecordingSplit)]
+    recorded = [*recorders.values(), *(part.estimator.train_split for part in copies if part.all_rows)]
+    recorded = [each for each in recorded if each.held_out is not None]
+    for part in copies:
+        part.estimator.train_split = part.estimator.train_split.split
     if recorders:
         estimator.set_params(**{name: recorder.split for name, recorder in recorders.items()})
-    unseen = [name for name, recorder in recorders.items() if recorder.held_out is None]
-    if unseen:
+    if unknown := sorted(recorders.keys() - {each.name for each in recorded}):
         warnings.warn(
-            f"{', '.join(unseen)} holds rows out of copies of the net that {type(estimator).__name__} trains, and "
+            f"{', '.join(unknown)} holds rows out of copies of the net that {type(estimator).__name__} trains, and "
             "which ones can't be told: all rows count as trained on. Set train_split=None to train on all of them.",
             MembershipWarning,
             stacklevel=2,
         )
-    held_out = [recorder.held_out for recorder in recorders.values() if recorder.held_out is not None]
-    return np.unique(np.concatenate([np.empty(0, dtype=int), *held_out]))
+    return np.unique(np.concatenate([np.empty(0, dtype=int), *(each.held_out for each in recorded)]))
 
 
-def check_trained_to_the_end(estimator):
+def check_trained_to_the_end(nets):
     """Raise the KeyboardInterrupt that skorch swallows, so that no half-trained net looks fitted.
+
+    Parameters
+    ----------
+    nets : iterable of NeuralNet
+        Nets after training.
 
     Raises
     ------
     KeyboardInterrupt
         If a net stopped before ``max_epochs`` though nothing in it stops early.
     """
-    for net in nets_inside(estimator, frozen=False).values():
+    for net in nets:
         if hasattr(net, "callbacks_") and not _is_finished(net):
             raise KeyboardInterrupt("training of the net inside the defended classifier was interrupted")
 
@@ -283,6 +334,6 @@ def _is_finished(net):
     callbacks = {name: callback for name, callback in net.callbacks_ if callback is not None}
     if len(net.history) < net.max_epochs and not any(isinstance(each, EarlyStopping) for each in callbacks.values()):
         return False
-    # What an epoch notes last: a callback's loss, or where callbacks are off the count of its batches.
-    mark = "train_loss" if "train_loss" in callbacks else "train_batch_count"
-    return not len(net.history) or mark in net.history[-1]
+    # The last entry of a finished epoch: a callback's loss, or without callbacks the number of batches.
+    last = "train_loss" if "train_loss" in callbacks else "train_batch_count"
+    return not len(net.history) or last in net.history[-1]

@@ -97,5 +97,5 @@ def test_frozen_transformers_are_not_frozen_classifiers():
 )
 def test_how_estimators_answer(estimator, columns, argmax):
     """Nets answer columns, and multi-class nets the argmax, also through pipelines and frozen."""
-    assert skorch.answers_columns(estimator) == columns
-    assert skorch.answers_by_argmax(estimator) == argmax
+    assert skorch.predicts_columns(estimator) == columns
+    assert skorch.predicts_argmax(estimator) == argmax

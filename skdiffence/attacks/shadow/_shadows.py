@@ -14,7 +14,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
-from skdiffence._fitted import stored_rows
+from skdiffence._fitted import stored_rows, trained_nets
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.utils import _skorch as nets
 from skdiffence.utils._files import whole_file
@@ -277,17 +277,15 @@ def _may_use_torch(estimator):
 
 def _fit(shadow, X, y, params, seed):
     """Fit a shadow in place and return which of its rows it kept from training."""
-    # Classifiers of this library, and subclasses of them, record themselves what the nets inside them hold out.
-    classes = type(nets.final_estimator(shadow)).__mro__
-    looks_after_nets = any(cls.__module__.partition(".")[0] == "skdiffence" for cls in classes)
-    recorders = {} if looks_after_nets else nets.prepare_splits(shadow)
+    recorders = nets.prepare_splits(shadow)
     if _may_use_torch(shadow):
         with _TORCH_LOCK, torch_seed(mix_seed(seed, "net")):
             shadow.fit(X, y, **params)
-        nets.check_trained_to_the_end(shadow)
     else:
         shadow.fit(X, y, **params)
-    return np.union1d(nets.restore_splits(shadow, recorders), np.flatnonzero(stored_rows(shadow, X).any))
+    trained = trained_nets(shadow)
+    nets.check_trained_to_the_end(part.estimator for part in trained)
+    return np.union1d(nets.restore_splits(shadow, recorders, trained), np.flatnonzero(stored_rows(shadow, X).any))
 
 
 def _trained(jobs, X, y, membership, n_jobs, verbose):

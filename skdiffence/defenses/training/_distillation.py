@@ -109,7 +109,7 @@ def distill(student, X, proba, classes, seed, *, seeded):
         trained.set_params(**{f"{prefix}classes": np.arange(len(classes))} | _soft_criterion(net, prefix))
     with torch_seed(mix_seed(seed, "student", data_digest(X, proba))):
         trained.fit(X, target)
-    skorch.check_trained_to_the_end(trained)
+    skorch.check_trained_to_the_end([net])
     # skorch keeps the distinct labels that it saw: here the soft labels of private rows.
     skorch.final_estimator(trained).classes_inferred_ = np.arange(len(classes))
     return trained

@@ -17,7 +17,7 @@ from skorch.dataset import ValidSplit
 from torch import nn
 
 from skdiffence.model_selection import AttackScorer
-from skdiffence.utils._skorch import answers_by_argmax
+from skdiffence.utils._skorch import predicts_argmax
 from tests.defenses.cases import NAMES, defend, digits, quiet
 from tests.defenses.test_nets import Interrupt
 from tests.defenses.training.trained import TRAINED, codes, make
@@ -35,7 +35,7 @@ def test_answers_are_probabilities_and_labels_their_argmax(name, seed):
     proba = net.predict_proba(X)
     np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-5)
     assert (proba >= 0).all()
-    assert answers_by_argmax(net)
+    assert predicts_argmax(net)
     np.testing.assert_array_equal(net.predict(X), proba.argmax(axis=1))
     assert type(net).predict is NeuralNetClassifier.predict
 
