@@ -31,6 +31,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
 from skdiffence.base import is_inference_only
+from skdiffence.utils._params import nested_params
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 from skdiffence.utils._training_state import early_stopping_setting, n_samples_seen
@@ -287,8 +288,7 @@ def is_frozen(estimator):
     -------
     frozen : bool
     """
-    params = estimator.get_params(deep=True).values() if hasattr(estimator, "get_params") else ()
-    inside = (*params, *(part.estimator for part in fitted_parts(estimator)))
+    inside = (*nested_params(estimator).values(), *(part.estimator for part in fitted_parts(estimator)))
     return any(
         isinstance(each, FrozenEstimator) and hasattr(each, "predict") or getattr(each, "cv", None) == "prefit"
         for each in inside

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import torch
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Subset
 from torch.utils.data import Dataset as TorchDataset
 
 from skdiffence.exceptions import MembershipWarning
+from skdiffence.utils._params import nested_params
 
 # skorch's default splits by their content, because a clone's split is a copy.
 _DEFAULT_SPLITS = (vars(ValidSplit(5)), vars(ValidSplit(5, stratified=True)))
@@ -60,22 +61,13 @@ def nets_inside(estimator, *, frozen=True):
     nets : dict of str to NeuralNet
         By the prefix of their parameters, which is "" for the estimator itself.
     """
-    if isinstance(estimator, NeuralNet):
-        return {"": estimator}
-    params = {f"{name}__": value for name, value in estimator.get_params(deep=True).items()}
+    params = {"": estimator} if isinstance(estimator, NeuralNet) else nested_params(estimator)
     shells = {prefix: value for prefix, value in params.items() if isinstance(value, FrozenEstimator)}
-    if isinstance(estimator, FrozenEstimator):
-        shells, params = {"": estimator}, {}
-    hidden = tuple(shells)
-    nets = {
-        prefix: value
-        for prefix, value in params.items()
-        if isinstance(value, NeuralNet) and not prefix.startswith(hidden)
-    }
+    trained = {prefix: value for prefix, value in params.items() if not prefix.startswith(tuple(shells))}
+    nets = {prefix: value for prefix, value in trained.items() if isinstance(value, NeuralNet)}
     if frozen:
         for prefix, shell in shells.items():
-            inner = nets_inside(shell.estimator)
-            nets |= {f"{prefix}estimator__{name}": net for name, net in inner.items()}
+            nets |= {f"{prefix}estimator__{name}": net for name, net in nets_inside(shell.estimator).items()}
     return nets
 
 
@@ -266,9 +258,9 @@ def prepare_splits(estimator):
 
 def _is_looked_after(estimator, prefix):
     """Return whether a net is inside a classifier of this library, which records itself what the net holds out."""
-    params = {"": estimator} | {f"{name}__": value for name, value in estimator.get_params(deep=True).items()}
-    around = (value for name, value in params.items() if prefix.startswith(name) and prefix != name)
-    classes = (cls for value in around for cls in type(value).__mro__)
+    params = nested_params(estimator).items()
+    around = (value for name, value in params if prefix.startswith(name) and prefix != name)
+    classes = (cls for value in around if is_classifier(value) for cls in type(value).__mro__)
     return any(cls.__module__.partition(".")[0] == "skdiffence" for cls in classes)
 
 

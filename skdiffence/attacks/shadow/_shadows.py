@@ -20,6 +20,7 @@ from skdiffence.utils import _skorch as nets
 from skdiffence.utils._files import whole_file
 from skdiffence.utils._fingerprint import fingerprint, library_versions
 from skdiffence.utils._halves import check_canaries, check_n_models, complementary_halves
+from skdiffence.utils._params import nested_params
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested, torch_seed
 from skdiffence.utils._sklearn import HasMethods, num_samples, safe_indexing, validate_params
 from skdiffence.utils._validation import index_fit_params
@@ -175,8 +176,9 @@ def check_trainable(estimator):
         If it, or a classifier or regenerator inside it, is frozen, or a net holds an instantiated module.
     """
     nets.check_uninstantiated(estimator)
-    for name, value in _inside(estimator).items():
+    for prefix, value in nested_params(estimator).items():
         if isinstance(value, FrozenEstimator) and any(hasattr(value, answer) for answer in ("predict", "regenerate")):
+            name = f"estimator__{prefix}".removesuffix("__")
             raise ValueError(
                 f"{name} must be trained anew for every shadow, on the shadow's rows and with a key of its own. Got "
                 f"FrozenEstimator({type(value.estimator).__name__}). Pass the estimator itself, or for a regenerator "
@@ -238,16 +240,11 @@ def _check_rows(X, y, n_shadows, canaries):
     return y, check_canaries(canaries, n_samples)
 
 
-def _inside(estimator):
-    params = estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
-    return {"estimator": estimator} | {f"estimator__{name}": value for name, value in params.items()}
-
-
 def _weights_on_disk(estimator):
     """Return the content of the folders and files that regenerators load their denoisers from."""
     places = {
-        name: value.denoiser
-        for name, value in _inside(estimator).items()
+        prefix: value.denoiser
+        for prefix, value in nested_params(estimator).items()
         if isinstance(value, DiffusionRegenerator) and isinstance(value.denoiser, (str, PathLike))
     }
     content = {}
@@ -263,15 +260,15 @@ def _prepared(estimator, seed):
     """Return a clone with seeds of its own, and without the key of the target's noise."""
     shadow = clone(estimator)
     keys = {
-        f"{name}__key".removeprefix("estimator__"): None
-        for name, value in _inside(shadow).items()
+        f"{prefix}key": None
+        for prefix, value in nested_params(shadow).items()
         if isinstance(value, DiffusionRegenerator) and value.key is not None
     }
     return seed_nested(shadow.set_params(**keys) if keys else shadow, seed)
 
 
 def _may_use_torch(estimator):
-    parts = (value for value in _inside(estimator).values() if hasattr(value, "fit"))
+    parts = (value for value in nested_params(estimator).values() if hasattr(value, "fit"))
     return any(type(part).__module__.partition(".")[0] != "sklearn" for part in parts)
 
 
