@@ -1,15 +1,15 @@
-"""Warnings of skdiffence, each about something that would make a privacy figure or a defended answer untrustworthy."""
+"""Warnings about conditions under which a privacy figure or a defended prediction is not reliable."""
 
 __all__ = ["DefenseWarning", "MembershipWarning", "RangeWarning"]
 
 
 class DefenseWarning(UserWarning):
-    """The defense was fitted, but its measured behavior says that it will defend poorly."""
+    """Warning used if a defense was fitted but, by what was measured, protects little."""
 
 
 class MembershipWarning(UserWarning):
-    """Who was in the training set could not be established beyond doubt."""
+    """Warning used if the members of the training set are not known for certain."""
 
 
 class RangeWarning(UserWarning):
-    """Values lie outside the range that an estimator was fitted on."""
+    """Warning used if values lie outside the range that an estimator was fitted on."""

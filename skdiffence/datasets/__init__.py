@@ -1,4 +1,4 @@
-"""Small real images that ship with the dependencies, and partitions into members and non-members."""
+"""Loaders of images, canaries, and partitions into members and non-members."""
 
 from skdiffence.datasets._canaries import make_canaries
 from skdiffence.datasets._digits import load_digit_images

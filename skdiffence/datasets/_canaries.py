@@ -1,10 +1,11 @@
-"""Canaries: rows made to be remembered, whose membership shows the worst that a model may tell."""
+"""Canaries: rows that a model memorizes, for the audit of its worst case."""
 
 from numbers import Integral
 
 import numpy as np
 from sklearn.utils import Bunch
 
+from skdiffence.utils._frames import is_numeric
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import Interval, StrOptions, validate_params
 
@@ -21,48 +22,52 @@ from skdiffence.utils._sklearn import Interval, StrOptions, validate_params
     prefer_skip_nested_validation=True,
 )
 def make_canaries(X, y, *, kind="mislabeled", n_canaries=500, source=None, random_state=None):
-    """Put canaries in the place of some rows of a data set.
+    """Replace some rows of a data set by canaries.
 
-    A model that remembers single rows remembers canaries best, so an audit of canaries is close to that of the row
-    whose membership leaks most. Which kind a model remembers best depends on its defense.
+    A model that memorizes single rows memorizes canaries best, so an audit of canaries estimates the leak of the most
+    exposed row. The kind of canary that a model memorizes best depends on its defense.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features) or (n_samples, channels, height, width)
-        Numeric rows. They are copied, never changed.
+        Numeric rows. They are copied.
     y : array-like of shape (n_samples,)
-        Their labels, of at least two classes. They are copied, never changed.
+        Their labels, of at least two classes. They are copied.
     kind : {"mislabeled", "duplicated", "out_of_distribution", "blank", "clean"}, default="mislabeled"
-        "mislabeled" gives each canary a wrong label, all wrong ones being equally likely. "duplicated" makes pairs: a
-        row as it is, and in the place of another row its copy with a wrong label; only the copies are audited, so half
-        of ``n_canaries``. "out_of_distribution" replaces the inputs and keeps the labels. "blank" replaces inputs by
-        one random value per channel, or per feature of rows, within the range that it has in X, and draws the label.
-        "clean" changes nothing: the same audit of ordinary rows, to compare with.
+        - "mislabeled": each canary gets a wrong label, drawn uniformly from the others.
+        - "duplicated": canaries are pairs of an unchanged row and, in place of another row, its copy with a wrong
+          label. Only the copies are audited, half of ``n_canaries``.
+        - "out_of_distribution": the inputs are replaced and the labels kept.
+        - "blank": each channel of an image, or each feature of a row, gets one random value within its range in X, and
+          the label is drawn at random.
+        - "clean": nothing is changed, for comparison with ordinary rows.
     n_canaries : int, default=500
-        Number of canaries; even for "duplicated". More canaries never change those drawn before.
+        Number of canaries, even for "duplicated". More canaries do not change those drawn before.
     source : array-like of shape (n_source, ...), default=None
-        Rows of another distribution for "out_of_distribution", each used once, at least ``n_canaries`` of them, of the
-        shape of those of X. None permutes the features of each canary, or the pixels of an image (the same
-        permutation in all its channels), at random and each in another way: values of the data in a form that it
-        never has.
+        At least ``n_canaries`` rows of another distribution for "out_of_distribution", of the shape of those of X. Each
+        is used at most once. None permutes the features of each canary at random, or the pixels of an image, with the
+        same permutation in all its channels.
     random_state : int, RandomState instance or None, default=None
         Seeds the choice of rows, labels and inputs.
 
     Returns
     -------
     canaries : Bunch
-        ``X`` and ``y``, copies with the canaries in place; ``canaries``, the row numbers that are to be audited, in the
-        order in which they were drawn; ``kind``.
+        With the attributes
+
+        - ``X``, ``y``: copies of the data with the canaries
+        - ``canaries``: the numbers of the rows to audit, in the order in which they were drawn
+        - ``kind``: as given
 
     Raises
     ------
     ValueError
-        If there are fewer rows than canaries, X is not finite or of another shape, y has one class only or another
+        If there are fewer rows than canaries, X is not finite or has another shape, y has only one class or another
         length, or ``source`` does not fit.
 
     See Also
     --------
-    skdiffence.inspection.canary_audit : Makes canaries, trains on them and tells what leaks.
+    skdiffence.inspection.canary_audit : Makes canaries, trains models on them and attacks these.
 
     References
     ----------
@@ -79,7 +84,7 @@ def make_canaries(X, y, *, kind="mislabeled", n_canaries=500, source=None, rando
     """
     X, y = _check_rows(X, y, n_canaries)
     seed = draw_seed(random_state)
-    # Drawn for all rows and cut, so that the number of canaries never changes which rows they are.
+    # Drawn for all rows first, so that more canaries do not change those drawn before.
     rows = _rng(seed, "rows").permutation(len(y))[:n_canaries]
     make = {"blank": _blank, "duplicated": _duplicated, "mislabeled": _mislabeled}.get(kind)
     if kind == "out_of_distribution":
@@ -93,7 +98,7 @@ def make_canaries(X, y, *, kind="mislabeled", n_canaries=500, source=None, rando
 
 def _check_rows(X, y, n_canaries):
     X, y = np.array(X), np.array(y)
-    if X.ndim not in (2, 4) or X.dtype.kind not in "biuf" or not np.isfinite(X).all():
+    if X.ndim not in (2, 4) or not is_numeric(X.dtype) or not np.isfinite(X).all():
         raise ValueError(
             "X must hold finite numbers in the shape (n_samples, n_features) or (n_samples, channels, height, width). "
             f"Got shape {X.shape} of dtype {X.dtype}."
@@ -112,7 +117,7 @@ def _rng(seed, *parts):
 
 
 def _wrong_labels(labels, y, seed):
-    """Return for the first labels of a list of at most ``len(y)`` other ones, each wrong one equally likely."""
+    """Return another label for each label, drawn uniformly."""
     classes = np.unique(y)
     steps = _rng(seed, "labels").integers(1, len(classes), size=len(y))[: len(labels)]
     return classes[(np.searchsorted(classes, labels) + steps) % len(classes)]
@@ -127,7 +132,7 @@ def _mislabeled(X, y, rows, seed):
 def _duplicated(X, y, rows, seed):
     if len(rows) % 2:
         raise ValueError(f"n_canaries must be even for kind='duplicated', which makes pairs. Got {len(rows)}.")
-    # Neighbors of the list are pairs, so that more canaries never change the pairs before them.
+    # Neighbors in the list are pairs, so that more canaries do not change the pairs before them.
     originals, copies = rows[::2], rows[1::2]
     labels = _wrong_labels(y[originals], y, seed)
     X[copies], y[copies] = X[originals], labels
@@ -140,9 +145,9 @@ def _out_of_distribution(X, rows, source, seed):
             X[row] = _permuted(X[row], _rng(seed, "features", int(row)))
         return rows
     source = np.asarray(source)
-    if source.shape[1:] != X.shape[1:] or len(source) < len(rows) or source.dtype.kind not in "biuf":
+    if source.shape[1:] != X.shape[1:] or len(source) < len(rows) or not is_numeric(source.dtype):
         raise ValueError(
-            f"source must hold at least {len(rows)} numeric rows of shape {X.shape[1:]}, as those of X. "
+            f"source must hold at least {len(rows)} numeric rows of shape {X.shape[1:]}, like X. "
             f"Got shape {source.shape} of dtype {source.dtype}."
         )
     taken = source[_rng(seed, "source").permutation(len(source))[: len(rows)]]

@@ -6,7 +6,9 @@ from sklearn.utils import Bunch
 
 
 def load_digit_images():
-    """Load the handwritten digits that ship with scikit-learn as images; nothing is downloaded.
+    """Load the handwritten digits that ship with scikit-learn as images.
+
+    Nothing is downloaded.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Images from a folder with one folder for each class, from an archive of such folders, or from an .npz file."""
+"""Images from a folder with one folder for each class, from a tar archive of such a folder, or from an .npz file."""
 
 import io
 import os
@@ -28,21 +28,24 @@ def load_images(path):
     Returns
     -------
     images : Bunch
-        ``data`` of shape (n_samples, channels, height, width), uint8 where it comes from image files; ``target`` of
-        shape (n_samples,), dtype int64, indices of ``target_names``; ``target_names``, sorted labels; ``group`` of
-        shape (n_samples,), the folder above each class, such as "train", or "". Rows are in the order of the names.
+        With rows in the order of the file names, and the attributes
+
+        - ``data`` of shape (n_samples, channels, height, width), uint8 if read from image files
+        - ``target`` of shape (n_samples,), dtype int64: indices of ``target_names``
+        - ``target_names``: sorted labels
+        - ``group`` of shape (n_samples,): the folder above each class, such as "train", or ""
 
     Raises
     ------
     FileNotFoundError
         If there is nothing at the path.
     ValueError
-        If there are no images, they differ in size, or the file holds something else.
+        If there are no images, they differ in size, or the file is of another kind.
 
     Notes
     -----
-    Nothing is shuffled. Where a folder groups "train" and "test" images, draw members and non-members from both
-    together, :func:`membership_partition`, so that they have one distribution.
+    Nothing is shuffled. If a folder groups "train" and "test" images, draw members and non-members from both together
+    with :func:`membership_partition`, so that they have one distribution.
 
     Examples
     --------
@@ -104,10 +107,10 @@ def _decode(name, content):
 
     try:
         with Image.open(io.BytesIO(content)) as image:
-            # Palettes and transparency become plain colors; gray stays one channel.
+            # Palettes and transparency become plain colors. Gray images keep one channel.
             return np.asarray(image.convert("L" if image.mode in ("1", "L", "I;16") else "RGB"))
     except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{name} can't be read as an image: {error}") from None
+        raise ValueError(f"{name} cannot be read as an image: {error}") from None
 
 
 def _check_alike(names, images):
@@ -115,7 +118,7 @@ def _check_alike(names, images):
         if image.shape != images[0].shape:
             raise ValueError(
                 f"All images must have one size and number of channels. {names[0]} has shape {images[0].shape}, {name} "
-                f"has {image.shape}: resize them first."
+                f"has shape {image.shape}. Resize them first."
             )
 
 
@@ -128,7 +131,7 @@ def _from_npz(path):
         with np.load(path, allow_pickle=False) as arrays:
             X, y = arrays["X"], arrays["y"]
     except (KeyError, ValueError) as error:
-        raise ValueError(f"{path} must hold arrays X and y that are no pickled objects: {error}") from None
+        raise ValueError(f"{path} must hold arrays X and y, not pickled objects: {error}") from None
     if y.shape != X.shape[:1] or X.ndim not in (3, 4) or not len(X):
         raise ValueError(
             f"{path} must hold images X, at least one, and a label y for each. Got shapes {X.shape} and {y.shape}."

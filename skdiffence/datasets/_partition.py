@@ -1,4 +1,4 @@
-"""Who is a member: disjoint parts of a data set, drawn from one shuffle."""
+"""Disjoint parts of a data set, such as members and non-members, from one shuffle."""
 
 from numbers import Integral
 
@@ -18,10 +18,10 @@ from skdiffence.utils._sklearn import Interval, validate_params
     prefer_skip_nested_validation=True,
 )
 def membership_partition(n_samples, sizes, *, random_state=None):
-    """Draw disjoint parts of a data set from one shuffle of all its rows.
+    """Split a data set at random into disjoint parts.
 
-    All parts come from the same shuffle, so that members and non-members have one distribution and an attack can't
-    tell them apart by where they come from.
+    All parts come from one shuffle, so members and non-members have the same distribution, and an attack cannot tell
+    them apart by their source.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ def membership_partition(n_samples, sizes, *, random_state=None):
     Returns
     -------
     parts : Bunch of int64 ndarrays
-        Sorted row numbers of each part, and of all others as ``rest``. Where a data set is sorted by class its parts
-        are too: let a net shuffle its training rows, as in ``iterator_train__shuffle=True`` of skorch.
+        Sorted row numbers of each part, and of all other rows as ``rest``. The parts of a data set that is sorted by
+        class are sorted as well. Let a net shuffle its training rows, with ``iterator_train__shuffle=True`` in skorch.
 
     Raises
     ------
@@ -52,7 +52,9 @@ def membership_partition(n_samples, sizes, *, random_state=None):
     """
     for name, size in sizes.items():
         if not isinstance(size, Integral) or size < 1 or name == "rest":
-            raise ValueError(f"sizes must map names but 'rest' to integers of at least 1. Got {name!r}: {size!r}.")
+            raise ValueError(
+                f"sizes must map names other than 'rest' to integers of at least 1. Got {name!r}: {size!r}."
+            )
     needed = sum(sizes.values())
     if needed > n_samples:
         raise ValueError(f"sizes need {needed} rows in all, but n_samples={n_samples}.")

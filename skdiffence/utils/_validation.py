@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skdiffence.utils._frames import is_numeric
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 
 
@@ -32,7 +33,7 @@ def check_is_member(is_member, shape, *, name="is_member", both_sides=False):
     shape = shape if isinstance(shape, tuple) else (shape,)
     if is_member.shape != shape:
         raise ValueError(f"{name} must have one value for each row: shape {shape}. Got shape {is_member.shape}.")
-    if is_member.dtype.kind not in "biuf" or (is_member.dtype != bool and not np.isin(is_member, (0, 1)).all()):
+    if not is_numeric(is_member.dtype) or (is_member.dtype != bool and not np.isin(is_member, (0, 1)).all()):
         raise ValueError(
             f"{name} must hold True for members and False for non-members, or 1 and 0. "
             f"Got values such as {is_member.flat[0]!r} of dtype {is_member.dtype}."

@@ -145,7 +145,7 @@ def test_small_data(kind, n_rows, n_classes, seed):
         ({"X": ROWS.astype(str)}, "X must hold finite numbers"),
         ({"source": ROWS}, "source is for kind='out_of_distribution'. Got kind='mislabeled'"),
         ({"kind": "out_of_distribution", "source": ROWS[:5]}, "source must hold at least 20 numeric rows"),
-        ({"kind": "out_of_distribution", "source": ROWS[:, :4]}, "rows of shape \\(5,\\), as those of X"),
+        ({"kind": "out_of_distribution", "source": ROWS[:, :4]}, "rows of shape \\(5,\\), like X"),
         ({"kind": "out_of_distribution", "source": ROWS * np.inf}, "source must be finite"),
         ({"kind": "out_of_distribution", "source": ROWS, "X": (ROWS > 0) * 1}, "fit into the dtype of X, int64"),
     ],
