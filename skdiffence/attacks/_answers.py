@@ -1,6 +1,6 @@
-"""What a target answered, asked once for all attacks that need no more than that."""
+"""Queries and answers: what a target returns for rows, queried once for all attacks that need no more than that."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
@@ -13,20 +13,20 @@ from skdiffence.utils._skorch import final_estimator, predicts_argmax
 
 @dataclass(frozen=True)
 class Answers:
-    """A target's answers to rows, with the rows' true labels.
+    """A target's answers for rows, and the rows' true labels.
 
     Parameters
     ----------
     proba : ndarray of shape (n_samples, n_classes), dtype float64, or None
         Class probabilities, None where only labels were queried.
     label : ndarray of shape (n_samples,), dtype int64
-        Column of the answered label.
+        Column of the predicted label.
     y : ndarray of shape (n_samples,), dtype int64
-        Column of the true label, -1 for a class that the target does not know.
+        Column of the true label, -1 for a class without a column.
     classes : ndarray of shape (n_classes,)
         The labels of the columns.
     X : array-like of shape (n_samples, ...), default=None
-        The rows that were asked about, for attacks that compare an answer with others to the same row.
+        The rows, for attacks that compare an answer with other answers for the same row.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class Answers:
         return SIGNALS[name](self.y, self.proba)
 
     def take(self, rows):
-        """Return the answers to some of the rows.
+        """Return the answers for some of the rows.
 
         Parameters
         ----------
@@ -85,22 +85,109 @@ class Answers:
         if X is not None:
             X = safe_indexing(X, np.arange(len(self))[rows])
         proba = None if self.proba is None else self.proba[rows]
-        return Answers(proba, self.label[rows], self.y[rows], self.classes, X)
+        label = None if self.label is None else self.label[rows]
+        return Answers(proba, label, self.y[rows], self.classes, X)
 
     def __len__(self):
-        return len(self.label)
+        return len(self.y)
 
 
-def _is_bare_net(target):
-    # One that answers column numbers, as skorch does; a subclass may answer its labels instead.
+def query(target, X, y):
+    """Query a target once for probabilities and predicted labels of rows.
+
+    Parameters
+    ----------
+    target : classifier
+        A fitted classifier with ``predict``, ``predict_proba`` and ``classes_``.
+    X : array-like of shape (n_samples, ...)
+        Rows.
+    y : array-like of shape (n_samples,)
+        True labels.
+
+    Returns
+    -------
+    answers : Answers
+        From one call of ``predict_proba``, and one of ``predict`` unless that is the argmax of the former by
+        construction.
+
+    Raises
+    ------
+    TypeError
+        If the target has no ``predict_proba``.
+    ValueError
+        If X and y differ in length, or the target does not return one row for each row of X and one column for each
+        class. A bare skorch net predicts column numbers, so the labels must be column numbers.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>>     >>> from skdiffence.attacks import query
+    >>> X, y = load_digits(return_X_y=True)
+    >>> forest = RandomForestClassifier(10, random_state=0).fit(X[:900], y[:900])
+    >>> query(forest, X, y).proba.shape
+    (1797, 10)
+    """
+    answers = query_proba(target, X, y)
+    return replace(answers, label=_predicted_columns(target, X, answers))
+
+
+def query_proba(target, X, y):
+    """Query a target for probabilities only; the answers have no predicted labels. See :func:`query`."""
+    if not hasattr(target, "predict_proba"):
+        raise TypeError(f"target must have predict_proba. Got {type(target).__name__}, which has none.")
+    y = check_y(y, num_samples(X))
+    proba = np.asarray(target.predict_proba(X), dtype=np.float64)
+    if proba.ndim != 2 or len(proba) != len(y):
+        raise ValueError(
+            f"target must return predict_proba with one row for each of the {len(y)} rows of X. "
+            f"Got shape {proba.shape}."
+        )
+    classes = _column_labels(target, y, proba.shape[1])
+    return Answers(proba, None, label_columns(y, classes), classes, X)
+
+
+def check_y(y, n_samples):
+    """Return true labels as an array, one for each row."""
+    y = np.asarray(y)
+    if y.shape != (n_samples,):
+        got = len(y) if y.ndim == 1 else f"shape {y.shape}"
+        raise ValueError(f"y must hold one label for each of the {n_samples} rows of X. Got {got}.")
+    return y
+
+
+def _predicted_columns(target, X, answers):
+    if predicts_argmax(target):
+        return answers.proba.argmax(axis=1)
+    predicted = np.asarray(target.predict(X))
+    columns = label_columns(predicted, answers.classes)
+    if (columns < 0).any():
+        raise ValueError(f"target must predict one of its classes. Got {predicted[columns < 0][0]!s}.")
+    return columns
+
+
+def _column_labels(target, y, n_columns):
+    if is_bare_net(target):
+        return check_column_numbers(target, y, n_columns)
+    classes = np.asarray(target.classes_)
+    if classes.shape != (n_columns,):
+        raise ValueError(
+            f"target must return predict_proba with one column for each of its {len(classes)} classes. "
+            f"Got {n_columns} columns."
+        )
+    return classes
+
+
+def is_bare_net(target):
+    """Return whether a target is a skorch net that predicts column numbers; subclasses may predict labels instead."""
     net = final_estimator(target)
     predict = getattr(type(net), "predict", None)
     return isinstance(net, NeuralNet) and predict in (NeuralNetClassifier.predict, NeuralNetBinaryClassifier.predict)
 
 
-def _column_numbers(target, y, n_columns):
-    # A net's columns are numbered by its module, whatever classes the training rows happened to show.
-    for labels in (getattr(final_estimator(target), "classes_", ()), y):
+def check_column_numbers(net, y, n_columns):
+    """Return the column numbers of a bare net; raise an error if true labels, or the net's classes, are not these."""
+    # The columns are numbered by the net's module, whatever classes are among the training rows.
+    for labels in (getattr(final_estimator(net), "classes_", ()), y):
         labels = np.unique(np.asarray(labels)).tolist()
         if any(label not in range(n_columns) for label in labels):
             raise ValueError(
@@ -109,76 +196,3 @@ def _column_numbers(target, y, n_columns):
                 "numbers (LabelEncoder makes them), or wrap it in a classifier that keeps its classes."
             )
     return np.arange(n_columns)
-
-
-def _column_labels(target, y, n_columns):
-    if _is_bare_net(target):
-        return _column_numbers(target, y, n_columns)
-    classes = np.asarray(target.classes_)
-    if classes.shape != (n_columns,):
-        raise ValueError(
-            f"target must answer predict_proba with one column for each of its {len(classes)} classes. "
-            f"Got {n_columns} columns."
-        )
-    return classes
-
-
-def _predicted_columns(target, X, proba, classes):
-    if predicts_argmax(target):
-        return proba.argmax(axis=1)
-    predicted = np.asarray(target.predict(X))
-    columns = label_columns(predicted, classes)
-    if (columns < 0).any():
-        raise ValueError(f"target must predict one of its classes. Got {predicted[columns < 0][0]!s}.")
-    return columns
-
-
-def query(target, X, y):
-    """Ask a target once about rows.
-
-    Parameters
-    ----------
-    target : classifier
-        A fitted classifier with ``predict``, ``predict_proba`` and ``classes_``.
-    X : array-like of shape (n_samples, ...)
-        Rows to ask about.
-    y : array-like of shape (n_samples,)
-        Their true labels.
-
-    Returns
-    -------
-    answers : Answers
-        ``predict_proba`` is called once, and ``predict`` once unless it is the argmax of the former by
-        construction.
-
-    Raises
-    ------
-    TypeError
-        If the target has no ``predict_proba``.
-    ValueError
-        If X and y differ in length, or the target does not answer with one row a row and one column a class.
-        A bare skorch net answers column numbers: its labels must be these.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_digits
-    >>> from sklearn.ensemble import RandomForestClassifier
-    >>> from skdiffence.attacks import query
-    >>> X, y = load_digits(return_X_y=True)
-    >>> forest = RandomForestClassifier(10, random_state=0).fit(X[:900], y[:900])
-    >>> query(forest, X, y).proba.shape
-    (1797, 10)
-    """
-    if not hasattr(target, "predict_proba"):
-        raise TypeError(f"target must have predict_proba. Got {type(target).__name__}, which has none.")
-    y, n_samples = np.asarray(y), num_samples(X)
-    if y.shape != (n_samples,):
-        got = len(y) if y.ndim == 1 else f"shape {y.shape}"
-        raise ValueError(f"y must hold one label for each of the {n_samples} rows of X. Got {got}.")
-    proba = np.asarray(target.predict_proba(X), dtype=np.float64)
-    if proba.ndim != 2 or len(proba) != n_samples:
-        raise ValueError(
-            f"target must answer predict_proba with one row a row of X, {n_samples}. Got shape {proba.shape}."
-        )
-    classes = _column_labels(target, y, proba.shape[1])
-    return Answers(proba, _predicted_columns(target, X, proba, classes), label_columns(y, classes), classes, X)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skdiffence.attacks._answers import Answers, _column_numbers, _is_bare_net
+from skdiffence.attacks._answers import Answers, check_column_numbers, check_y, is_bare_net
 from skdiffence.metrics import label_columns
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 
@@ -33,15 +33,12 @@ def check_labels(target, X, y):
     """
     if not hasattr(target, "predict"):
         raise TypeError(f"target must have predict. Got {type(target).__name__}, which has none.")
-    y, n_samples = np.asarray(y), num_samples(X)
-    if not n_samples:
+    if not num_samples(X):
         raise ValueError("X must hold at least one row. Got none.")
-    if y.shape != (n_samples,):
-        got = len(y) if y.ndim == 1 else f"shape {y.shape}"
-        raise ValueError(f"y must hold one label for each of the {n_samples} rows of X. Got {got}.")
-    if _is_bare_net(target):
+    y = check_y(y, num_samples(X))
+    if is_bare_net(target):
         width = np.shape(target.predict_proba(safe_indexing(X, np.arange(1))))[1]
-        _column_numbers(target, y, width)
+        check_column_numbers(target, y, width)
     return y
 
 

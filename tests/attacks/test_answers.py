@@ -198,7 +198,7 @@ class Unknown(Dictated):
         (LinearSVC(), 4, TypeError, "target must have predict_proba. Got LinearSVC"),
         (Dictated(), 3, ValueError, "one label for each of the 4 rows of X. Got 3"),
         (Dictated(classes=(0, 1)), 4, ValueError, "each of its 2 classes. Got 3 columns"),
-        (OneRowShort(), 4, ValueError, r"one row a row of X, 4. Got shape \(3, 3\)"),
+        (OneRowShort(), 4, ValueError, r"one row for each of the 4 rows of X. Got shape \(3, 3\)"),
         (Unknown(), 4, ValueError, "target must predict one of its classes. Got 7"),
     ],
 )

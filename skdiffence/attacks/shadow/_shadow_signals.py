@@ -1,4 +1,4 @@
-"""What shadow models answered about the rows of their pool, and where in it a row is."""
+"""Signals of shadow models for the rows of their pool, found again by content."""
 
 import secrets
 
@@ -12,17 +12,15 @@ from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 
 _KEY_SIZE = 32
-
-
-# What attacks with shadows look at: LiRA at phi, RMIA at the confidence in the true class.
+# LiRA uses phi, RMIA the confidence in the true class.
 POOL_SIGNALS = ("confidence", "logit")
 
 
 class ShadowSignals:
     """Signals and memberships of a pool's distinct rows, found again by content and label.
 
-    Rows that stand in the pool more than once with the same label are one: a shadow that was trained on any of them
-    was trained on all. Of the pool itself only keyed digests and labels are kept.
+    Copies of a row with the same label are one row: a shadow that was trained on one of them was trained on all. Of the
+    pool itself only keyed digests and labels are stored.
 
     Parameters
     ----------
@@ -31,9 +29,9 @@ class ShadowSignals:
     pool : tuple of (X, y)
         The rows that the indices refer to, and their labels.
     views : callable, default=None
-        Takes X and returns the list of arrays to ask about for it; None asks about X itself.
+        Takes X and returns the list of arrays to query for it. None queries X itself.
     n_jobs : int, default=None
-        Shadows asked at the same time, by joblib.
+        Number of shadows queried at the same time, by joblib.
     path : Path, default=None
         File of the signals, see :func:`signal_matrix`.
 
@@ -71,26 +69,26 @@ class ShadowSignals:
         Returns
         -------
         signals : ndarray of shape (n_rows, n_models, n_queries)
-            NaN where a shadow neither trained on the row nor left it out. Not to be written to.
+            NaN where it is not known whether the shadow was trained on the row. Read-only.
         """
         return self._matrix[:, POOL_SIGNALS.index(name)].swapaxes(0, 1)
 
-    def _ask(self, X, y, name):
-        """Ask all shadows about rows outside the pool; return an array of shape (n_samples, n_models, n_queries)."""
+    def _query(self, X, y, name):
+        """Query all shadows for rows outside the pool; return signals of shape (n_samples, n_models, n_queries)."""
         views = [X] if self._views is None else self._views(X)
         run = Parallel(n_jobs=self._n_jobs)
         parts = run(delayed(signals_of)(estimator, views, y, [name]) for estimator in self.estimators)
         return np.stack([part[0] for part in parts], axis=1)
 
     def gather(self, answers, name):
-        """Return what the shadows say about the rows that a target answered.
+        """Return the shadows' signals for the rows of answers.
 
-        Rows of the pool were asked about before; the shadows are asked about others now.
+        Signals of rows of the pool are looked up. For other rows the shadows are queried.
 
         Parameters
         ----------
         answers : Answers
-            The target's, with their rows.
+            The target's answers, with their rows.
         name : str
             One of POOL_SIGNALS.
 
@@ -106,12 +104,11 @@ class ShadowSignals:
         Raises
         ------
         ValueError
-            If the answers hold no rows, or a row is not in the pool and of a class that the target does not know.
+            If the answers hold no rows, or a row outside the pool has a label that the target does not know.
         """
         if answers.X is None:
             raise ValueError(
-                "answers must hold the rows that were asked about, so that they can be looked up in the pool. "
-                "Got X=None. query() puts them there."
+                "answers must hold their rows, so that they can be found in the pool. Got X=None. query() sets them."
             )
         place = self._find(answers)
         inside = place >= 0
@@ -121,15 +118,14 @@ class ShadowSignals:
             if (labels < 0).any():
                 raise ValueError(
                     f"{(labels < 0).sum()} rows are not in the pool and have labels that the target does not know, so "
-                    "the shadows can't be asked about them."
+                    "the shadows can't be queried for them."
                 )
-            signals[~inside] = self._ask(
-                safe_indexing(answers.X, np.flatnonzero(~inside)), answers.classes[labels], name
-            )
+            outsiders = safe_indexing(answers.X, np.flatnonzero(~inside))
+            signals[~inside] = self._query(outsiders, answers.classes[labels], name)
         return signals, membership, inside
 
     def _find(self, answers):
-        """Return each row's place among the distinct rows, -1 for rows outside the pool."""
+        """Return the index of each row among the pool's distinct rows, -1 for rows outside the pool."""
         digests = np.concatenate((self._digests, row_digests(answers.X, self._key)))
         # A class that the target does not know is -1 on both sides.
         columns = np.concatenate((label_columns(self._labels, answers.classes), answers.y))
@@ -141,7 +137,7 @@ class ShadowSignals:
 
 
 def _marked(indices, place, n_rows):
-    """Return a mask of shape (n_rows, n_models): the distinct rows that each model's indices stand for."""
+    """Return a mask of shape (n_rows, n_models) of the distinct rows at each model's indices."""
     mask = np.zeros((n_rows, len(indices)), dtype=bool)
     for model, rows in enumerate(indices):
         mask[place[rows], model] = True
@@ -149,7 +145,7 @@ def _marked(indices, place, n_rows):
 
 
 def _distinct(digests, y):
-    """Return where each distinct pair of row and label first stands, and which of them each row is."""
+    """Return the index of the first copy of each distinct pair of row and label, and for each row its pair."""
     labels, numbers = np.unique(y, return_inverse=True)
     pairs = np.unique(digests, return_inverse=True)[1] * len(labels) + numbers
     _, first, which = np.unique(pairs, return_index=True, return_inverse=True)
@@ -164,7 +160,7 @@ def check_pool(pool):
     Parameters
     ----------
     pool : tuple of (X, y)
-        What the user gave.
+        The parameter.
 
     Returns
     -------
@@ -174,7 +170,7 @@ def check_pool(pool):
     Raises
     ------
     ValueError
-        If it is no pair, or has not one label a row.
+        If it is not a pair, or X and y differ in length.
     """
     if not isinstance(pool, (tuple, list)) or len(pool) != 2:
         raise ValueError(
@@ -193,9 +189,9 @@ def check_shadows(shadows, n_pool):
     Parameters
     ----------
     shadows : dict
-        What ``cross_validate`` returns with ``return_estimator=True`` and ``return_indices=True``.
+        The result of ``cross_validate`` with ``return_estimator=True`` and ``return_indices=True``.
     n_pool : int
-        Number of rows that the indices may refer to.
+        Number of rows of the pool.
 
     Returns
     -------
@@ -203,7 +199,7 @@ def check_shadows(shadows, n_pool):
     train : list of ndarray of int
         Rows of the pool that each was trained on.
     test : list of ndarray of int, or None
-        Rows that each left out; None where nothing is said, so that it is all others.
+        Rows that each left out; None if not given, which means all other rows.
 
     Raises
     ------
@@ -218,8 +214,9 @@ def check_shadows(shadows, n_pool):
             f"return_indices=True. Got a dict with the keys {sorted(map(str, shadows))}."
         )
     estimators = list(shadows["estimator"])
-    if dumb := [type(estimator).__name__ for estimator in estimators if not hasattr(estimator, "predict_proba")]:
-        raise ValueError(f"shadows must hold fitted classifiers with predict_proba. Got {dumb[0]}.")
+    without_proba = [type(estimator).__name__ for estimator in estimators if not hasattr(estimator, "predict_proba")]
+    if without_proba:
+        raise ValueError(f"shadows must hold fitted classifiers with predict_proba. Got {without_proba[0]}.")
     train = _check_indices(shadows["indices"]["train"], "train", len(estimators), n_pool)
     test = shadows["indices"].get("test")
     return estimators, train, None if test is None else _check_indices(test, "test", len(estimators), n_pool)

@@ -1,7 +1,8 @@
-"""Shadow models: the attacked classifier, trained again and again on other halves of the rows."""
+"""Shadow models: clones of the attacked classifier, each trained on another half of the rows."""
 
 import threading
 import time
+from dataclasses import dataclass
 from numbers import Integral
 from os import PathLike
 from pathlib import Path
@@ -59,29 +60,28 @@ def train_shadows(
 ):
     """Train shadow models: clones of a classifier on complementary halves of the rows.
 
-    Every row, or every canary, trains exactly half of the shadows, so that answers of models that saw it can be
-    compared with answers of models that did not. The rows of each shadow are those that
-    :class:`~skdiffence.model_selection.ShadowSplit` draws for the same ``random_state``.
+    Every row, or every canary, trains exactly half of the shadows. The halves are those of
+    :class:`~skdiffence.model_selection.ShadowSplit` for the same ``random_state``.
 
     Parameters
     ----------
     estimator : classifier
-        The classifier as it was before it was trained; with its defense, if it has one. Skorch nets are trained on all
-        their rows unless they have an explicit ``train_split``.
+        The target before training, with its defense if it has one. Skorch nets are trained on all their rows unless
+        they have an explicit ``train_split``.
     X : array-like of shape (n_samples, ...)
-        The pool of rows.
+        The pool.
     y : array-like of shape (n_samples,)
-        Their labels.
+        True labels.
     n_shadows : int, default=64
-        Number of shadows, even. More shadows never change those drawn before.
+        Number of shadows, even. The first shadows do not depend on it.
     canaries : array-like of int, default=None
-        The only rows whose membership varies, by number; all others train every shadow. None varies all rows.
+        Indices of the rows whose membership varies; all other rows train every shadow. None varies all rows.
     cache_dir : str or Path, default=None
-        Folder to keep trained shadows in, one file each, and to take them from: a run that was stopped goes on with the
-        first shadow that is missing. Needs a ``random_state``. The files are pickles: use no folder that others write.
-        They hold models of your rows: keep them as you keep the rows.
+        Folder where each trained shadow is stored, so that an interrupted run continues with the first missing shadow.
+        Needs a ``random_state``. The files are pickles, so others must not be able to write to the folder. They
+        contain models of the rows, so protect them as you protect the rows.
     n_jobs : int, default=None
-        Number of shadows trained at the same time, by joblib. The results do not depend on it. Threads train nets one
+        Number of shadows trained at the same time, by joblib. Results do not depend on it. Threads train nets one
         after the other.
     random_state : int, RandomState instance or None, default=None
         Seeds the halves and the training. Each shadow gets seeds of its own wherever the estimator, or one inside it,
@@ -89,23 +89,23 @@ def train_shadows(
     verbose : int, default=0
         Whether to show a progress bar.
     fit_params : dict, default=None
-        Passed to ``fit``; what has one entry a row is cut to the rows of the shadow.
+        Parameters of ``fit``. Those with one entry for each row are indexed by the rows of the shadow.
 
     Returns
     -------
     shadows : dict
-        What :func:`sklearn.model_selection.cross_validate` returns with ``return_estimator`` and ``return_indices``:
-        ``estimator``, the list of shadows; ``indices``, a dict of ``train`` and ``test``, lists of row numbers;
-        ``fit_time`` of shape (n_shadows,), in seconds. ``test`` holds the rows that were left out. Rows that a shadow
-        kept from its own training, by a ``train_split`` or for calibration, are in neither list.
+        As returned by :func:`sklearn.model_selection.cross_validate` with ``return_estimator`` and ``return_indices``:
+        ``estimator``, the list of shadows; ``indices``, a dict of ``train`` and ``test``, lists of row indices;
+        ``fit_time`` of shape (n_shadows,), in seconds. ``test`` are the rows that were left out. Rows that a shadow
+        held out itself, by a ``train_split`` or for calibration, are in neither list.
 
     Raises
     ------
     ValueError
-        If the classifier is frozen or holds trained weights, which every shadow would share; if ``n_shadows`` is odd;
-        if the canaries are not distinct row numbers; or if ``cache_dir`` is given without ``random_state``.
+        If the classifier is frozen or contains trained weights, which all shadows would share; if ``n_shadows`` is odd;
+        if the canaries are not distinct row indices; or if ``cache_dir`` is given without ``random_state``.
     TypeError
-        If ``cache_dir`` is given and the estimator holds what can't be recognized in another process.
+        If ``cache_dir`` is given and the estimator contains an object that can't be recognized in another process.
 
     See Also
     --------
@@ -113,16 +113,16 @@ def train_shadows(
 
     Notes
     -----
-    This costs ``n_shadows`` trainings. A pretrained regenerator inside the estimator is shared, a key given to one is
-    not: each shadow has its own, because an attacker does not know the target's.
+    Cost: ``n_shadows`` trainings. Shadows share a pretrained regenerator inside the estimator, but each has a key of
+    its own, because an attacker does not know the target's.
 
-    A kept shadow is found again if, and only if, nothing that its training depends on has changed: the class and
-    parameters of the estimator and of all inside it, functions by their bytecode, weights and folders of weights by
-    their content, the rows and their order, the labels, the rows that train it, the seed, and the versions of Python,
-    NumPy, SciPy, scikit-learn, torch, skorch and skdiffence. Other configurations in the same folder do not matter.
+    A stored shadow is reused only if nothing that its training depends on has changed: the class and parameters of the
+    estimator and of those inside it, functions by their bytecode, weights and folders of weights by their content, the
+    rows and their order, the labels, the half, the seed, and the versions of Python, NumPy, SciPy, scikit-learn, torch,
+    skorch and skdiffence. Other configurations in the same folder do not matter.
 
-    A net whose module class is defined in a notebook can't be sent back by another process, because skorch pickles it
-    by name: put the class in a file, or leave ``n_jobs`` at None.
+    Skorch pickles a module class by its name, so a net whose class is defined in a notebook can't be trained in another
+    process: put the class in a file, or leave ``n_jobs`` at None.
 
     References
     ----------
@@ -147,7 +147,7 @@ def train_shadows(
     check_trainable(estimator)
     if cache_dir is not None and random_state is None:
         raise ValueError(
-            "cache_dir needs random_state: without one every call draws new shadows, and kept ones are never found. "
+            "cache_dir needs random_state: without one every call draws new shadows, and none is found again. "
             "Got random_state=None. Pass an integer."
         )
     seed = draw_seed(random_state)
@@ -163,17 +163,17 @@ def train_shadows(
 
 
 def check_trainable(estimator):
-    """Refuse an estimator whose clones would share what it has learned.
+    """Raise an error for an estimator whose clones would share what it has learned.
 
     Parameters
     ----------
     estimator : classifier
-        What shadows are to be made of.
+        The classifier that shadows are clones of.
 
     Raises
     ------
     ValueError
-        If it, or a classifier or regenerator inside it, is frozen, or a net holds an instantiated module.
+        If the classifier, or a classifier or regenerator inside it, is frozen, or a net has an instantiated module.
     """
     nets.check_uninstantiated(estimator)
     for prefix, value in nested_params(estimator).items():
@@ -186,28 +186,29 @@ def check_trainable(estimator):
             )
 
 
+@dataclass
 class _Job:
-    """What one shadow is trained from, besides the rows.
+    """The training of one shadow.
 
     Parameters
     ----------
     estimator : classifier
-        Not changed.
+        It is cloned.
     seed : int
-        The shadow's own.
+        Seed of this shadow.
     fit_params : dict
-        For all rows.
+        Fit parameters for all rows of the pool.
+    path : Path or None, default=None
+        File of the trained shadow.
     """
 
-    path = None
-
-    def __init__(self, estimator, seed, fit_params):
-        self.estimator = estimator
-        self.seed = seed
-        self.fit_params = fit_params
+    estimator: object
+    seed: int
+    fit_params: dict
+    path: Path | None = None
 
     def load(self):
-        """Return what was kept, or None if there is nothing whole."""
+        """Return the stored result, or None if there is none or the file is damaged."""
         if self.path is None or not self.path.exists():
             return None
         try:
@@ -216,7 +217,7 @@ class _Job:
             return None
 
     def run(self, X, y, is_in):
-        """Train the shadow on the rows marked and keep it, if it has a place."""
+        """Train the shadow on the rows that are in, and store it if it has a path."""
         rows = np.flatnonzero(is_in)
         shadow, started = _prepared(self.estimator, self.seed), time.perf_counter()
         params = index_fit_params(self.fit_params, rows, len(y))
@@ -241,7 +242,7 @@ def _check_rows(X, y, n_shadows, canaries):
 
 
 def _weights_on_disk(estimator):
-    """Return the content of the folders and files that regenerators load their denoisers from."""
+    """Return digests of the folders and files that regenerators load their denoisers from."""
     places = {
         prefix: value.denoiser
         for prefix, value in nested_params(estimator).items()
@@ -257,7 +258,7 @@ def _weights_on_disk(estimator):
 
 
 def _prepared(estimator, seed):
-    """Return a clone with seeds of its own, and without the key of the target's noise."""
+    """Return a clone with its own seeds and without the key of the target's noise."""
     shadow = clone(estimator)
     keys = {
         f"{prefix}key": None
@@ -273,7 +274,7 @@ def _may_use_torch(estimator):
 
 
 def _fit(shadow, X, y, params, seed):
-    """Fit a shadow in place and return which of its rows it kept from training."""
+    """Fit a shadow in place and return the rows that it held out of its training."""
     recorders = nets.prepare_splits(shadow)
     if _may_use_torch(shadow):
         with _TORCH_LOCK, torch_seed(mix_seed(seed, "net")):
@@ -286,7 +287,7 @@ def _fit(shadow, X, y, params, seed):
 
 
 def _trained(jobs, X, y, membership, n_jobs, verbose):
-    """Return what each job made, now or in an earlier run."""
+    """Run the jobs without a stored result, and return the results of all."""
     made = [job.load() for job in jobs]
     missing = [index for index, kept in enumerate(made) if kept is None]
     results = _parallel(n_jobs)(delayed(jobs[index].run)(X, y, membership[:, index]) for index in missing)

@@ -1,11 +1,10 @@
-"""What models answered about rows, as signals: asked once, for all attacks that compare a target with them."""
+"""Signals of models for rows: queried once, for all attacks that compare a target with the models."""
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.parallel import Parallel, delayed
 
-from skdiffence.attacks._answers import _column_labels, query
-from skdiffence.metrics import label_columns
+from skdiffence.attacks._answers import query, query_proba
 from skdiffence.metrics._signals import SIGNALS
 from skdiffence.utils._files import whole_file
 from skdiffence.utils._fingerprint import fingerprint, library_versions
@@ -13,21 +12,18 @@ from skdiffence.utils._fingerprint import fingerprint, library_versions
 # Beyond this a signal shows the floor of its logarithms: one of its probabilities is zero.
 _SATURATED = 100.0
 
-# Needs the label that the model answers, and so a second question.
-CORRECTNESS = "correctness"
-
 
 def signals_of(model, views, y, names):
-    """Ask a model about rows; for probabilities alone, unless correctness is wanted.
+    """Query a model for signals of rows.
 
     Parameters
     ----------
     model : classifier
         Fitted.
     views : list of array-like of shape (n_samples, ...)
-        What to ask about each row.
+        The queries for each row.
     y : ndarray of shape (n_samples,)
-        The true labels. A class that the model was never shown has probability zero.
+        True labels. A class that the model does not know has probability zero.
     names : sequence of str
         Names of signals.
 
@@ -35,30 +31,17 @@ def signals_of(model, views, y, names):
     -------
     signals : ndarray of shape (n_signals, n_samples, n_queries), dtype float64
     """
+    # Only correctness needs the predicted label, and so a second call.
+    ask = query if "correctness" in names else query_proba
     signals = np.empty((len(names), len(y), len(views)))
-    for query_number, view in enumerate(views):
-        proba, columns, correct = _ask(model, view, y, CORRECTNESS in names)
-        for place, name in enumerate(names):
-            signals[place, :, query_number] = correct if name == CORRECTNESS else SIGNALS[name](columns, proba)
+    for number, view in enumerate(views):
+        answers = ask(model, view, y)
+        signals[:, :, number] = [answers.signal(name) for name in names]
     return signals
 
 
-def _ask(model, X, y, with_labels):
-    """Return probabilities, columns of the true labels, and whether each row was labeled correctly, if asked for."""
-    if with_labels:
-        answers = query(model, X, y)
-        return answers.proba, answers.y, answers.correct
-    proba = np.asarray(model.predict_proba(X), dtype=np.float64)
-    if proba.ndim != 2 or len(proba) != len(y):
-        raise ValueError(
-            f"{type(model).__name__} must answer predict_proba with one row for each of {len(y)} rows. "
-            f"Got shape {proba.shape}."
-        )
-    return proba, label_columns(y, _column_labels(model, y, proba.shape[1])), None
-
-
 def signal_matrix(models, X, y, known, names, *, views=None, n_jobs=None, path=None):
-    """Ask all models about all rows, or read from a file what they answered before.
+    """Query all models for signals of all rows, or read the signals from a file.
 
     Parameters
     ----------
@@ -67,18 +50,18 @@ def signal_matrix(models, X, y, known, names, *, views=None, n_jobs=None, path=N
     X : array-like of shape (n_samples, ...)
         Rows.
     y : ndarray of shape (n_samples,)
-        Their labels.
+        True labels.
     known : ndarray of shape (n_samples, n_models), dtype bool
         Whether it is known if the model was trained on the row.
     names : sequence of str
         Names of signals.
     views : callable, default=None
-        Takes X and returns the list of arrays to ask about for it; None asks about X itself.
+        Takes X and returns the list of arrays to query for it. None queries X itself.
     n_jobs : int, default=None
-        Models asked at the same time, by joblib.
+        Number of models queried at the same time, by joblib.
     path : Path, default=None
-        File to read from or, where it is missing or damaged, to write. Its name must tell of all that the answers
-        depend on, see :func:`content_key`. It appears whole or not at all.
+        File to read from or, where it is missing or damaged, to write. Its name must depend on all that the signals
+        depend on, see :func:`content_key`.
 
     Returns
     -------
@@ -102,7 +85,7 @@ def signal_matrix(models, X, y, known, names, *, views=None, n_jobs=None, path=N
 
 
 def _write(path, shape, parts):
-    """Write the parts one behind the other, so that only one of them is ever in memory."""
+    """Write the parts one after the other, so that only one of them is in memory at a time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float64)), "fortran_order": False, "shape": shape}
     with whole_file(path) as unfinished, open(unfinished, "wb") as file:
@@ -112,7 +95,7 @@ def _write(path, shape, parts):
 
 
 def _read(path, shape):
-    """Return the matrix in a file, None if there is none of this shape."""
+    """Return the matrix stored in a file, or None if there is none of this shape."""
     try:
         kept = np.load(path, mmap_mode="r", allow_pickle=False)
     except (EOFError, OSError, ValueError):  # missing, empty, cut off, or no array
@@ -128,21 +111,20 @@ def content_key(models, names, views, *context):
     Parameters
     ----------
     models : list of classifier
-        Fitted; they count by what they have learned.
+        Fitted; digested with what they have learned.
     names : sequence of str
-        The signals; they count by their code as well.
+        Names of signals; digested with their code.
     views : callable or None
-        What is asked about each row.
+        The queries for each row.
     *context : object
-        Rows, labels, and who was trained on which.
+        Rows, labels and memberships.
 
     Returns
     -------
     key : str or None
-        None if something can't be recognized again, such as a classifier that holds an open file, or objects nested
-        too deeply.
+        None if an object can't be digested, such as a classifier with an open file, or objects nested too deeply.
     """
-    signals = [name if name == CORRECTNESS else SIGNALS[name] for name in names]
+    signals = [SIGNALS[name] for name in names]
     try:
         frozen = [FrozenEstimator(model) for model in models]
         return fingerprint(frozen, list(names), signals, views, context, library_versions()).hex()

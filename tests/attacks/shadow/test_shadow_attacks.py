@@ -594,7 +594,7 @@ def test_bad_calls(Attack):
     attack, victim = Attack(MODELS, pool=POOL), Dictated().fit()
     answers = query(victim, X, y)
     bare = Answers(answers.proba, answers.label, answers.y, answers.classes)
-    with pytest.raises(ValueError, match="answers must hold the rows that were asked about"):
+    with pytest.raises(ValueError, match="answers must hold their rows"):
         attack.fit_answers(bare, is_member)
     with pytest.raises(ValueError, match="at least one member and one non-member"):
         attack.fit(victim, X, y, np.ones(24))
