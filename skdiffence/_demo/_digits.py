@@ -35,7 +35,7 @@ class DemoSettings:
 
     def quick(self):
         """Return settings that go through every step in seconds; the figures mean nothing."""
-        return replace(self, n_splits=2, n_candidates=6, denoiser_epochs=8, noise_timesteps=(160,), min_retention=0.3)
+        return replace(self, n_splits=2, n_candidates=4, denoiser_epochs=2, noise_timesteps=(160,), min_retention=0.3)
 
     def with_splits(self, n_splits):
         """Return the same settings with another number of splits."""
