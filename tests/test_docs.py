@@ -159,7 +159,7 @@ def test_readme_and_quickstart_show_the_pipeline():
 
 
 def test_reference_lists_each_public_name_once():
-    """Every name that a room offers is in the reference, once, and nothing else is."""
+    """Every name that a room offers is in the reference, once, and nothing else is; a new room needs a title there."""
     listed = sorted((module, name) for module, _, _, names in SECTIONS for name in names)
     assert listed == OFFERED
 
