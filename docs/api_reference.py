@@ -1,6 +1,6 @@
 """The API reference as data, from which ``conf.py`` writes its pages; a test checks that no public module is missing.
 
-Each section is (module, title, one sentence, names): the sentence is the module's docstring, the names are its ``__all__``.
+Each section is (module, title, one sentence, names): the sentence is that of the module, the names are its ``__all__``.
 """
 
 from importlib import import_module

@@ -94,5 +94,5 @@ def split_rows(X, y, is_member, share, *, with_members, key):
 
 
 def _first(digests, rows, n):
-    """The n rows of lowest digest, in the order of their digests."""
+    """Return the n rows of lowest digest, in the order of their digests."""
     return rows[np.argsort(digests[rows], kind="stable")[:n]]

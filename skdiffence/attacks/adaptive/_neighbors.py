@@ -95,7 +95,7 @@ class Neighbors:
 
 
 def _quantum(width, dtype):
-    """The smallest step that survives rounding to 8 bits of a range, 0 where the range is empty."""
+    """Return the smallest step that survives rounding to 8 bits of a range, 0 where the range is empty."""
     step = width / _LEVELS
     if dtype.kind == "f":
         return step * _SURVIVES
@@ -103,7 +103,7 @@ def _quantum(width, dtype):
 
 
 def _smallest_gap(X):
-    """The smallest difference between values that occur: of a feature of rows, or anywhere in images."""
+    """Return the smallest difference between values that occur: of a feature of rows, or anywhere in images."""
     if X.ndim > 2:
         return _gap(X)
     return np.array([_gap(column) for column in X.T])

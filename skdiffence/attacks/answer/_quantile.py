@@ -1,4 +1,4 @@
-"""The quantile attack: how high is a row's signal among those that non-members like it would have?"""
+"""Quantile attack: the rank of a row's signal among those expected of similar non-members."""
 
 import numpy as np
 from scipy.special import ndtri

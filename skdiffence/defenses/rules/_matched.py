@@ -48,7 +48,7 @@ def jensen_shannon(members, non_members):
 
 
 def _term(count, total, n, m):
-    """What a bin with ``count`` of n members and ``total - count`` of m non-members adds to the divergence."""
+    """Return the term of a bin with ``count`` of n members and ``total - count`` of m non-members in the divergence."""
     p, q = count / n, (total - count) / m
     mixture = (p + q) / 2
     return (xlogy(p, p) + xlogy(q, q)) / 2 - xlogy(mixture, mixture)
@@ -163,7 +163,7 @@ class MatchedRule(IntervalRule):
         return self
 
     def _objective(self, interval, members, non_members):
-        """What an interval leaves between the answers to members and to non-members."""
+        """Return the distance between the answers to members and to non-members under an interval."""
         rule = IntervalRule()
         rule.interval_ = interval
         answers = answered(members, rule), answered(non_members, rule)
