@@ -6,7 +6,7 @@ from sklearn.frozen import FrozenEstimator
 
 from skdiffence.attacks import FallbackAttack, HistogramAttack, QuantileAttack, ThresholdAttack, get_attack
 from skdiffence.inspection import audit
-from skdiffence.inspection.report._sections import untested
+from skdiffence.inspection.report._sentences import untested
 from tests.attacks.cases import CASES, OFFERED, world
 
 N_ROWS_OF_A_SIDE = 10

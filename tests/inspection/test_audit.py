@@ -37,7 +37,7 @@ from skdiffence.inspection import audit
 from skdiffence.inspection._audit import STANDARD, _shown, _suite
 from skdiffence.inspection._audit_controls import blind_control, positive_control
 from skdiffence.inspection._audit_rows import audit_rows
-from skdiffence.inspection.report._sections import defense_sentences
+from skdiffence.inspection.report._sentences import defense_sentences
 from skdiffence.metrics import auc_interval, logit_signal
 from skdiffence.utils._rows import RowSet, row_digests
 from tests.attacks.targets import Counting, Dictated, normal

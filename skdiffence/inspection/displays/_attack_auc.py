@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from skdiffence.inspection.displays._mixin import PALETTE, DisplayMixin, draw_level, shortened
+from skdiffence.inspection.displays._mixin import PALETTE, DisplayMixin, draw_level
+from skdiffence.inspection.displays._pictures import shortened
 
 _LONGEST = 40
 _APART = 0.26  # of two targets on the line of an attack

@@ -1,57 +1,46 @@
-"""Originals beside their candidates, and which of these answers."""
+"""Rows beside their candidates, with the candidate that answers."""
 
 from numbers import Integral
 
 import numpy as np
 
-from skdiffence.inspection.displays._defended import candidates_of, undefended_responses
-from skdiffence.inspection.displays._mixin import (
-    BLACK,
-    GRAY,
-    GREEN,
-    VERMILLION,
-    DisplayMixin,
-    check_matplotlib,
-    shortened,
-)
-from skdiffence.inspection.displays._pictures import as_pictures, draw_picture
+from skdiffence.inspection.displays._defended import regenerated
+from skdiffence.inspection.displays._mixin import BLACK, GRAY, GREEN, VERMILLION, DisplayMixin, check_matplotlib
+from skdiffence.inspection.displays._pictures import as_pictures, draw_picture, exchanged, shortened
 from skdiffence.metrics._signals import check_columns, check_proba
-from skdiffence.utils._frames import as_numbers, is_frame
 from skdiffence.utils._optional import import_optional
-from skdiffence.utils._sklearn import HasMethods, Interval, num_samples, safe_indexing, validate_params
+from skdiffence.utils._sklearn import HasMethods, Interval, validate_params
 
-_SHOWN = 5
 # In widths of a picture: from one to the next, what is below each, and the height of lines.
 _STEP, _BELOW, _LINES = 1.14, 0.62, 0.7
 # Heights of images that are much wider or taller than this are cut to it.
 _SHAPES = (0.4, 2.5)
 _INCHES = 0.86
-_LONGEST = 12
 
 
 class CandidateDisplay(DisplayMixin):
-    """Originals beside their candidates, and which of these answers.
+    """Rows beside their candidates, with the candidate that answers.
 
-    Each candidate stands above the label and the confidence that the classifier gives it. The one that answers is
-    framed; candidates whose label differs from the original's are struck out. Where such a one answers, its label has
-    been exchanged with the original's.
+    Below each candidate are its label and the confidence of the classifier. The candidate that answers is framed.
+    Candidates whose label differs from the original's are struck out; if one of them answers, its label has been
+    exchanged with the original's.
 
     Use :meth:`from_estimator` or :meth:`from_predictions` to make one.
 
     Parameters
     ----------
     X : ndarray of shape (n, channels, height, width) or (n, d)
-        Originals. Of images with two or more than four channels the first is shown, of four the first three.
+        Originals. Images with two or more than four channels show the first, those with four the first three.
     candidates : ndarray of shape (n, n_candidates, ...)
         Candidates of each, in the same form.
     label : ndarray of shape (n,)
-        The label of each original.
+        Label of each original.
     candidate_label : ndarray of shape (n, n_candidates)
-        The label that each candidate gets.
+        Label of each candidate.
     confidence : ndarray of shape (n,)
-        The probability of the original's label.
+        Probability of the original's label.
     candidate_confidence : ndarray of shape (n, n_candidates)
-        The probability of each candidate's label.
+        Probability of each candidate's label.
     chosen : ndarray of shape (n,), dtype int
         Number of the candidate that answers, -1 for the original itself.
     number : ndarray of shape (n, n_candidates), dtype int, default=None
@@ -66,9 +55,9 @@ class CandidateDisplay(DisplayMixin):
     images_ : list of list of matplotlib artists
         For each row the original and the candidates: images, or lines for rows of features.
     texts_ : list of list of matplotlib.text.Text
-        What stands below them.
+        The text below them.
     frames_ : list of matplotlib.patches.Rectangle
-        The frame of each row that shows what answers.
+        The frame of each row, around what answers.
     strikes_ : list of matplotlib.lines.Line2D
         One for each candidate whose label differs.
     ax_ : matplotlib.axes.Axes
@@ -78,12 +67,12 @@ class CandidateDisplay(DisplayMixin):
 
     See Also
     --------
-    skdiffence.defenses.DefendedClassifier.select : Which candidates answer.
+    skdiffence.defenses.DefendedClassifier.select : Numbers of the candidates that answer.
 
     Notes
     -----
-    This shows rows of data, and which candidate answers tells about membership: it is for the owner of the classifier.
-    Rows of features are drawn as lines over the features, the original behind each candidate.
+    The display is for the owner of the classifier: it shows rows of data, and the number of the candidate that answers
+    tells about membership. Rows of features are drawn as lines over the features, the original behind each candidate.
 
     Examples
     --------
@@ -137,7 +126,6 @@ class CandidateDisplay(DisplayMixin):
         Returns
         -------
         display : CandidateDisplay
-            This object.
 
         Raises
         ------
@@ -160,7 +148,10 @@ class CandidateDisplay(DisplayMixin):
         for column in range(n_columns):
             heading = "original" if column == 0 else f"candidate {column - 1}"
             ax.text(_STEP * column + 0.5, 0.1, heading, ha="center", va="bottom", fontsize=8, color=GRAY)
-        self._finish(ax, _STEP * n_columns, pitch * n)
+        ax.set(xlim=(-0.08, _STEP * (n_columns - 1) + 1.08), ylim=(-pitch * n, 0.5), aspect="equal")
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+        ax.set_xlabel("framed: the answer; struck out: another label than the original's", fontsize=8, color=GRAY)
         return self
 
     @classmethod
@@ -186,9 +177,9 @@ class CandidateDisplay(DisplayMixin):
         X : array-like of shape (n_samples, ...)
             Rows.
         rows : array-like of int, default=None
-            Which of them to show; None is the first five.
+            Indices of the rows to show; None is the first five.
         n_candidates : int, default=6
-            How many candidates to show. Where a later one answers it takes the last place.
+            Number of candidates to show. If a later one answers, it takes the last place.
         y : array-like of shape (n_samples,), default=None
             True labels of X, to be shown.
         ax : matplotlib.axes.Axes, default=None
@@ -203,55 +194,22 @@ class CandidateDisplay(DisplayMixin):
         Raises
         ------
         ValueError
-            If the classifier answers undefended, its regenerator draws new noise at each call, so that what is shown
-            is not what answered, or rows are not those of X.
+            If the classifier answers undefended, its regenerator draws new noise at each call, so that the candidates
+            shown are not those that answer, or rows are not those of X.
 
         Notes
         -----
-        This costs one call of denoiser and classifier for each row and candidate shown, and what
-        :meth:`~skdiffence.defenses.DefendedClassifier.select` costs.
+        The cost is one call of denoiser and classifier for each row and candidate shown, and that of
+        :meth:`~skdiffence.defenses.DefendedClassifier.select`.
         """
         check_matplotlib()
-        regenerate, answer = candidates_of(estimator), undefended_responses(estimator)
-        index = _checked_rows(rows, num_samples(X))
-        if y is not None and num_samples(y) != num_samples(X):
-            raise ValueError(f"y must hold one label for each of the {num_samples(X)} rows of X. Got {num_samples(y)}.")
-        shown = safe_indexing(X, index)
-        shown = shown if is_frame(shown) else np.asarray(shown)
-        chosen = estimator.select(shown).candidate
-        number = np.tile(np.arange(n_candidates), (len(index), 1))
-        number[:, -1] = np.maximum(number[:, -1], chosen)
-        candidates = [regenerate(shown, column) for column in number.T]
-        (label, *candidate_label), (proba, *candidate_proba) = zip(*map(answer, [shown, *candidates]), strict=True)
-        return cls.from_predictions(
-            as_numbers(shown),
-            np.stack([as_numbers(each) for each in candidates], axis=1),
-            proba,
-            np.stack(candidate_proba, axis=1),
-            chosen,
-            label=label,
-            candidate_label=np.stack(candidate_label, axis=1),
-            number=number,
-            classes=estimator.classes_,
-            y=None if y is None else np.asarray(y)[index],
-            value_range=getattr(estimator.regenerator_, "value_range_", None),
-            ax=ax,
-            cmap=cmap,
-        )
+        return cls.from_predictions(**regenerated(estimator, X, rows, n_candidates, y), ax=ax, cmap=cmap)
 
     @classmethod
     @validate_params(
         {
-            "X": ["array-like"],
-            "candidates": ["array-like"],
-            "proba": ["array-like"],
-            "candidate_proba": ["array-like"],
-            "chosen": ["array-like"],
-            "label": ["array-like", None],
-            "candidate_label": ["array-like", None],
-            "number": ["array-like", None],
-            "classes": ["array-like", None],
-            "y": ["array-like", None],
+            **dict.fromkeys(("X", "candidates", "proba", "candidate_proba", "chosen"), ["array-like"]),
+            **dict.fromkeys(("label", "candidate_label", "number", "classes", "y"), ["array-like", None]),
             "value_range": ["array-like", None],
             "ax": "no_validation",
             "cmap": "no_validation",
@@ -275,7 +233,7 @@ class CandidateDisplay(DisplayMixin):
         ax=None,
         cmap="gray",
     ):
-        """Draw rows and their candidates by what a classifier answered to each.
+        """Draw rows and their candidates with the answers of a classifier.
 
         Parameters
         ----------
@@ -322,17 +280,17 @@ class CandidateDisplay(DisplayMixin):
                 f"candidate_proba must have shape (n, n_candidates, n_classes). Got {candidate_proba.shape} for proba "
                 f"of shape {proba.shape}."
             )
-        flat = check_proba(candidate_proba.reshape(-1, proba.shape[1]))
-        label = proba.argmax(axis=1) if label is None else check_columns(label, proba)
-        given = flat.argmax(axis=1) if candidate_label is None else check_columns(np.ravel(candidate_label), flat)
+        grid, flat = candidate_proba.shape[:2], check_proba(candidate_proba.reshape(-1, proba.shape[1]))
         classes = np.arange(proba.shape[1]) if classes is None else np.asarray(classes)
+        label, confidence = _labeled(proba, label, classes)
+        candidate_label, candidate_confidence = _labeled(flat, candidate_label, classes)
         display = cls(
             X=np.asarray(X),
             candidates=np.asarray(candidates),
-            label=classes[label],
-            candidate_label=classes[given].reshape(candidate_proba.shape[:2]),
-            confidence=np.take_along_axis(proba, label[:, None], axis=1)[:, 0],
-            candidate_confidence=np.take_along_axis(flat, given[:, None], 1).reshape(candidate_proba.shape[:2]),
+            label=label,
+            candidate_label=candidate_label.reshape(grid),
+            confidence=confidence,
+            candidate_confidence=candidate_confidence.reshape(grid),
             chosen=np.asarray(chosen),
             number=number,
             y=y,
@@ -347,7 +305,7 @@ class CandidateDisplay(DisplayMixin):
         number = np.tile(np.arange(n_candidates), (n, 1)) if self.number is None else np.asarray(self.number)
         wanted = dict.fromkeys(("label", "confidence", "chosen", "y"), grid[:1])
         wanted |= dict.fromkeys(("candidate_label", "candidate_confidence", "number"), grid)
-        given = {name: np.shape(value) for name in wanted if (value := getattr(self, name)) is not None}
+        given = {name: np.shape(value) for name, value in vars(self).items() if name in wanted and value is not None}
         wrong = {name: shape for name, shape in given.items() if shape != wanted[name]}
         if wrong:
             raise ValueError(f"Shapes must fit {n} originals with {n_candidates} candidates each. Got {wrong}.")
@@ -359,22 +317,22 @@ class CandidateDisplay(DisplayMixin):
 
     def _describe(self, ax, row, column, box, number):
         """Write label and confidence below a picture."""
-        label, confidence, color = _short(self.label[row]), self.confidence[row], BLACK
+        label, confidence, color = shortened(self.label[row]), self.confidence[row], BLACK
         if column:
             own = self.candidate_label[row, column - 1]
             this = number[row, column - 1]
             lead = "" if this == column - 1 else f"#{this}: "
             if own != self.label[row]:
                 color = VERMILLION
-                label = _exchanged(_short(own), label) if self.chosen[row] == this else _short(own)
+                label = exchanged(shortened(own), label) if self.chosen[row] == this else shortened(own)
             label, confidence = lead + label, self.candidate_confidence[row, column - 1]
         text = f"{label}\n{confidence:.3f}"
         if self.y is not None and not column:
-            text += f"\n(true: {_short(self.y[row])})"
+            text += f"\n(true: {shortened(self.y[row])})"
         return ax.text((box[0] + box[1]) / 2, box[2] - 0.05, text, ha="center", va="top", fontsize=8, color=color)
 
     def _mark(self, ax, row, boxes, number):
-        """Frame what answers and strike out what has another label."""
+        """Frame the picture that answers, and strike out those with another label."""
         chosen = 0 if self.chosen[row] < 0 else 1 + int(np.argmax(number[row] == self.chosen[row]))
         patches = import_optional("matplotlib.patches", extra="plot")
         left, right, bottom, top = boxes[chosen]
@@ -385,24 +343,8 @@ class CandidateDisplay(DisplayMixin):
             left, right, bottom, top = boxes[column]
             self.strikes_ += ax.plot((left, right), (bottom, top), color=VERMILLION, linewidth=1.6)
 
-    def _finish(self, ax, width, depth):
-        ax.set(xlim=(-0.08, width - _STEP + 1.08), ylim=(-depth, 0.5), aspect="equal", xticks=[], yticks=[])
-        ax.spines[:].set_visible(False)
-        ax.set_xlabel("framed: answers; struck out: another label than the original's", fontsize=8, color=GRAY)
 
-
-def _short(label):
-    return shortened(label, _LONGEST)
-
-
-def _exchanged(label, other):
-    arrow = "\N{RIGHTWARDS ARROW}"
-    text = f"{label} {arrow} {other}"
-    return text if len(text) <= _LONGEST else f"{label}\n{arrow} {other}"
-
-
-def _checked_rows(rows, n):
-    index = np.arange(min(_SHOWN, n)) if rows is None else np.asarray(rows)
-    if index.ndim != 1 or not len(index) or index.dtype.kind not in "iu" or index.min() < 0 or index.max() >= n:
-        raise ValueError(f"rows must hold at least one index of the {n} rows of X. Got {rows!r}.")
-    return index
+def _labeled(proba, columns, classes):
+    """Return the label of each row and its probability."""
+    columns = proba.argmax(axis=1) if columns is None else check_columns(np.ravel(columns), proba)
+    return classes[columns], proba[np.arange(len(proba)), columns]

@@ -3,8 +3,11 @@
 import numpy as np
 
 from skdiffence.defenses._responses import Responses
-from skdiffence.utils._frames import as_numbers, like
+from skdiffence.utils._frames import as_numbers, is_frame, like
+from skdiffence.utils._sklearn import num_samples, safe_indexing
 from skdiffence.utils._skorch import nets_inside
+
+_SHOWN = 5
 
 
 def undefended_responses(estimator):
@@ -27,24 +30,60 @@ def undefended_responses(estimator):
     return responses
 
 
-def candidates_of(estimator):
-    """Return the candidates of a defended classifier, as a function of rows.
+def regenerated(estimator, X, rows, n_candidates, y):
+    """Regenerate some rows, and ask the undefended classifier about them and their candidates.
 
     Parameters
     ----------
     estimator : DefendedClassifier
         Fitted; its regenerator must make the same candidate of a row each time.
+    X : array-like of shape (n_samples, ...)
+        Rows.
+    rows : array-like of int, or None
+        Indices of the rows to regenerate; None is the first five.
+    n_candidates : int
+        Number of candidates. If a later one answers, it takes the last place.
+    y : array-like of shape (n_samples,) or None
+        True labels of X.
 
     Returns
     -------
-    regenerate : callable (X, numbers) -> candidates
-        One candidate of each row, of the type of the rows, which may differ in its number.
+    answered : dict
+        Parameters of ``CandidateDisplay.from_predictions``.
 
     Raises
     ------
     ValueError
-        If it does not regenerate, or not in the same way each time.
+        If the classifier does not regenerate, or not in the same way each time, or rows are not those of X.
     """
+    _check_regenerator(estimator)
+    index = _checked_rows(rows, num_samples(X))
+    if y is not None and num_samples(y) != num_samples(X):
+        raise ValueError(f"y must hold one label for each of the {num_samples(X)} rows of X. Got {num_samples(y)}.")
+    shown = safe_indexing(X, index)
+    shown = shown if is_frame(shown) else np.asarray(shown)
+    chosen, answer = estimator.select(shown).candidate, undefended_responses(estimator)
+    number = np.tile(np.arange(n_candidates), (len(index), 1))
+    number[:, -1] = np.maximum(number[:, -1], chosen)
+    candidates = [_candidates(estimator.regenerator_, as_numbers(shown), column) for column in number.T]
+    responses = [answer(rows) for rows in (shown, *(like(each, shown) for each in candidates))]
+    (label, *candidate_label), (proba, *candidate_proba) = zip(*responses, strict=True)
+    return {
+        "X": as_numbers(shown),
+        "candidates": np.stack(candidates, axis=1),
+        "proba": proba,
+        "candidate_proba": np.stack(candidate_proba, axis=1),
+        "chosen": chosen,
+        "label": label,
+        "candidate_label": np.stack(candidate_label, axis=1),
+        "number": number,
+        "classes": estimator.classes_,
+        "y": None if y is None else np.asarray(y)[index],
+        "value_range": getattr(estimator.regenerator_, "value_range_", None),
+    }
+
+
+def _check_regenerator(estimator):
     regenerator = getattr(estimator, "regenerator_", None)
     if isinstance(regenerator, str):
         raise ValueError(f"estimator must regenerate its inputs. Got regenerator={regenerator!r}, which answers alone.")
@@ -56,11 +95,17 @@ def candidates_of(estimator):
             "that are made now are not those that answer."
         )
 
-    def regenerate(X, numbers):
-        values = as_numbers(X)
-        made = np.empty(values.shape, dtype=np.float32)
-        for number in np.unique(numbers):
-            made[numbers == number] = regenerator.regenerate(values[numbers == number], int(number))
-        return like(made, X)
 
-    return regenerate
+def _checked_rows(rows, n):
+    index = np.arange(min(_SHOWN, n)) if rows is None else np.asarray(rows)
+    if index.ndim != 1 or not len(index) or index.dtype.kind not in "iu" or index.min() < 0 or index.max() >= n:
+        raise ValueError(f"rows must hold at least one index of the {n} rows of X. Got {rows!r}.")
+    return index
+
+
+def _candidates(regenerator, X, numbers):
+    """Return one candidate of each row; rows may differ in its number."""
+    made = np.empty(X.shape, dtype=np.float32)
+    for number in np.unique(numbers):
+        made[numbers == number] = regenerator.regenerate(X[numbers == number], int(number))
+    return made

@@ -124,12 +124,6 @@ def draw_level(ax, value, *, across="y", linestyle=":"):
     return draw(value, color=GRAY, linewidth=0.9, linestyle=linestyle, zorder=0)
 
 
-def shortened(label, longest):
-    """Return a label as text, cut with an ellipsis if it is longer than a number of characters."""
-    text = str(label)
-    return text if len(text) <= longest else f"{text[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"
-
-
 def as_list(value):
     """Return lists as they are, anything else as a list of one; None stays None."""
     return value if value is None or isinstance(value, list) else [value]

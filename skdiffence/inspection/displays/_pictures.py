@@ -1,8 +1,10 @@
-"""Rows as small pictures: images as they are, features as lines."""
+"""Rows as small pictures, images as they are and features as lines, with short labels."""
 
 import numpy as np
 
 from skdiffence.inspection.displays._mixin import BLUE, GRAY, LIGHT
+
+_LONGEST = 12  # characters of a label
 
 
 def as_pictures(X, candidates, value_range):
@@ -93,3 +95,15 @@ def draw_picture(ax, pictures, which, box, cmap):
     if which:
         line(pictures[0], color=GRAY, alpha=0.5, linewidth=1)
     return line(picture, color=BLUE if which else GRAY, linewidth=1.2)
+
+
+def shortened(label, longest=_LONGEST):
+    """Return a label as text, cut with an ellipsis if it is longer than a number of characters."""
+    text = str(label)
+    return text if len(text) <= longest else f"{text[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def exchanged(label, other):
+    """Return the text for a label that is exchanged with another one, on two lines if it is long."""
+    text = f"{label} \N{RIGHTWARDS ARROW} {other}"
+    return text if len(text) <= _LONGEST else f"{label}\n\N{RIGHTWARDS ARROW} {other}"

@@ -261,16 +261,7 @@ class PrivacyUtilityDisplay(DisplayMixin):
         prefer_skip_nested_validation=True,
     )
     def from_predictions(
-        cls,
-        is_member,
-        y,
-        proba,
-        y_score,
-        *,
-        plane="failure_detection",
-        reference=0,
-        confidence_level=0.95,
-        ax=None,
+        cls, is_member, y, proba, y_score, *, plane="failure_detection", reference=0, confidence_level=0.95, ax=None
     ):
         """Measure answers to the same rows, and scores of an attack on them, and draw them.
 

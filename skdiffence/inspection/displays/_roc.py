@@ -199,17 +199,7 @@ class MembershipRocDisplay(DisplayMixin):
         prefer_skip_nested_validation=False,
     )
     def from_estimator(
-        cls,
-        estimator,
-        X,
-        y,
-        is_member,
-        *,
-        attack="confidence",
-        known=0.5,
-        random_state=None,
-        ax=None,
-        **kwargs,
+        cls, estimator, X, y, is_member, *, attack="confidence", known=0.5, random_state=None, ax=None, **kwargs
     ):
         """Attack a fitted classifier and draw the curves.
 

@@ -1,4 +1,4 @@
-"""What a canary audit found, as a table."""
+"""The result of a canary audit."""
 
 from dataclasses import dataclass
 
@@ -12,36 +12,36 @@ _RATE = "tpr_at_fpr_"
 
 @dataclass(frozen=True, repr=False, eq=False)
 class CanaryAudit:
-    """What :func:`canary_audit` found.
+    """The result of :func:`canary_audit`.
 
     Parameters
     ----------
     kind : str
-        What the canaries are.
+        Kind of the canaries.
     canaries : ndarray of shape (n_canaries,)
-        The row numbers of those that were audited.
+        Indices of the audited rows.
     membership : ndarray of shape (n_canaries, n_models), dtype bool
         True where the canary trained the model.
     scores : dict of str to ndarray of shape (n_canaries, n_models)
-        By attack; higher means more likely a member. NaN where nobody can tell whether the canary trained the model.
+        Scores by attack, higher for likelier members. NaN if it is unknown whether the canary trained the model.
     attacks : dict of str to dict of str to float
-        By attack: ``n_members`` and ``n_non_members``, pairs of a canary and a model; ``roc_auc`` and for each rate
-        ``tpr_at_fpr_<rate>``, each also with ``_low`` and ``_high``; ``tpr_at_fpr_<rate>_reliable``, whether the rate
-        stands for at least ten pairs.
+        Figures by attack: ``n_members`` and ``n_non_members``, numbers of pairs of a canary and a model; ``roc_auc``
+        and for each rate ``tpr_at_fpr_<rate>``, with ``_low`` and ``_high``; ``tpr_at_fpr_<rate>_reliable``, whether
+        the rate stands for at least ten pairs.
     row_auc : dict of str to ndarray of shape (n_canaries,)
-        By signal: how well the models that a canary trained are told from the others by their answers to it. The rows
-        that stand out are those at risk, but of many rows some stand out by chance: 32 models of each side give a
-        standard deviation of 0.07 where nothing leaks.
+        By signal, the AUC with which a canary's answers separate the models that it trained from the others. Rows that
+        stand out are at risk, but of many rows some stand out by chance: with 32 models of each side the standard
+        deviation is 0.07 without any leak.
     accuracy : ndarray of shape (n_models,) or None
-        On the test rows.
+        Accuracy of each model on the test rows.
     confidence_level : float
         Coverage of the intervals.
     n_queries : int
-        Answers taken of each model about each canary.
+        Number of queries to each model about each canary.
 
     See Also
     --------
-    canary_audit : Makes it.
+    canary_audit : Run a canary audit.
 
     Examples
     --------
@@ -78,7 +78,7 @@ class CanaryAudit:
 
     @property
     def worst(self):
-        """Name of the attack with the highest true positive rate at the lowest rate that is reliable, else AUC."""
+        """Name of the attack with the highest true positive rate at the lowest reliable level, or else highest AUC."""
         reliable = [rate for rate in self._rates() if self._is_reliable(rate)]
         key = f"{_RATE}{reliable[0]}" if reliable else "roc_auc"
         return max(self.attacks, key=lambda name: (self.attacks[name][key], self.attacks[name]["roc_auc"]))
@@ -89,12 +89,12 @@ class CanaryAudit:
         return None if self.accuracy is None else float(self.accuracy.std(ddof=1) / np.sqrt(len(self.accuracy)))
 
     def to_frame(self):
-        """Return the numbers of all attacks as a data frame.
+        """Return the figures of all attacks as a data frame.
 
         Returns
         -------
         frame : pandas.DataFrame
-            One row an attack, which is its index.
+            One row for each attack, whose name is its index.
 
         Raises
         ------
@@ -121,8 +121,8 @@ class CanaryAudit:
             "",
             self._table(),
             "",
-            f"Intervals of {self.confidence_level:.0%}, over canaries and models. The largest of {len(self.attacks)} "
-            "attacks is by chance above each.",
+            f"Intervals of {100 * self.confidence_level:g} %, over canaries and models. The highest of "
+            f"{len(self.attacks)} attacks is high by chance as well.",
         ]
         if not all(map(self._is_reliable, self._rates())):
             lines.append("*: fewer than 10 non-members at this rate, which is too few to trust the number.")

@@ -10,6 +10,7 @@ from PIL import Image
 from skdiffence._evaluation._results import Estimate
 from skdiffence.inspection.report._figures import Figure, attacks_figure, phi_figure, roc_figure
 from skdiffence.inspection.report._format import interval, number, percent, queries, rate
+from skdiffence.inspection.report._sentences import defense_sentences, row_sentences, untested
 from skdiffence.inspection.report._verdict import CONTROLS, point_at
 
 _MOST_CLASSES = 25
@@ -218,63 +219,8 @@ def _controls(report):
 def _rows_and_defense(report):
     shown = report.shown or {"images": [], "labels": []}
     images = [(png_uri(image), label) for image, label in zip(shown["images"], shown["labels"], strict=True)]
-    return Section("Rows and defense", sentences=[*_rows(report.rows), *defense_sentences(report)], images=images)
-
-
-def _rows(rows):
-    text = [f"{rows['n_members']} members and {rows['n_non_members']} non-members were attacked."]
-    if left_out := rows["held_out_or_calibrated_left_out"]:
-        text.append(f"{left_out} rows that the classifier held out or was calibrated on were left out.")
-    if rows["duplicates_left_out"] is None:
-        return [*text, "Rows could not be compared by content, so duplicates across the sides were not looked for."]
-    if left_out := rows["duplicates_left_out"]:
-        text.append(f"{left_out} rows with the same content on both sides were left out.")
-    if near := rows["near_duplicates"]:
-        text.append(
-            f"{near} of the attacked rows equal one of the other side once values are rounded to 256 steps; each can "
-            "hide a part of the leak."
-        )
-    return text
-
-
-def defense_sentences(report):
-    """Return what the defense tells of itself.
-
-    Parameters
-    ----------
-    report : AuditReport
-        The report.
-
-    Returns
-    -------
-    sentences : list of str
-        Empty where nothing is regenerated.
-    """
-    facts = report.defense
-    if "denoiser_saw_members" not in facts:
-        return []
-    saw = {
-        True: "The denoiser was trained on members. What the denoiser itself leaks is not measured here.",
-        False: "The denoiser was not trained on members.",
-        None: "It is not known whether the denoiser was trained on members.",
-    }
-    text = [saw[facts["denoiser_saw_members"]]]
-    if "selection" not in facts:
-        return text
-    if facts["key_is_secret"] is False:
-        text.append("The key of the noise is not secret: it follows from a number in the code.")
-    if facts["search"] == "lazy" and facts["selection"] != "swap":
-        text.append('search="lazy": the time an answer takes tells about membership to anybody who can measure it.')
-    if facts["fallback"] == "original":
-        text.append('fallback="original": rows without an acceptable candidate are answered undefended.')
-    return text + [_retention(side, rates, facts["fallback_rate"][side]) for side, rates in facts["retention"].items()]
-
-
-def _retention(side, rates, fallback):
-    return (
-        f"On {rates['n_rows']} {side.replace('_', '-')}, {percent(rates['overall'])} of the candidates kept their "
-        f"label and {percent(fallback['overall'])} of the rows had no candidate that did."
-    )
+    sentences = [*row_sentences(report.rows), *defense_sentences(report)]
+    return Section("Rows and defense", sentences=sentences, images=images)
 
 
 def png_uri(pixels):
@@ -322,39 +268,6 @@ def _cost(report):
     heading = ["attack", "queries per row", "seconds", "epsilon at least"]
     title = "Cost of the attacks, and the differential privacy that they rule out"
     return Section(title, tables=[Table(heading, lines, caption=caption)])
-
-
-def untested(report):
-    """Return what the audit did not test.
-
-    Parameters
-    ----------
-    report : AuditReport
-        The report.
-
-    Returns
-    -------
-    sentences : list of str
-    """
-    ran = report.settings["attack_facts"].values()
-    tested = {
-        "Attacks with shadow models (LiRA, RMIA), the strongest known where training can be imitated.": any(
-            facts["needs_shadows"] for facts in ran
-        ),
-        "Repeated, shifted or precompensated queries about one row, and an attacker's own denoiser.": any(
-            facts["family"] == "adaptive" and facts["uses"] == "proba" for facts in ran
-        ),
-        "Attacks that query labels many times about one row: the floor may lie higher.": any(
-            facts["family"] == "label_only" for facts in ran
-        ),
-        "Timing side channels: how long an answer takes, and how much work it is.": any(
-            facts["uses"] == "cost" for facts in ran
-        ),
-    }
-    return [text for text, was_tested in tested.items() if not was_tested] + [
-        "Single persons: all figures are averages over these rows. Rare or mislabeled rows can leak far more.",
-        "Attackers who see weights, gradients or intermediate values, and questions other than membership.",
-    ]
 
 
 def _settings(report):

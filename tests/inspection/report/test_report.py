@@ -21,7 +21,8 @@ from skdiffence._evaluation._results import NOT_MEASURED
 from skdiffence.inspection import audit
 from skdiffence.inspection.report import _html
 from skdiffence.inspection.report._format import percent
-from skdiffence.inspection.report._sections import png_uri, untested
+from skdiffence.inspection.report._sections import png_uri
+from skdiffence.inspection.report._sentences import untested
 from tests.attacks.targets import Dictated, normal, planted
 from tests.inspection.audit_cases import FAST, Repeated, sides
 
