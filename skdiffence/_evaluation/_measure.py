@@ -18,9 +18,9 @@ from skdiffence.metrics import (
     operating_point,
     tpr_at_fpr_score,
 )
+from skdiffence.metrics._operating_point import FEWEST_AT_RATE
 
 LEVELS = (0.001, 0.01, 0.05, 0.1)
-FEWEST_AT_LEVEL = 10  # rows; fewer make a rate noise
 _MUCH_BETTER = 3.0  # standard errors
 _INTERVALS = {roc_auc_score: auc_interval, attack_accuracy_score: accuracy_interval}
 
@@ -38,7 +38,7 @@ def lowest_reliable_level(n):
     level : float or None
         One of 0.001, 0.01, 0.05 and 0.1; None if n is below 100.
     """
-    return next((level for level in LEVELS if level * n >= FEWEST_AT_LEVEL - 1e-9), None)
+    return next((level for level in LEVELS if level * n >= FEWEST_AT_RATE - 1e-9), None)
 
 
 def measure_attack(

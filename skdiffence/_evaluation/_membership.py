@@ -1,4 +1,4 @@
-"""Who was in the training set of the estimator that a scorer is called with, and who was not."""
+"""Find which rows trained the estimator that a scorer is called with."""
 
 import warnings
 from dataclasses import dataclass
@@ -22,22 +22,22 @@ _CAUSES = (
 
 @dataclass(frozen=True)
 class Membership:
-    """The rows that a call is about.
+    """The rows of a call of a scorer, and which of them are members.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, ...)
-        Rows to ask the estimator about.
+        Rows.
     y : ndarray of shape (n_samples,)
         Their labels.
     is_member : ndarray of shape (n_samples,), dtype bool
-        Who was trained on.
+        True for members.
     attacked : ndarray of shape (n_samples,), dtype bool
-        Rows that the attacks are scored on.
+        Rows that attacks are evaluated on.
     measured : ndarray of shape (n_samples,), dtype bool
-        Non-members that the classifier's own scores are measured on.
+        Non-members that the utility of the classifier is measured on.
     n_typical : int
-        Number of non-members in the smallest of equal folds.
+        Number of non-members in the smallest fold, if folds are equal.
     """
 
     X: object
@@ -49,14 +49,14 @@ class Membership:
 
 
 def find_membership(estimator, pool, X, y, *, sample_index=None, is_member=None):
-    """Find out who among the rows of a pool an estimator was trained on.
+    """Find the members of the training set of an estimator among the rows of a pool.
 
     Parameters
     ----------
     estimator : classifier
         Fitted.
     pool : Pool or None
-        All rows of the audit.
+        All rows.
     X : array-like of shape (n_samples, ...)
         The rows of this call.
     y : array-like of shape (n_samples,)
@@ -73,27 +73,27 @@ def find_membership(estimator, pool, X, y, *, sample_index=None, is_member=None)
     Raises
     ------
     ValueError
-        If membership cannot be known, or what is inferred contradicts the estimator's fitted state.
+        If membership is not known, or contradicts the fitted state of the estimator.
     """
-    y = _checked_labels(X, y)
+    y = _check_labels(X, y)
     if is_member is not None:
-        return _as_told(estimator, X, y, is_member)
+        return _routed(estimator, X, y, is_member)
     if pool is None:
         raise ValueError(
-            "AttackScorer must know who was trained on: give it pool=(X, y), the rows that are cross-validated, "
+            "AttackScorer must know which rows are members: give it pool=(X, y), the rows that are cross-validated, "
             "or pool=(X, y, is_member), or route is_member. Got pool=None and no is_member. Metadata is routed after "
             "sklearn.set_config(enable_metadata_routing=True), scorer.set_score_request(is_member=True) and "
             "cross_validate(..., params={'is_member': is_member})."
         )
-    told = pool.check()
+    of_pool = pool.check()
     held = _places(pool, X, y, sample_index)
-    sets = stored_rows(estimator, pool.X)
-    if told is None:
-        return _inferred(estimator, pool, held, sets)
-    return _looked_up(estimator, pool, held, sets, told)
+    stored = stored_rows(estimator, pool.X)
+    if of_pool is None:
+        return _inferred(estimator, pool, held, stored)
+    return _looked_up(estimator, pool, held, stored, of_pool)
 
 
-def _checked_labels(X, y):
+def _check_labels(X, y):
     labels, n_samples = np.asarray(y), num_samples(X)
     if labels.shape != (n_samples,) or n_samples == 0:
         raise ValueError(
@@ -101,6 +101,16 @@ def _checked_labels(X, y):
             f"{labels.shape}."
         )
     return labels
+
+
+def _routed(estimator, X, y, is_member):
+    """Take the routed membership of the rows of the call."""
+    is_member = check_is_member(is_member, num_samples(X), both_sides=True)
+    stored = stored_rows(estimator, X)
+    _check_marked(estimator, (is_member & ~stored.not_trained_on).sum())
+    both = _both_sides(row_keys(X, b"")[0], is_member)
+    measured = ~is_member & ~stored.not_trained_on
+    return Membership(X, y, is_member, ~(stored.any | both), measured, measured.sum())
 
 
 def _places(pool, X, y, sample_index):
@@ -124,7 +134,7 @@ def _places(pool, X, y, sample_index):
         raise ValueError(
             "X must hold rows of the pool only, with their labels, each at most as often as the pool does. "
             f"{lost.sum()} of {len(lost)} rows are not there, the first at position {first}"
-            f"{', which is there with another label' * relabeled}. Give the scorer the very rows and labels that are "
+            f"{', which is there with another label' * relabeled}. Give the scorer the rows and labels that are "
             "cross-validated, before any transformation."
         )
     return places
@@ -148,23 +158,23 @@ def _checked_index(sample_index, y, y_pool):
     return index.astype(int)
 
 
-def _inferred(estimator, pool, held, sets):
+def _inferred(estimator, pool, held, stored):
     """Take the held-out rows as non-members and the rest of the pool as members."""
     _check_inferable(estimator)
-    if sets.n_lost:
+    if stored.n_lost:
         raise ValueError(
-            f"pool must hold every row that the estimator was given. {sets.n_lost} rows that it held out or calibrated "
-            "on are not there, so it was fitted on other rows, or a step in front of it transforms rows differently "
-            "from call to call. Give pool=(X, y, is_member) instead."
+            f"pool must hold every row that the estimator was given. {stored.n_lost} rows that it held out or was "
+            "calibrated on are not there, so it was fitted on other rows, or a step in front of it transforms rows "
+            "differently from call to call. Give pool=(X, y, is_member) instead."
         )
     outside = np.ones(len(pool), dtype=bool)
     outside[held] = False
-    _check_count(estimator, len(held), (outside & ~sets.not_trained_on).sum())
+    _check_count(estimator, len(held), (outside & ~stored.not_trained_on).sum())
     both = _both_sides(pool.keys[0], outside)
-    members = outside & ~sets.any & ~both
+    members = outside & ~stored.any & ~both
     chosen = np.r_[np.flatnonzero(members), held]
     is_member = np.arange(len(chosen)) < members.sum()
-    return _membership(pool, chosen, is_member, ~(sets.any | both)[chosen], ~is_member, len(held))
+    return _membership(pool, chosen, is_member, ~(stored.any | both)[chosen], ~is_member, len(held))
 
 
 def _check_inferable(estimator):
@@ -176,27 +186,27 @@ def _check_inferable(estimator):
     if (reason := unrecorded_validation_split(estimator)) is not None:
         raise ValueError(
             f"pool=(X, y) takes all rows but the held-out ones as members, but {reason} kept a validation split of "
-            "them out of its training and does not tell which. Turn that off, or mark the rows that were really "
-            "trained on: pool=(X, y, is_member) or a routed is_member."
+            "them out of its training without recording it. Turn that off, or mark the rows that were trained on: "
+            "pool=(X, y, is_member) or a routed is_member."
         )
     if modules := instantiated_modules(estimator):
         names = ", ".join(type(module).__name__ for module in modules.values())
         warnings.warn(
-            f"A net inside holds a module instance ({names}), not a class: clones of it keep what was "
-            "learned before, from held-out rows too. Pass the class, with its arguments as module__argument=value.",
+            f"A net inside has a module instance ({names}) as its module, not a class. Clones of it keep what was "
+            "learned before, also from held-out rows. Pass the class, with its arguments as module__argument=value.",
             MembershipWarning,
             stacklevel=2,
         )
 
 
 def _check_count(estimator, n_held, n_expected):
-    """Compare the inferred members with the rows that the estimator says it was trained on."""
+    """Compare the number of inferred members with that of the rows that the estimator was trained on."""
     n_trained = n_training_rows(estimator)
     if n_trained is not None:
         if n_trained != n_expected:
             raise ValueError(
                 f"The estimator was trained on {n_trained} rows, but {n_expected} rows of the pool are neither held "
-                f"out in this call nor by the estimator, so who is a member cannot be inferred. {_CAUSES}"
+                f"out in this call nor by the estimator, so members cannot be inferred. {_CAUSES}"
             )
         return
     if n_held > n_expected:
@@ -205,20 +215,20 @@ def _check_count(estimator, n_held, n_expected):
             f"scores (return_train_score=True)? {_CAUSES}"
         )
     warnings.warn(
-        f"{type(estimator).__name__} does not tell how many rows it was trained on, so it could not be verified that "
+        f"{type(estimator).__name__} does not record how many rows it was trained on, so it could not be verified that "
         f"all {n_expected} rows of the pool outside this call are members. If they are not, attacks look weaker than "
-        "they are. Say who is a member to be sure: pool=(X, y, is_member) or a routed is_member.",
+        "they are. To be sure, pass the membership: pool=(X, y, is_member) or a routed is_member.",
         MembershipWarning,
         stacklevel=2,
     )
 
 
 def _both_sides(keys, is_member):
-    """Return which rows have an equal one on the other side, with a warning."""
+    """Return which rows have an equal one on the other side; warn if there are any."""
     both = on_both_sides(keys, is_member)
     if both.any():
         warnings.warn(
-            f"{both.sum()} rows are in the training set and outside it with the same content; they are left out of "
+            f"{both.sum()} rows are in the training set and outside it with the same content. They are left out of "
             "the attacks.",
             MembershipWarning,
             stacklevel=2,
@@ -226,55 +236,45 @@ def _both_sides(keys, is_member):
     return both
 
 
-def _looked_up(estimator, pool, held, sets, told):
-    """Look the membership of the call's rows up; take a side that they lack from the rest of the pool."""
-    _check_told(estimator, (told & ~sets.not_trained_on).sum())
-    if sets.n_lost:
+def _looked_up(estimator, pool, held, stored, is_member):
+    """Look up the membership of the rows of the call; take a missing side from the rest of the pool."""
+    _check_marked(estimator, (is_member & ~stored.not_trained_on).sum())
+    if stored.n_lost:
         warnings.warn(
-            f"{sets.n_lost} rows that the estimator held out or calibrated on are not in the pool. If a step in front "
-            "of it transforms rows differently from call to call, calibration rows are counted as others.",
+            f"{stored.n_lost} rows that the estimator held out or was calibrated on are not in the pool. If a step in "
+            "front of it transforms rows differently from call to call, calibration rows are attacked like any other.",
             MembershipWarning,
             stacklevel=2,
         )
-    both = _both_sides(pool.keys[0], told)
-    usable = ~sets.any & ~both
-    if not told[held].all() and told[held].any():
+    both = _both_sides(pool.keys[0], is_member)
+    usable = ~stored.any & ~both
+    if not is_member[held].all() and is_member[held].any():
         chosen = held
     else:
         rest = np.setdiff1d(np.arange(len(pool)), held)
-        chosen = np.r_[held, rest[(told[rest] != told[held[0]]) & usable[rest]]]
-    measured = ~told[chosen] & ~sets.not_trained_on[chosen]
-    n_non_members = np.count_nonzero(~told)
-    return _membership(pool, chosen, told[chosen], usable[chosen], measured, n_non_members * len(held) // len(pool))
+        chosen = np.r_[held, rest[(is_member[rest] != is_member[held[0]]) & usable[rest]]]
+    measured = ~is_member[chosen] & ~stored.not_trained_on[chosen]
+    n_held = np.count_nonzero(~is_member) * len(held) // len(pool)
+    return _membership(pool, chosen, is_member[chosen], usable[chosen], measured, n_held)
 
 
 def _membership(pool, chosen, is_member, attacked, measured, n_held):
-    # Folds differ by a row; the smallest one's size names the false positive rate in the keys of all of them.
+    # Folds differ by a row. The size of the smallest decides the false positive rate in the keys of all folds.
     n_non_members = len(pool) if pool.is_member is None else np.count_nonzero(~pool.is_member)
     n_folds = max(1, round(n_non_members / max(1, n_held)))
     n_typical = min(n_held, n_non_members // n_folds)
     return Membership(safe_indexing(pool.X, chosen), pool.y[chosen], is_member, attacked, measured, n_typical)
 
 
-def _check_told(estimator, n_told):
+def _check_marked(estimator, n_marked):
     n_trained = n_training_rows(estimator)
     if n_trained is None:
         return
     frozen = is_frozen(estimator)
-    if n_trained < n_told or (n_trained != n_told and not frozen):
+    if n_trained < n_marked or (n_trained != n_marked and not frozen):
         raise ValueError(
-            f"is_member marks {n_told} rows as trained on, but the estimator was trained on {n_trained}. "
-            "Cross-validation trains a new estimator in each fold, and its test rows are then members of none: "
-            "is_member is for an estimator that was trained before. Wrap it in FrozenEstimator, which is also how to "
-            "list only some of its members, or use pool=(X, y)."
+            f"is_member marks {n_marked} rows as trained on, but the estimator was trained on {n_trained}. "
+            "Cross-validation trains a new estimator in each fold, whose test rows are never members, while is_member "
+            "is for an estimator that was trained before. Wrap it in FrozenEstimator, with which is_member may also "
+            "mark only some of the members, or use pool=(X, y)."
         )
-
-
-def _as_told(estimator, X, y, is_member):
-    """Take the routed membership of the call's own rows."""
-    is_member = check_is_member(is_member, num_samples(X), both_sides=True)
-    sets = stored_rows(estimator, X)
-    _check_told(estimator, (is_member & ~sets.not_trained_on).sum())
-    both = _both_sides(row_keys(X, b"")[0], is_member)
-    measured = ~is_member & ~sets.not_trained_on
-    return Membership(X, y, is_member, ~(sets.any | both), measured, measured.sum())

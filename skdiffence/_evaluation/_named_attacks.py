@@ -1,4 +1,4 @@
-"""Attacks as a user lists them: by name, as they are, or as pairs of a name and an attack."""
+"""Attacks as users list them: names, attacks, or pairs of both."""
 
 import re
 
@@ -14,8 +14,8 @@ def named_attacks(attacks):
     Parameters
     ----------
     attacks : iterable of str, MembershipAttack or (str, MembershipAttack), or dict of str to MembershipAttack
-        Names are those of :func:`skdiffence.attacks.get_attack_names`; an attack without a name is given one by
-        its class.
+        Names are those of :func:`skdiffence.attacks.get_attack_names`. An attack without a name is named after its
+        class.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def named_attacks(attacks):
 def _named(entry):
     if isinstance(entry, str):
         if entry in _NEED_SHADOWS:
-            raise ValueError(f"attacks: {entry!r} needs shadows=; pass the attack itself, made with them.")
+            raise ValueError(f"attacks: {entry!r} needs shadows=; pass an attack that is made with them.")
         return entry, get_attack(entry)
     if isinstance(entry, MembershipAttack):
         return _own_name(entry), entry

@@ -1,4 +1,4 @@
-"""What a person looks at: audits, reports and displays."""
+"""Audits, reports and displays."""
 
 from skdiffence.inspection._audit import audit
 from skdiffence.inspection._canary_audit import canary_audit

@@ -1,4 +1,4 @@
-"""What a defended classifier says of itself, and what its defense changed."""
+"""Facts about the defense inside an audited classifier, and the labels that it changed."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ _REGENERATOR_SETTINGS = ("timestep", "n_steps", "noise")
 
 
 def defense_facts(estimator):
-    """Return what the first defense inside a fitted estimator says of itself.
+    """Return the settings and rates of the first defense inside a fitted estimator.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def defense_facts(estimator):
     Returns
     -------
     facts : dict
-        Plain values; empty where there is no defense that regenerates. None stands for "not known".
+        Plain values, None for what is not known; empty if there is no defense that regenerates.
     """
     for part, *_ in fitted_parts(estimator):
         if hasattr(part, "regenerator_") and not isinstance(part.regenerator_, str):
@@ -50,13 +50,13 @@ def changed_labels(answers):
     Parameters
     ----------
     answers : dict of str to Answers
-        By target; nothing is compared unless "undefended" is among them.
+        By target. Labels are compared if "undefended" is among them.
 
     Returns
     -------
     counts : dict of str to int
-        ``labels_changed``; and ``top_is_not_the_label``, rows of the audited answers whose largest probability is
-        not that of the label.
+        ``labels_changed``, and ``top_is_not_the_label``: rows whose label does not have the largest probability in
+        the audited answers.
     """
     audited = answers["audited"]
     counts = {"top_is_not_the_label": int(np.count_nonzero(audited.proba.argmax(axis=1) != audited.label))}

@@ -1,4 +1,4 @@
-"""The canary protocol in one call: shadows that differ in canaries only, each of them in turn the target."""
+"""Audit a way of training by canaries: models that differ in canaries only, each in turn the target of the others."""
 
 import warnings
 from functools import partial
@@ -72,15 +72,16 @@ def canary_audit(
     random_state=None,
     verbose=0,
 ):
-    """Measure how well members are found among the rows that a way of training remembers best.
+    """Measure how well membership is inferred for the rows that a way of training memorizes best.
 
-    Models are trained on all rows, but each canary is left out of half of them. Then each model in turn is the target:
-    for every canary, the other models tell how one that saw it answers and how one that did not, and the target's
-    answer is compared with both (LiRA). All canaries and all targets make one ROC curve.
+    Models are trained on all rows, except that each canary is left out of half of the models. Then each model in turn
+    is the target. For every canary, the other models show how models answer that were trained on it and how models
+    answer that were not; the target's answer is compared with both (LiRA). All canaries and all targets together give
+    one ROC curve.
 
-    What is audited is the way of training, defense included, not one trained model. The other models see the same data
-    as the target but for half of the canaries, which is the strongest attacker: what leaks here bounds what leaks of
-    the rows at most risk, not of the average row.
+    The audit is about the way of training, defense included, and not about one trained model. The other models are
+    trained on the data of the target but for half of the canaries, which makes the strongest attacker. What leaks here
+    bounds what leaks of the rows at most risk, not of the average row.
 
     Read more in the :ref:`User Guide <attacks>`.
 
@@ -93,16 +94,16 @@ def canary_audit(
     y : array-like of shape (n_samples,)
         Their labels.
     kind : {"mislabeled", "duplicated", "out_of_distribution", "blank", "clean"}, default="mislabeled"
-        What canaries are, see :func:`~skdiffence.datasets.make_canaries`. The kind that leaks most depends on the
-        defense: run several and count the worst.
+        Kind of the canaries, see :func:`~skdiffence.datasets.make_canaries`. Which kind leaks most depends on the
+        defense: run several and report the worst.
     n_canaries : int or "auto", default="auto"
-        Number of canaries. "auto" is 500, or a tenth of the rows where that is less, but at least 10. A canary is a
-        row that the models can't learn anything sound from: many of them cost accuracy.
+        Number of canaries. "auto" is 500, or a tenth of the rows where that is less, but at least 10. Models learn
+        nothing useful from canaries, so that many of them cost accuracy.
     source : array-like of shape (n_source, ...), default=None
         Rows of another distribution, for ``kind="out_of_distribution"``.
     X_test : array-like of shape (n_test, ...), default=None
-        Rows that are not in X, to measure what the models are good for. Without them no accuracy is reported, because
-        every row of X but the canaries trains every model.
+        Test rows, to measure the accuracy of the models. Without them no accuracy is reported, because every row of X
+        but the canaries trains every model.
     y_test : array-like of shape (n_test,), default=None
         Their labels.
     n_shadows : int, default=64
@@ -112,7 +113,7 @@ def canary_audit(
     variance : {"auto", "fixed", "global", "per_sample"}, default="auto"
         See :func:`~skdiffence.attacks.lira_scores`.
     queries : {"identity", "flips", "shifts", "flips+shifts"} or callable, default="identity"
-        What is asked about each canary: itself; or, of images, also its mirror image and its shifts by one pixel. A
+        Queries about each canary: the canary itself, and, for images, its mirror image or its shifts by one pixel. A
         callable takes X and returns a list of arrays of further queries.
     max_fpr : float or array-like of float, default=(0.001, 0.01)
         False positive rates at which the true positive rate is reported.
@@ -121,10 +122,10 @@ def canary_audit(
     n_resamples : int, default=1000
         Number of resamples.
     cache_dir : str or Path, default=None
-        Where :func:`~skdiffence.attacks.train_shadows` keeps and finds trained models, and this function what they
-        answered about the canaries; needs a ``random_state``.
+        Folder of the models that :func:`~skdiffence.attacks.train_shadows` trains, and of their answers about the
+        canaries; needs a ``random_state``.
     n_jobs : int, default=None
-        Number of models trained, and asked, at the same time.
+        Number of models that are trained, and queried, in parallel.
     random_state : int, RandomState instance or None, default=None
         Seeds canaries, memberships, training and resampling.
     verbose : int, default=0
@@ -133,9 +134,8 @@ def canary_audit(
     Returns
     -------
     result : CanaryAudit
-        Prints as a table. The attacks are LiRA on two signals, logit and hinge; a global threshold on either, which is
-        what an attacker without shadows has; and correctness of the label, which no defense that keeps labels can
-        lower.
+        Prints as a table. The attacks are LiRA on two signals, logit and hinge; a global threshold on either, as an
+        attacker without shadows has it; and correctness of the label, which no defense that keeps labels can lower.
 
     Raises
     ------
@@ -147,8 +147,8 @@ def canary_audit(
     Warns
     -----
     MembershipWarning
-        If the models keep rows out of their training without telling which, so that members may be counted that are
-        none.
+        If the models hold rows out of their training without recording which, so that rows are counted as members
+        that are not.
 
     See Also
     --------
@@ -160,8 +160,8 @@ def canary_audit(
     This costs ``n_shadows`` trainings, and ``n_shadows * n_canaries`` answers for each query.
 
     The hinge signal is the difference of the logarithms of the probability of the true class and of the highest other
-    one. Where a model answers probabilities of exactly 0, as forests do, signals are clipped just beyond the largest
-    one that is finite.
+    one. Where a model returns probabilities of exactly 0, as forests do, signals are clipped just beyond the largest
+    finite one.
 
     References
     ----------
@@ -184,7 +184,7 @@ def canary_audit(
     _check_test_rows(X_test, y_test)
     check_trainable(estimator)
     if cache_dir is not None and random_state is None:
-        raise ValueError("cache_dir needs random_state, or kept models are never found again. Got random_state=None.")
+        raise ValueError("cache_dir needs random_state, or cached models are never found again. Got random_state=None.")
     seed = draw_seed(random_state)
     n_canaries = _default_number(len(y)) if n_canaries == "auto" else n_canaries
     made = make_canaries(X, y, kind=kind, n_canaries=n_canaries, source=source, random_state=_part(seed, "canaries"))
@@ -201,9 +201,8 @@ def canary_audit(
     )
     _warn_of_hold_out(shadows["estimator"][0])
     membership, known = _memberships(shadows["indices"], made.canaries)
-    asked = safe_indexing(made.X, made.canaries), made.y[made.canaries], membership, known
-    signals = _ask(shadows["estimator"], *asked, queries=queries, n_jobs=n_jobs, cache_dir=cache_dir)
-    signals = {name: _clipped(values) for name, values in signals.items()}
+    rows = safe_indexing(made.X, made.canaries), made.y[made.canaries], membership, known
+    signals = _signals(shadows["estimator"], *rows, queries=queries, n_jobs=n_jobs, cache_dir=cache_dir)
     scores = _scores(signals, membership, mode=mode, variance=variance)
     measure = partial(
         _measure,
@@ -254,24 +253,24 @@ def _default_number(n_samples):
 def _warn_of_hold_out(model):
     if (reason := unrecorded_validation_split(model)) is not None:
         warnings.warn(
-            f"{reason} kept a validation split out of its training and does not tell which rows: canaries in it are "
-            "counted as members, so that less leak is shown than there is. Turn that off.",
+            f"{reason} kept a validation split out of its training without recording it: canaries in it are counted as "
+            "members, so that the leak looks smaller than it is. Turn that off.",
             MembershipWarning,
             stacklevel=3,
         )
 
 
-def _ask(models, X, y, membership, known, *, queries, n_jobs, cache_dir):
-    """Return the signals of all models, each of shape (n_canaries, n_models, n_queries); NaN where nobody knows."""
+def _signals(models, X, y, membership, known, *, queries, n_jobs, cache_dir):
+    """Return the signals, each of shape (n_canaries, n_models, n_queries); NaN where membership is not known."""
     views = None if isinstance(queries, str) and queries == "identity" else partial(all_views, queries=queries)
     key = None if cache_dir is None else content_key(models, _SIGNALS, views, X, y, membership, known)
     path = None if key is None else Path(cache_dir) / f"signals-{key}.npy"
     matrix = signal_matrix(models, X, y, known, _SIGNALS, views=views, n_jobs=n_jobs, path=path)
-    return {name: matrix[:, place].swapaxes(0, 1) for place, name in enumerate(_SIGNALS)}
+    return {name: _clipped(matrix[:, place].swapaxes(0, 1)) for place, name in enumerate(_SIGNALS)}
 
 
 def _memberships(indices, canaries):
-    """Return which models each canary trained, and of which models it is known; of shape (n_canaries, n_models)."""
+    """Return which models each canary trained and where that is known, each of shape (n_canaries, n_models)."""
     trained, left_out = (
         np.column_stack([np.isin(canaries, rows) for rows in indices[side]]) for side in ("train", "test")
     )

@@ -1,4 +1,4 @@
-"""The audit from the command line: files in, a report out, and messages that say what to mend."""
+"""The command ``audit``: reads a model and rows from files, and writes a report."""
 
 from pathlib import Path
 from zipfile import BadZipFile
@@ -14,7 +14,7 @@ TRUST = "Loading a joblib file runs whatever code is in it: only load models fro
 
 
 class CommandError(Exception):
-    """What the user gave can't be worked with; the message says why."""
+    """The input can't be used; the message says why."""
 
 
 def add_audit_parser(commands, at_least):
@@ -23,13 +23,13 @@ def add_audit_parser(commands, at_least):
     Parameters
     ----------
     commands : argparse subparsers
-        Of the command line.
+        Commands of the command line.
     at_least : callable (int) -> callable
-        Makes parsers of bounded integers.
+        Returns a parser of integers that are not smaller.
     """
     parser = commands.add_parser(
         "audit",
-        help="measure what a saved classifier tells about who was in its training set",
+        help="measure what a saved classifier reveals about who was in its training set",
         description=f"Attack a saved classifier and write report.html, report.json and attacks.csv. {TRUST}",
         epilog="Status: 0, or 1 where a control of the audit failed, or 2 where the input can't be used.",
     )
@@ -42,17 +42,17 @@ def add_audit_parser(commands, at_least):
     what = f"{' or '.join(SUITES)} (default: standard), or some of {', '.join(get_attack_names())}"
     parser.add_argument("--attacks", nargs="+", metavar="NAME", help=what)
     parser.add_argument("--seed", type=at_least(0), default=0, help="seeds splits and attacks (default: 0)")
-    parser.add_argument("--max-fpr", type=float, help="false positive rate that the report speaks of")
+    parser.add_argument("--max-fpr", type=float, help="false positive rate that the report highlights")
     parser.add_argument("--show-rows", action="store_true", help="put images of training rows in the report")
 
 
 def run_audit(options):
-    """Run the audit that the command line asks for.
+    """Run the command.
 
     Parameters
     ----------
     options : argparse.Namespace
-        Parsed.
+        Parsed arguments.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def run_audit(options):
     Raises
     ------
     CommandError
-        If a file can't be read or written, or the audit refuses its content.
+        If a file can't be read or written, or its content is not valid for an audit.
     """
     sides = [_load_rows(path) for path in (options.members, options.non_members)]
     model = _load_model(options.model)

@@ -10,7 +10,7 @@ from skdiffence.metrics._exact import pair_radius, rate_high, rate_low
 from skdiffence.utils._sklearn import validate_params
 
 # With fewer non-members at the false positive rate, its threshold is mostly noise.
-_FEWEST_AT_RATE = 10
+FEWEST_AT_RATE = 10
 
 
 @validate_params(
@@ -204,5 +204,5 @@ def operating_point(y_true, y_score, *, max_fpr, confidence_level=0.95):
         threshold=float(thresholds[best]),
         tpr_low=low,
         tpr_high=high,
-        is_reliable=bool(max_fpr * np.count_nonzero(~is_member) >= _FEWEST_AT_RATE - RATE_TOLERANCE),
+        is_reliable=bool(max_fpr * np.count_nonzero(~is_member) >= FEWEST_AT_RATE - RATE_TOLERANCE),
     )

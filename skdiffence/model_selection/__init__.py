@@ -1,4 +1,4 @@
-"""Membership attacks inside cross-validation and search."""
+"""Membership attacks in cross-validation and parameter search."""
 
 from skdiffence.model_selection._attack_scorer import AttackScorer
 from skdiffence.model_selection._shadow_split import ShadowSplit

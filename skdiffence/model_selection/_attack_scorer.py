@@ -1,4 +1,4 @@
-"""Membership attacks as a scorer for cross-validation and search."""
+"""Membership attacks as a scorer for cross-validation and parameter search."""
 
 import warnings
 from dataclasses import replace
@@ -10,7 +10,6 @@ from sklearn.utils.metadata_routing import UNCHANGED, MetadataRequest
 
 from skdiffence._evaluation._cross_fit import balanced_rows
 from skdiffence._evaluation._measure import (
-    FEWEST_AT_LEVEL,
     describe_reversal,
     lowest_reliable_level,
     measure_attack,
@@ -24,6 +23,7 @@ from skdiffence._evaluation._rows import AttackedRows, row_keys, seed_key
 from skdiffence._evaluation._run_attack import query_target, run_attack
 from skdiffence._fitted import denoiser_saw_members
 from skdiffence.exceptions import MembershipWarning
+from skdiffence.metrics._operating_point import FEWEST_AT_RATE
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import Interval, StrOptions, routing_enabled, safe_indexing
 
@@ -33,39 +33,39 @@ _STANDARD = ("confidence", "correctness", "entropy", "logit", "modified_entropy"
 
 
 class AttackScorer(BaseEstimator):
-    """Score a classifier by how little membership attacks learn from its answers.
+    """Scorer of membership attacks, of what is left of privacy, and of utility.
 
-    Called as ``scorer(estimator, X, y)``, as scikit-learn's tools for model selection call it, it returns one
-    flat dict of numbers, so that the estimator is queried about each row once for all attacks.
+    Called as ``scorer(estimator, X, y)``, as scikit-learn's tools for model selection do, it returns one flat dict of
+    floats. The estimator is queried about each row once for all attacks.
 
     Read more in the :ref:`User Guide <attack_scorer>`.
 
     Parameters
     ----------
     attacks : "standard" or list of str, MembershipAttack or (name, MembershipAttack), default="standard"
-        What attacks. "standard" stands for "confidence", "correctness", "entropy", "logit",
-        "modified_entropy" and "non_monotone". A list is used as it is: one of threshold attacks only calls a
-        defense safe that over-corrects.
+        Attacks to run. "standard" stands for "confidence", "correctness", "entropy", "logit", "modified_entropy" and
+        "non_monotone". A list is used as it is. Threshold attacks alone find nothing behind a defense that
+        over-corrects.
     pool : tuple of (X, y) or (X, y, is_member), default=None
-        All rows that membership is about, as they are given to cross-validation.
+        All rows that are given to cross-validation.
 
-        - ``(X, y)``: the rows of a call are the non-members, all other rows of the pool the members, less those
-          that the estimator held out or calibrated on.
-        - ``(X, y, is_member)``: membership is looked up, and nothing inferred. It is for an estimator that was
-          trained before, and the only form for a frozen one. Where the rows of a call are all of one side, the
-          other side comes from the rest of the pool.
+        - ``(X, y)``: the rows of a call are the non-members. All other rows of the pool are the members, except those
+          that the estimator held out or was calibrated on.
+        - ``(X, y, is_member)``: membership is looked up and not inferred. This is for an estimator that was trained
+          before, and the only form for a frozen one. If the rows of a call are all members or all non-members, the
+          other side is taken from the rest of the pool.
         - None: ``is_member`` must be routed.
     metrics : "auto" or list of str, default="auto"
         Figures of each attack, of "roc_auc", "attack_accuracy", "tpr_at_fpr", "tnr_at_fnr" and "correct_roc_auc".
         "auto" is all but "tnr_at_fnr".
     score : str, default=None
-        Return this one number of the dict, "privacy" for instance, for :func:`cross_val_score
-        <sklearn.model_selection.cross_val_score>` or for a dict of scorers.
+        Key of the only figure to return, such as "privacy", for :func:`cross_val_score
+        <sklearn.model_selection.cross_val_score>` or for a dict of scorers. None returns the dict.
     known : float, default=0.5
         Share of the attacked rows that the attacker knows, at most 0.5.
     random_state : int, RandomState instance or None, default=None
-        Splits known from scored rows, by their content, chooses members where there are more than non-members,
-        and seeds attacks. It is drawn from once, so that all calls use the same split.
+        Seeds the split into known and scored rows, the choice of members where there are more than non-members, and
+        attacks. It is used once, so that all calls split rows alike.
 
     See Also
     --------
@@ -76,31 +76,35 @@ class AttackScorer(BaseEstimator):
     -----
     The dict holds, for an attack named "entropy":
 
-    - "entropy_roc_auc", area under the ROC curve; below 0.5 only by chance, as the direction is learned;
-    - "entropy_attack_accuracy", balanced accuracy of the attack at the threshold learned on known rows;
-    - "entropy_tpr_at_fpr_0.05", share of members found, at the smallest false positive rate of 0.001, 0.01, 0.05
-      and 0.1 that ten non-members reach in every fold of this size; left out below 100 non-members;
-    - "entropy_correct_roc_auc", the same area among correctly labeled rows: what leaks beyond the label;
+    - "entropy_roc_auc", the area under the ROC curve. It is below 0.5 only by chance, as the direction is learned;
+    - "entropy_attack_accuracy", the balanced accuracy of the attack at the threshold learned on known rows;
+    - "entropy_tpr_at_fpr_0.05", the true positive rate at the smallest false positive rate of 0.001, 0.01, 0.05 and
+      0.1 that stands for at least ten non-members in every fold of this size; left out below 100 non-members;
+    - "entropy_correct_roc_auc", the area among correctly labeled rows: what leaks beyond the label;
 
-    each with "_low" and "_high", the ends of a 95 % interval for these rows (which allows for the two attackers having
-    learned from one another's rows). Then "privacy", 1 less the worst
-    attack's area (0.5 is the best), with ends; "accuracy", "neg_log_loss", "expected_calibration_error" and
-    "failure_detection_auc" on non-members; "n_members" and "n_non_members", the rows attacked;
-    "denoiser_saw_members", 1 where ``fit`` trained a denoiser on the members, which leaks on its own account. The
-    spread over folds is no interval, since folds share members.
+    each with "_low" and "_high", the ends of a 95 % confidence interval for these rows, which allows for
+    cross-fitting. It also holds
 
-    Half of each side is known to the attacker and the other half scored, then the halves change roles. Of the
-    members, as many as there are non-members are attacked, chosen by a keyed hash of their content. With
-    ``known`` below 0.5 the attacker learns from a part of each half.
+    - "privacy", 1 less the area of the strongest attack (0.5 is the best), with "_low" and "_high";
+    - "accuracy", "neg_log_loss", "expected_calibration_error" and "failure_detection_auc" of the classifier on
+      non-members;
+    - "n_members" and "n_non_members", the numbers of attacked rows;
+    - "denoiser_saw_members", 1 if ``fit`` trained a denoiser on the members. Such a denoiser is itself a leak.
+
+    The spread over folds is not a confidence interval, since folds share members.
+
+    The attacker knows one half of each side and scores the other half, then the halves change roles. Of the members,
+    as many as there are non-members are attacked, chosen by a keyed hash of their content. With ``known`` below 0.5
+    the attacker learns from a part of each half.
 
     Rows are compared as float32 numbers, and must have the labels that they have in the pool. A row with the same
-    content on both sides is left out with a warning.
-    What is inferred is compared with the number of rows that the estimator was trained on, where its fitted
-    state tells; a contradiction is an error, and where it does not tell, a warning says so.
+    content on both sides is left out with a warning. Inferred membership is compared with the number of rows that the
+    estimator was trained on. A contradiction is an error. A fitted state that does not record the number is warned
+    about.
 
-    A pickled scorer holds digests of its pool and no row. Worker processes read the rows from a temporary file
-    that only the current user can read and that is removed with the scorer, at the latest when the process ends. A
-    scorer loaded elsewhere needs them anew: ``scorer.set_params(pool=(X, y))``.
+    A pickled scorer holds no row of its pool. Worker processes read the rows from a temporary file that only the
+    current user can read. The file is removed with the scorer, at the latest when the process ends. A scorer that is
+    loaded elsewhere needs the rows again: ``scorer.set_params(pool=(X, y))``.
 
     References
     ----------
@@ -141,7 +145,7 @@ class AttackScorer(BaseEstimator):
 
     @property
     def pool(self):
-        """The rows that membership is about, in a wrapper that never pickles or prints them."""
+        """All rows, in a wrapper that never pickles or prints them."""
         return self._pool
 
     @pool.setter
@@ -149,14 +153,14 @@ class AttackScorer(BaseEstimator):
         self._pool = data if data is None or isinstance(data, Pool) else Pool(data)
 
     def set_score_request(self, *, sample_index=UNCHANGED, is_member=UNCHANGED):
-        """Ask for metadata that scikit-learn's tools pass on to scorers.
+        """Request metadata from scikit-learn's tools for model selection.
 
         Parameters
         ----------
         sample_index : bool, None or str, default=UNCHANGED
-            True to be given ``sample_index``, a string for another name of it.
+            True requests ``sample_index``, a string requests it under another name.
         is_member : bool, None or str, default=UNCHANGED
-            True to be given ``is_member``, a string for another name of it.
+            True requests ``is_member``, a string requests it under another name.
 
         Returns
         -------
@@ -170,11 +174,11 @@ class AttackScorer(BaseEstimator):
         if not routing_enabled():
             raise RuntimeError("set_score_request needs sklearn.set_config(enable_metadata_routing=True).")
         wanted = {"sample_index": sample_index, "is_member": is_member}
-        self._asked_for = self._requests() | {name: alias for name, alias in wanted.items() if alias is not UNCHANGED}
+        self._requested = self._requests() | {name: alias for name, alias in wanted.items() if alias is not UNCHANGED}
         return self
 
     def get_metadata_routing(self):
-        """Return what metadata the scorer asks for.
+        """Return the metadata that the scorer requests.
 
         Returns
         -------
@@ -186,12 +190,12 @@ class AttackScorer(BaseEstimator):
         return request
 
     def _requests(self):
-        return getattr(self, "_asked_for", {"sample_index": None, "is_member": None})
+        return getattr(self, "_requested", {"sample_index": None, "is_member": None})
 
     def __sklearn_clone__(self):
         copy = type(self)(**self.get_params(deep=False))
-        # A copy splits rows as the original does, and asks for the same metadata.
-        copy._asked_for, copy._drawn = self._requests(), (self.random_state, self._seed())
+        # A copy splits rows as the original does, and requests the same metadata.
+        copy._requested, copy._drawn = self._requests(), (self.random_state, self._seed())
         return copy
 
     def __call__(self, estimator, X, y, *, sample_index=None, is_member=None):
@@ -200,25 +204,25 @@ class AttackScorer(BaseEstimator):
         Parameters
         ----------
         estimator : classifier
-            Fitted, with ``predict`` and ``predict_proba``.
+            Fitted classifier with ``predict`` and ``predict_proba``.
         X : array-like of shape (n_samples, ...)
-            Rows of the pool, held out from training in the form ``pool=(X, y)``.
+            Rows of the pool. With ``pool=(X, y)`` they are the rows held out of training.
         y : array-like of shape (n_samples,)
             Their labels.
         sample_index : array-like of shape (n_samples,), default=None
-            Places of the rows in the pool, for rows that cannot be found by content. Routed.
+            Places of the rows in the pool, for rows that can't be found by content. Routed.
         is_member : array-like of shape (n_samples,), default=None
-            Membership of the rows; the pool is then not used. Routed.
+            Membership of the rows. The pool is then not used. Routed.
 
         Returns
         -------
         scores : dict of str to float, or float
-            All numbers, or the one that ``score`` names.
+            All figures, or the one named by ``score``.
 
         Raises
         ------
         ValueError
-            If membership cannot be known, contradicts the estimator, or too few rows are left.
+            If membership is not known or contradicts the estimator, or too few rows are left.
         """
         self._validate_params()
         attacks = named_attacks(_STANDARD if isinstance(self.attacks, str) else self.attacks)
@@ -235,7 +239,7 @@ class AttackScorer(BaseEstimator):
         keys, _ = row_keys(found.X, seed_key(self._seed_for("rows")))
         candidates = np.flatnonzero(found.attacked)
         chosen = candidates[balanced_rows(keys[candidates], found.is_member[candidates])]
-        # One query serves the attacks and the scores of the classifier itself.
+        # One query serves the attacks and the utility of the classifier.
         needed = np.union1d(chosen, np.flatnonzero(found.measured))
         queried = query_target(estimator, safe_indexing(found.X, needed), found.y[needed], attacks.values())
         rows = AttackedRows(safe_indexing(found.X, chosen), found.y[chosen], found.is_member[chosen], keys[chosen])
@@ -262,7 +266,7 @@ class AttackScorer(BaseEstimator):
         return mix_seed(self._seed(), purpose)
 
     def _seed(self):
-        """Return the seed of all calls, drawn at the first; a new ``random_state`` is drawn from anew."""
+        """Return the seed of all calls, drawn at the first call with this ``random_state``."""
         drawn_from, seed = getattr(self, "_drawn", (None, None))
         if seed is None or drawn_from is not self.random_state:
             seed = draw_seed(self.random_state)
@@ -300,8 +304,8 @@ def _numbers_of(result, metrics, level, is_member):
 
 
 def _unless_few(point, side):
-    # Rows left out of a fold must not turn its rate into noise.
-    return NOT_MEASURED if point.max_fpr * np.count_nonzero(side) < FEWEST_AT_LEVEL - 1 else point.tpr
+    # With rows left out, too few of a fold may be left for its level.
+    return NOT_MEASURED if point.max_fpr * np.count_nonzero(side) < FEWEST_AT_RATE - 1 else point.tpr
 
 
 def _privacy(results):

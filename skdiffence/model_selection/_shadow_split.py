@@ -13,7 +13,7 @@ class ShadowSplit(BaseCrossValidator, BaseEstimator):
 
     Splits ``2 * j`` and ``2 * j + 1`` train on complementary halves. With ``return_estimator`` and ``return_indices``
     :func:`sklearn.model_selection.cross_validate` therefore trains shadow models for membership attacks, in parallel
-    or on a cluster, and returns who was trained on what.
+    or on a cluster, and returns the rows that trained each.
 
     Parameters
     ----------

@@ -261,7 +261,7 @@ def test_instantiated_module_is_warned_about():
 
 def test_unverifiable_membership_is_warned_about():
     X, y = digits()
-    with pytest.warns(MembershipWarning, match="LogisticRegression does not tell how many rows"):
+    with pytest.warns(MembershipWarning, match="LogisticRegression does not record how many rows"):
         for numbers, fitted, test in crossed(LogisticRegression(C=1e4), make_scorer((X, y)), X, y):
             assert_same(numbers, fitted, X, y, ~mask_of(len(X), test))
 
@@ -434,7 +434,7 @@ def test_step_that_changes_from_call_to_call_is_an_error():
     X, y = digits()
     generator = np.random.default_rng(0)
     shaky = FunctionTransformer(lambda rows: rows + generator.normal(scale=0.01, size=rows.shape))
-    with pytest.raises(ValueError, match="rows that it held out or calibrated on are not there"):
+    with pytest.raises(ValueError, match="rows that it held out or was calibrated on are not there"):
         next(crossed(make_pipeline(shaky, defend(FOREST)), make_scorer((X, y)), X, y))
 
 
@@ -443,7 +443,7 @@ def test_step_that_changes_from_call_to_call_is_an_error():
 
 def test_no_membership_is_an_error():
     X, y, is_member, forest = half_trained()
-    with pytest.raises(ValueError, match="must know who was trained on.*Got pool=None and no is_member"):
+    with pytest.raises(ValueError, match="must know which rows are members.*Got pool=None and no is_member"):
         make_scorer()(forest, X[~is_member], y[~is_member])
 
 
@@ -495,6 +495,6 @@ def test_classifier_without_probabilities_is_an_error():
 
 def test_no_leak_is_no_leak():
     X, y = digits()
-    with pytest.warns(MembershipWarning, match="does not tell"):
+    with pytest.warns(MembershipWarning, match="does not record"):
         for numbers, *_ in crossed(DummyClassifier(strategy="uniform", random_state=0), make_scorer((X, y)), X, y):
             assert numbers["confidence_roc_auc"] == numbers["entropy_roc_auc"] == 0.5

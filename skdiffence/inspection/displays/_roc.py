@@ -18,11 +18,11 @@ from skdiffence.inspection.displays._mixin import (
     styled,
 )
 from skdiffence.inspection.displays._roc_curve import roc_band, roc_curves, with_more_points
+from skdiffence.metrics._operating_point import FEWEST_AT_RATE
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import HasMethods, Interval, validate_params
 
 _CURVE, _CHANCE = "membership-roc-curve", "membership-roc-chance"
-_FEWEST = 10  # non-members that a rate must rest on
 
 
 class MembershipRocDisplay(DisplayMixin):
@@ -179,8 +179,8 @@ class MembershipRocDisplay(DisplayMixin):
             style = {"color": GRAY, "linestyle": "--", "linewidth": 1, "label": "a guess", "gid": _CHANCE, "zorder": 1}
             (self.chance_level_,) = ax.plot((1e-12, 1), (1e-12, 1), **styled("Line2D", style, chance_level_kw))
         if plot_noise and self.n_non_members is not None and not n_before:
-            self.noise_ = ax.axvspan(0, _FEWEST / self.n_non_members, color=LIGHT, zorder=0, linewidth=0)
-            self.noise_.set_label(f"below {_FEWEST} non-members: noise")
+            self.noise_ = ax.axvspan(0, FEWEST_AT_RATE / self.n_non_members, color=LIGHT, zorder=0, linewidth=0)
+            self.noise_.set_label(f"below {FEWEST_AT_RATE} non-members: noise")
         _finish(ax, low)
         return self
 
@@ -324,7 +324,7 @@ class MembershipRocDisplay(DisplayMixin):
         self.lines_ += ax.plot(*points, **style)
 
     def _draw_band(self, ax, fpr, tpr, low):
-        start = min(_FEWEST / self.n_non_members, 1.0)
+        start = min(FEWEST_AT_RATE / self.n_non_members, 1.0)
         sides = self.n_members, self.n_non_members
         rates, *ends = roc_band(fpr, tpr, *sides, start=start, confidence_level=self.confidence_level)
         ends = (np.maximum(end, low / 10) for end in ends)
