@@ -5,6 +5,7 @@ from skdiffence.defenses._tuned import TunedDefendedClassifier
 from skdiffence.defenses.output import MemGuardClassifier, OutputClassifier
 from skdiffence.defenses.rules import (
     BudgetedRule,
+    ChoosingRule,
     FirstRule,
     IntervalRule,
     LowestRule,
@@ -26,6 +27,7 @@ from skdiffence.defenses.training import (
 __all__ = [
     "AdvRegClassifier",
     "BudgetedRule",
+    "ChoosingRule",
     "DPSGDClassifier",
     "DefendedClassifier",
     "FirstRule",

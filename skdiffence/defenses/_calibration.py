@@ -1,23 +1,78 @@
-"""Which rows train the estimator, and which the defense is calibrated on."""
+"""Split rows into training and calibration sets, and measure the candidates of the latter."""
 
 import warnings
 
 import numpy as np
 from sklearn.utils import Bunch
 
+from skdiffence.defenses._diagnosis import by_class, warn_if_unchanged
+from skdiffence.defenses.rules._first import FirstRule
 from skdiffence.exceptions import DefenseWarning
+from skdiffence.metrics import logit_signal
 from skdiffence.utils._rows import row_digests
+from skdiffence.utils._sklearn import num_samples, safe_indexing
+
+_MEASURED_CANDIDATES = 4
+
+
+def measure_candidates(candidates, X, rule, *, calibrate):
+    """Measure the candidates of rows, before the rule is fitted.
+
+    Parameters
+    ----------
+    candidates : Candidates
+        Of the classifier and the regenerator.
+    X : ndarray or data frame of shape (n, ...)
+        Rows.
+    rule : Rule
+        Unfitted; only its number of candidates, and how it reads them, is used.
+    calibrate : bool
+        Whether all candidates are needed, to fit the rule to, or a few are enough.
+
+    Returns
+    -------
+    measured : Bunch
+        ``phi`` (n, n_candidates + 1), what :meth:`Rule.fit` gets, with ``calibrate`` only; ``retention`` and
+        ``fallback_rate``, see :func:`~skdiffence.defenses._diagnosis.by_class`.
+    """
+    labels = candidates.classifier.predict(X)
+    n = candidates.number_for(rule)
+    n = n if calibrate else min(n, _MEASURED_CANDIDATES)
+    phi = np.full((num_samples(X), n + 1), np.nan) if calibrate else None
+    kept = np.empty((num_samples(X), n), dtype=bool)
+    for candidate in range(n):
+        predicted, proba = candidates.classify(X, candidate)
+        kept[:, candidate] = predicted == labels
+        if calibrate:
+            counts = kept[:, candidate] | rule.relabels
+            phi[counts, candidate] = rule.phi(proba, labels)[counts]
+    lost = np.flatnonzero(~kept.any(axis=1))
+    if len(lost) and not rule.relabels:
+        # For these few rows all candidates are tried, and rules are fitted to the fallback answer, too.
+        first = FirstRule()
+        first.max_candidates = rule.max_candidates
+        answers = candidates.answer(safe_indexing(X, lost), labels[lost], first)
+        lost, proba = lost[~answers.kept], answers.proba[~answers.kept]
+        if calibrate:
+            phi[lost, -1] = logit_signal(labels[lost], proba)
+    warn_if_unchanged(candidates.make(X, 0), X)
+    n_classes = candidates.classifier.n_classes
+    return Bunch(
+        phi=phi,
+        retention=by_class(kept, labels, n_classes),
+        fallback_rate=by_class(np.isin(np.arange(len(labels)), lost), labels, n_classes),
+    )
 
 
 def _lowest(digests, n):
-    """Mask of the n rows of lowest digest, duplicates of the last one included."""
+    """Return a mask of the n rows of lowest digest, duplicates of the last one included."""
     if n == 0:
         return np.zeros(len(digests), dtype=bool)
     return digests <= np.sort(digests)[min(n, len(digests)) - 1]
 
 
 def _held_out(digests, y, share):
-    """Mask of a stratified share of the rows, drawn by digest so that duplicates stay together."""
+    """Return a mask of a stratified share of the rows, drawn by digest so that duplicates stay together."""
     classes, index, counts = np.unique(y, return_inverse=True, return_counts=True)
     wanted = np.maximum(np.rint(share * counts).astype(int), 1)
     if np.any(wanted >= counts):
@@ -36,8 +91,58 @@ def _held_out(digests, y, share):
     return mask & ~np.isin(digests, digests[~mask])
 
 
+def split_for_rule(rule, X, y, is_member, *, selection, calibration_size, frozen, key):
+    """Split rows into training and calibration sets, as a rule needs them.
+
+    Parameters
+    ----------
+    rule : Rule
+        Unfitted.
+    X : array-like of shape (n, ...)
+        All rows.
+    y : array-like of shape (n,)
+        Their labels.
+    is_member : ndarray of shape (n,), dtype bool, or None
+        The rows that train. None draws the rows that are held out.
+    selection : str or Rule
+        What error messages call the rule.
+    calibration_size : float or "auto"
+        Share of the rows to hold out if ``is_member`` is None; "auto" is 0.1 if the rule needs non-members, else 0.
+    frozen : bool
+        Whether the classifier is frozen.
+    key : bytes
+        Key of the digests by which rows are drawn.
+
+    Returns
+    -------
+    rows : Bunch of index arrays
+        See :func:`split_rows`.
+
+    Raises
+    ------
+    ValueError
+        If calibration rows are needed and there are none.
+    """
+    if frozen and is_member is None:
+        if rule.needs_calibration:
+            raise ValueError(
+                f"selection={selection!r} on a frozen estimator needs is_member, because only its owner knows which "
+                "rows trained it. Pass is_member to fit, or use selection='first' or 'swap'."
+            )
+        return split_rows(X, y, None, 0.0, with_members=False, key=key)
+    if is_member is not None and rule.needs_non_members and is_member.all():
+        raise ValueError(f"selection={selection!r} needs non-members, but is_member marks every row.")
+    share = calibration_size
+    if share == "auto":
+        share = 0.1 if rule.needs_non_members else 0.0
+    if rule.needs_non_members and share == 0 and is_member is None:
+        raise ValueError(f"selection={selection!r} needs known non-members. Got calibration_size=0.")
+    with_members = rule.needs_calibration or share > 0 or is_member is not None
+    return split_rows(X, y, is_member, share, with_members=with_members, key=key)
+
+
 def split_rows(X, y, is_member, share, *, with_members, key):
-    """Split the rows of ``fit`` by what they are for.
+    """Split rows into training and calibration sets.
 
     Parameters
     ----------
@@ -46,24 +151,24 @@ def split_rows(X, y, is_member, share, *, with_members, key):
     y : array-like of shape (n,)
         Their labels.
     is_member : ndarray of shape (n,), dtype bool, or None
-        Which rows train; None draws the others.
+        The rows that train. None draws the rows that are held out.
     share : float
-        Share of the rows to hold out where ``is_member`` is None.
+        Share of the rows to hold out if ``is_member`` is None.
     with_members : bool
-        Whether rows that train are calibrated on too.
+        Whether there are calibration rows among those that train.
     key : bytes
-        Key of the digests that rows are drawn by.
+        Key of the digests by which rows are drawn.
 
     Returns
     -------
     rows : Bunch of index arrays
-        ``train``; ``held_out``, all other rows; ``members`` and ``non_members``, the calibration rows among them, equal
-        in number where there are both; ``denoise``, the rows of ``train`` that are not calibrated on.
+        ``train``; ``held_out``, all other rows; ``members`` and ``non_members``, the calibration rows among them, as
+        many of each if there are both; ``denoise``, the rows of ``train`` that are no calibration rows.
 
     Raises
     ------
     ValueError
-        If nothing is left to train on.
+        If no row is left to train on.
     """
     digests = row_digests(X, key)
     if is_member is not None:

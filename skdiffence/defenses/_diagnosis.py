@@ -1,4 +1,4 @@
-"""How well the defense works on rows that it was not fitted to, and a warning where it plainly does not."""
+"""Label retention and fallback rates, and warnings of a defense that does not work."""
 
 import warnings
 
@@ -14,12 +14,12 @@ _MANY_UNCHANGED = 0.01
 
 
 def by_class(flags, labels, n_classes):
-    """Average flags over all rows and over the rows of each label.
+    """Compute the rate of flags over all rows and over the rows of each label.
 
     Parameters
     ----------
     flags : ndarray of shape (n,) or (n, k)
-        What to average.
+        Booleans.
     labels : ndarray of shape (n,), dtype int
         The label of each row.
     n_classes : int
@@ -37,13 +37,13 @@ def by_class(flags, labels, n_classes):
 
 
 def describe(regenerator):
-    """Name the settings of a regenerator that decide how well it denoises."""
+    """Return the settings of a regenerator on which its quality depends, as text."""
     settings = {name: getattr(regenerator, name, None) for name in ("timestep", "max_epochs")}
     return ", ".join(f"{name}={value}" for name, value in settings.items() if value is not None) or repr(regenerator)
 
 
-def warn_if_poor(retention, fallback_rate, regenerator, n_candidates, *, swaps):
-    """Warn where the denoiser is plainly poor.
+def warn_if_poor(retention, fallback_rate, regenerator, *, n_candidates, relabels):
+    """Warn if few candidates keep their label, or many rows fall back.
 
     Parameters
     ----------
@@ -53,12 +53,12 @@ def warn_if_poor(retention, fallback_rate, regenerator, n_candidates, *, swaps):
         Fitted.
     n_candidates : int
         Candidates per row.
-    swaps : bool
-        Whether falling back is the rule's way of answering, and no sign of weakness.
+    relabels : bool
+        Whether the rule uses candidates that change the label, so that no row falls back.
     """
     for side, rates in retention.items():
         lost = fallback_rate[side].overall
-        if rates.overall < _POOR_RETENTION or (lost > _POOR_FALLBACK and not swaps):
+        if rates.overall < _POOR_RETENTION or (lost > _POOR_FALLBACK and not relabels):
             warnings.warn(
                 f"Only {rates.overall:.0%} of the candidates of {rates.n_rows} {side.replace('_', '-')} keep their "
                 f"label, and {lost:.0%} of these rows have no candidate that does (n_candidates={n_candidates}). The "
@@ -70,12 +70,12 @@ def warn_if_poor(retention, fallback_rate, regenerator, n_candidates, *, swaps):
 
 
 def warn_if_unchanged(candidates, X):
-    """Warn where the classifier would see inputs as they were given, because answers are then undefended.
+    """Warn if candidates equal their inputs, because their answers are then undefended.
 
     Parameters
     ----------
     candidates, X : ndarray or data frame of shape (n, ...)
-        Candidates as the classifier sees them, and the inputs; compared as float32, which is what regenerators return.
+        Candidates in the type of the inputs, and the inputs; compared as float32, the dtype of regenerators.
     """
     unchanged = np.all(canonical_rows(candidates) == canonical_rows(X), axis=1)
     if np.mean(unchanged) > _MANY_UNCHANGED:
@@ -88,7 +88,7 @@ def warn_if_unchanged(candidates, X):
 
 
 def warn_if_argmax_differs(labels, proba, estimator):
-    """Say that an estimator's ``predict`` is not the argmax of its ``predict_proba``."""
+    """Warn if ``predict`` disagrees with the argmax of ``predict_proba``."""
     n = int(np.sum(proba.argmax(axis=1) != labels))
     if n:
         warnings.warn(

@@ -1,35 +1,79 @@
-"""Training the wrapped classifier: seeded, on encoded labels where it is a net, and knowing what trained it."""
+"""Fit the wrapped classifier: seeded, on encoded labels if it is a net, with a record of the rows that trained it."""
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
-from skdiffence._fitted import trained_nets
+from skdiffence._fitted import is_frozen, trained_nets
 from skdiffence.utils import _skorch as skorch
 from skdiffence.utils._random import mix_seed, seed_nested, torch_seed
 from skdiffence.utils._rows import RowSet, data_digest
 from skdiffence.utils._sklearn import safe_indexing
+from skdiffence.utils._validation import index_fit_params
+
+
+def fit_on_rows(estimator, X, y, rows, seed, params, *, seeded):
+    """Fit a clone of a classifier to its training rows, or take a frozen one as it is.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Not changed.
+    X : array-like of shape (n, ...)
+        All rows.
+    y : ndarray of shape (n,)
+        Their labels.
+    rows : Bunch
+        From :func:`~skdiffence.defenses._calibration.split_rows`. Rows that the classifier holds out are removed from
+        ``train`` and ``members``.
+    seed : int
+        Seeds training.
+    params : dict
+        Parameters of ``fit`` for all rows.
+    seeded : bool
+        Whether estimators without a ``random_state`` of their own are seeded, too.
+
+    Returns
+    -------
+    fitted : Bunch
+        ``estimator``; ``classes``; ``n_samples``, the number of rows that trained it, None if a classifier in it is
+        frozen; ``not_trained_on``, a RowSet.
+    """
+    if isinstance(estimator, FrozenEstimator):
+        trained, classes, n_samples, held_out = estimator, frozen_classes(estimator), None, rows.held_out
+    else:
+        X_train, y_train = safe_indexing(X, rows.train), y[rows.train]
+        params = index_fit_params(params, rows.train, len(y))
+        trained, classes, split_off = train(estimator, X_train, y_train, y, seed, params, seeded=seeded)
+        split_off, rows.train = rows.train[split_off], np.delete(rows.train, split_off)
+        rows.members = rows.members[~np.isin(rows.members, split_off)]
+        # A defense inside may hold out rows by itself; it records how many trained it.
+        n_samples = None if is_frozen(estimator) else getattr(trained, "n_samples_fit_", len(rows.train))
+        held_out = np.concatenate((rows.held_out, split_off))
+    return Bunch(estimator=trained, classes=classes, n_samples=n_samples, not_trained_on=rows_outside(X, held_out))
 
 
 def encode(estimator, y, known):
-    """Encode labels as nets want them.
+    """Encode labels for nets.
 
     Parameters
     ----------
     estimator : estimator
-        The classifier; labels are encoded if ``fit`` trains a net in it.
+        The classifier. Labels are encoded if ``fit`` trains a net in it.
     y : ndarray of shape (n,)
         Labels.
     known : ndarray
-        All labels that there are; a net has an output for each, also for those that y lacks.
+        All labels. A net has an output for each, also for those that y lacks.
 
     Returns
     -------
     target : ndarray of shape (n,)
         int64 for nets, float32 for binary nets, else y itself.
     classes : ndarray of shape (n_classes,) or None
-        The labels in the order of the codes; None where y was not encoded.
+        The labels in the order of the codes; None if y was not encoded.
 
     Raises
     ------
@@ -64,7 +108,7 @@ def train(estimator, X, y, known, seed, params, *, seeded):
     y : ndarray of shape (n,)
         Their labels.
     known : ndarray
-        All labels that there are.
+        All labels.
     seed : int
         Seeds the training of nets, together with the rows themselves.
     params : dict
@@ -77,12 +121,12 @@ def train(estimator, X, y, known, seed, params, *, seeded):
     trained : classifier
     classes : ndarray of shape (n_classes,)
     held_out : ndarray of int
-        The rows that the nets kept from training, by their ``train_split`` or as a part of their defense.
+        The rows that the nets held out, by their ``train_split`` or as a part of their defense.
 
     Raises
     ------
     KeyboardInterrupt
-        If a net's training was interrupted, which skorch keeps to itself.
+        If the training of a net was interrupted, which skorch does not raise.
     """
     digest = data_digest(X, y)
     trained = clone(estimator)
@@ -101,12 +145,12 @@ def train(estimator, X, y, known, seed, params, *, seeded):
 
 
 def take_held_out(inside):
-    """Take over from nets which rows they held out themselves.
+    """Return the rows that nets held out by themselves.
 
     Parameters
     ----------
     inside : list of FittedPart
-        Trained nets. Their own records, of the rows in the form that reached them, are emptied.
+        Trained nets. Their own records are emptied: they have digests of the rows as these reached the nets.
 
     Returns
     -------
@@ -131,7 +175,7 @@ def frozen_classes(frozen):
         check_is_fitted(frozen.estimator)
         return np.asarray(frozen.estimator.classes_)
     except (NotFittedError, AttributeError):
-        # Older nets pass for fitted, but don't know their classes.
+        # Some unfitted nets pass check_is_fitted, but have no classes.
         raise ValueError(
             f"estimator=FrozenEstimator({type(frozen.estimator).__name__}) must hold a fitted classifier. "
             "Got an unfitted one."
@@ -139,14 +183,14 @@ def frozen_classes(frozen):
 
 
 def rows_outside(X, held_out):
-    """Return the set of rows that did not train: those held out, less any whose duplicate trained.
+    """Return the set of held-out rows, without those of which a duplicate trained.
 
     Parameters
     ----------
     X : array-like of shape (n, ...)
         All rows.
     held_out : ndarray of int
-        Those held out.
+        Indices of held-out rows.
 
     Returns
     -------

@@ -222,10 +222,10 @@ class TunedDefendedClassifier(ClassifierWrapper):
         measured = []
         for timestep in timesteps:
             defended.regenerator_ = _at(defended.regenerator_, timestep)
-            answering = defended._answering()
+            candidates = defended._candidates()
             rules_here = [defended.set_params(selection=rule)._new_rule(0) for rule in rules]
-            n = max(answering.candidates_for(rule) for rule in rules_here)
-            table = CandidateTable(answering, calibration.X, calibration.y, calibration.is_member, n)
+            n = max(candidates.number_for(rule) for rule in rules_here)
+            table = CandidateTable(candidates, calibration.X, calibration.y, calibration.is_member, n)
             for name, rule in zip(rules, rules_here, strict=True):
                 found = table.measure(rule, self.n_folds)
                 measured.append(Bunch(timestep=timestep, selection=name, retention=table.retention, **found))
@@ -347,7 +347,7 @@ def _settled(defended, X, calibration, timestep, selection):
     # Rules that learn nothing were chosen on these rows all the same.
     calibrated_on = defended.calibrated_on_
     rows = Bunch(members=members, non_members=non_members, train=members)
-    defended._fit_selection(X, defended._new_rule(0), rows, None)
+    defended._fit_rule(X, defended._new_rule(0), rows, None)
     defended.calibrated_on_ = calibrated_on
     return defended
 

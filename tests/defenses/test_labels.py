@@ -5,8 +5,8 @@ import pytest
 from sklearn.svm import SVC
 from sklearn.utils import Bunch
 
-from skdiffence.defenses import FirstRule, Rule
-from skdiffence.defenses._responses import put_label_on_top
+from skdiffence.defenses import ChoosingRule, FirstRule
+from skdiffence.defenses._classifier import put_label_on_top
 from skdiffence.exceptions import DefenseWarning
 from tests.defenses.cases import (
     CLASSIFIERS,
@@ -60,7 +60,7 @@ def test_labels_hold_where_nothing_keeps_them(selection, search, fallback):
     np.testing.assert_array_equal(defended.classes_[selected.proba.argmax(axis=1)], bare_labels(defended, X))
     originals = selected.candidate == -1
     np.testing.assert_array_equal(
-        originals, ~selected.kept if fallback == "original" and not defended.selection_.swaps else False
+        originals, ~selected.kept if fallback == "original" and not defended.selection_.relabels else False
     )
 
 
@@ -236,7 +236,7 @@ def test_passthrough_is_the_undefended_baseline(selection):
     assert baseline.denoiser_saw_members_ is False
 
 
-class SecondBest(Rule):
+class SecondBest(ChoosingRule):
     """A rule of a user's own: two candidates, the less confident one."""
 
     max_candidates = 2

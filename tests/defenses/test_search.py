@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.special import softmax
 
-from skdiffence.defenses import FirstRule, LowestRule, MembersRule, SwapRule
-from skdiffence.defenses._search import search, settle
+from skdiffence.defenses import FirstRule, IntervalRule, LowestRule, SwapRule
+from skdiffence.defenses._answer import answer
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.metrics import logit_signal
 from tests.defenses.cases import RULES, defend, digits, fitted, half, quiet
@@ -19,7 +19,7 @@ EVERYTHING = (-np.inf, np.inf)
 
 
 def interval_rule(interval):
-    rule = MembersRule()
+    rule = IntervalRule()
     rule.interval_ = interval
     return rule
 
@@ -52,12 +52,12 @@ def answers(probas, originals, rule, *, lazy, fallback, fill=1):
     """Answer rows of a table of candidates, shape (n_candidates, n, n_classes)."""
     labels = originals.argmax(axis=1)
 
-    def respond(rows, candidate):
+    def classify(rows, candidate):
         proba = probas[candidate, rows]
         return proba.argmax(axis=1), proba
 
-    found = search(respond, labels, rule, len(probas), lazy=lazy, fill=fill)
-    return settle(found, labels, (lambda rows: originals[rows].copy()) if fallback == "original" else None)
+    original = (lambda rows: originals[rows].copy()) if fallback == "original" else None
+    return answer(classify, labels, rule, len(probas), lazy=lazy, fill=fill, original=original)
 
 
 TABLE = np.array([
@@ -144,11 +144,11 @@ def test_last_rows_do_not_run_alone():
         probas[found_at, row] = 0.9, 0.1
     asked = []
 
-    def respond(rows, candidate):
+    def classify(rows, candidate):
         asked.append(len(rows))
         return probas[candidate, rows].argmax(axis=1), probas[candidate, rows]
 
-    found = search(respond, np.zeros(4, dtype=int), FirstRule(), 9, lazy=True, fill=4)
+    found = answer(classify, np.zeros(4, dtype=int), FirstRule(), 9, lazy=True, fill=4)
     np.testing.assert_array_equal(found.candidate, [0, 0, 2, 8])
     np.testing.assert_array_equal(found.n_regenerations, [1, 1, 3, 9])
     assert asked == [4, 4, 4, 2]
@@ -159,11 +159,11 @@ def test_searches_that_can_not_end_early_fill_their_first_batch(lazy, rule):
     """What all rows need is made at once."""
     asked = []
 
-    def respond(rows, candidate):
+    def classify(rows, candidate):
         asked.append(len(rows))
         return np.zeros(len(rows), dtype=int), np.tile([0.9, 0.1], (len(rows), 1))
 
-    search(respond, np.zeros(1, dtype=int), rule, 4, lazy=lazy, fill=4)
+    answer(classify, np.zeros(1, dtype=int), rule, 4, lazy=lazy, fill=4)
     assert asked == [4]
 
 
@@ -173,11 +173,11 @@ def test_rows_that_missed_often_get_more_candidates_at_once():
     probas[50, 0] = 0.9, 0.1
     asked = []
 
-    def respond(rows, candidate):
+    def classify(rows, candidate):
         asked.append(len(rows))
         return probas[candidate, rows].argmax(axis=1), probas[candidate, rows]
 
-    found = search(respond, np.zeros(1, dtype=int), FirstRule(), 60, lazy=True, fill=2)
+    found = answer(classify, np.zeros(1, dtype=int), FirstRule(), 60, lazy=True, fill=2)
     assert (found.candidate[0], found.n_regenerations[0]) == (50, 51)
     assert asked == [1, 2, 3, 6, 12, 16, 16]
 
@@ -252,8 +252,8 @@ def test_blocks_of_rows_change_nothing(monkeypatch):
     """Rows too many for memory are answered block by block."""
     defended, X, _ = fitted("net", NoiseRegenerator(0.5))
     together = defended.select(X)
-    monkeypatch.setattr("skdiffence.defenses._defended._BLOCK_BYTES", 1)
-    monkeypatch.setattr("skdiffence.defenses._defended._SMALLEST_BLOCK", 16)
+    monkeypatch.setattr("skdiffence.defenses._answer._BLOCK_BYTES", 1)
+    monkeypatch.setattr("skdiffence.defenses._answer._SMALLEST_BLOCK", 16)
     in_blocks = defended.select(X)
     assert apart(in_blocks.proba, together.proba) == 0
     for name in ("candidate", "n_regenerations", "kept"):

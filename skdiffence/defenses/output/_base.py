@@ -8,8 +8,8 @@ from sklearn.utils.validation import check_is_fitted
 from skdiffence._fitted import is_frozen
 from skdiffence.defenses._base import ClassifierWrapper, check_training_rows
 from skdiffence.defenses._calibration import split_rows
+from skdiffence.defenses._classifier import FittedClassifier, put_label_on_top
 from skdiffence.defenses._defended import DefendedClassifier
-from skdiffence.defenses._responses import Responses, put_label_on_top
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._rows import RowSet
 from skdiffence.utils._sklearn import fit_context, safe_indexing
@@ -76,7 +76,7 @@ class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
         labels : ndarray of shape (n_samples,)
         """
         check_is_fitted(self)
-        return self.classes_[self._responses().labels(self._check_data(X))]
+        return self.classes_[self._classifier().predict(self._check_data(X))]
 
     def predict_proba(self, X):
         """Answer changed probabilities, of which the label's is the largest in each row.
@@ -151,10 +151,10 @@ class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
         columns = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         return self._answers(X)[1], np.where(self.classes_[columns] == y, columns, -1)
 
-    def _responses(self):
-        return Responses(self.undefended_.estimator_, len(self.classes_))
+    def _classifier(self):
+        return FittedClassifier(self.undefended_.estimator_, len(self.classes_))
 
     def _answers(self, X):
         """Return columns of labels, and probabilities in float64 whose largest entry is the label's."""
-        labels, proba = self._responses()(X)
+        labels, proba = self._classifier().predict_both(X)
         return labels, put_label_on_top(np.array(proba, dtype=np.float64), labels)

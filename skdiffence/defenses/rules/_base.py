@@ -1,100 +1,186 @@
-"""What a selection rule is: it looks at the confidences of candidates and says which one to answer with."""
+"""The base of rules, which make one answer of the candidates of each row."""
 
 from abc import ABCMeta, abstractmethod
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils import Bunch
 
 from skdiffence.metrics import logit_signal
 from skdiffence.utils._sklearn import fit_context
 
 
 class Rule(BaseEstimator, metaclass=ABCMeta):
-    """Base class of the rules that choose one candidate among those that keep the label.
+    """Base class of rules, which choose or combine the candidates of each row.
 
-    A rule sees candidates through phi = ln p - ln(1 - p), the logit of the confidence in the answered label. It never
-    sees the undefended confidence: a rule that does leaks more than no defense to a repeated query. The two methods
-    ``fit`` and ``cost`` are all that a new rule has to write.
+    A rule is given the classifier's probabilities in blocks: on candidate 0 of all rows, then on candidate 1 of the
+    rows that need another one, and so on. What it has to remember is kept in a state that belongs to one call; the rule
+    itself is changed by ``fit`` only. :class:`ChoosingRule` is the base of rules that choose.
 
-    Attributes
-    ----------
-    interval_ : tuple of two floats
-        The values of phi that end the search, without bounds where every one does.
+    A rule never gets the undefended probabilities: one that used them would leak more than no defense to repeated
+    queries.
     """
 
-    #: Whether ``fit`` reads the candidates of known members, and of known non-members.
+    #: Whether ``fit`` needs calibration rows that are members, and non-members.
     needs_members = False
     needs_non_members = False
-    #: How many candidates the rule can use; None for as many as there are.
+    #: The number of candidates that the rule can use; None for as many as there are.
     max_candidates = None
-    #: Whether candidates that change the label count as well, by the confidence that they are answered with once their
-    #: top entry and the label's have changed places.
-    swaps = False
-    #: Whether a candidate can cost 0, which ends a search.
+    #: Whether candidates that change the label are used as well, and the label's probability and the largest one are
+    #: exchanged where they differ. The fallback then has no effect.
+    relabels = False
+    #: Whether a row can need fewer candidates than ``max_candidates``.
     ends_early = True
-
-    interval_ = (-np.inf, np.inf)
 
     _parameter_constraints: dict = {}
 
+    @property
+    def needs_calibration(self):
+        """Whether ``fit`` needs calibration rows."""
+        return self.needs_members or self.needs_non_members
+
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, members, non_members):
-        """Learn from the candidates of calibration rows.
+        """Fit the rule to the candidates of calibration rows.
 
         Parameters
         ----------
-        members : ndarray of shape (n_members, n_candidates + 1)
+        members : ndarray of shape (n_members, n_candidates + 1) or None
             phi of the candidates of known members, NaN where a candidate changes the label. The last column is phi of
             the fallback answer in rows without any candidate that keeps the label, and NaN in all others. Rules with
-            ``swaps`` get phi of all candidates, the two entries exchanged, and a last column of NaNs.
-        non_members : ndarray of shape (n_non_members, n_candidates + 1)
+            ``relabels`` get phi of all candidates, and a last column of NaN.
+        non_members : ndarray of shape (n_non_members, n_candidates + 1) or None
             The same for known non-members.
 
         Returns
         -------
         self : Rule
+            The fitted rule.
         """
         return self
 
-    def read(self, proba, labels):
-        """Read phi in answers, whether or not they keep the label.
+    @abstractmethod
+    def start(self, labels, n_classes, dtype):
+        """Return the state of a new call.
 
         Parameters
         ----------
-        proba : ndarray of shape (n, n_classes)
-            Answers on candidates.
         labels : ndarray of shape (n,), dtype int
-            Columns of the labels.
+            The label of each row, as a column index.
+        n_classes : int
+            Number of classes.
+        dtype : dtype
+            Of the probabilities.
 
         Returns
         -------
-        phi : ndarray of shape (n,)
-            Of the label, or of the top entry where the two change places.
+        state : object
+            Passed to the other methods, which change it in place.
         """
-        return logit_signal(proba.argmax(axis=1) if self.swaps else labels, proba)
+
+    @abstractmethod
+    def add(self, state, rows, candidate, predicted, proba):
+        """Take note of the answers on one candidate.
+
+        Parameters
+        ----------
+        state : object
+            The state of the call.
+        rows : ndarray of shape (m,), dtype int
+            Indices of the rows, all of them unfinished.
+        candidate : int
+            Number of the candidate.
+        predicted : ndarray of shape (m,), dtype int
+            The label that the classifier predicts on the candidate, as a column index.
+        proba : ndarray of shape (m, n_classes)
+            The classifier's probabilities on the candidate.
+        """
+
+    @abstractmethod
+    def unfinished(self, state):
+        """Return which rows need another candidate.
+
+        Parameters
+        ----------
+        state : object
+            The state of the call.
+
+        Returns
+        -------
+        unfinished : ndarray of shape (n,), dtype bool
+        """
+
+    @abstractmethod
+    def finish(self, state):
+        """Return the answer of each row.
+
+        Parameters
+        ----------
+        state : object
+            The state of the call.
+
+        Returns
+        -------
+        answers : Bunch
+            ``proba`` of shape (n, n_classes), in which the label's probability need not be the largest yet;
+            ``candidate`` of shape (n,), the number of the candidate, or -2 where candidates are combined; ``kept`` of
+            shape (n,), whether the label was kept.
+        """
+
+
+class ChoosingRule(Rule):
+    """Base class of rules that answer with the candidate of lowest cost.
+
+    Candidates that keep the label are compared, and with ``relabels`` all of them. A subclass writes ``cost``.
+
+    Attributes
+    ----------
+    interval_ : tuple of two floats
+        Values of phi that finish a row, unbounded where every value does.
+    """
+
+    interval_ = (-np.inf, np.inf)
 
     @abstractmethod
     def cost(self, phi):
-        """Say how unwelcome candidates are.
+        """Return the cost of each candidate.
 
         Parameters
         ----------
         phi : ndarray of any shape
-            phi of candidates that count.
+            phi = ln p - ln(1 - p) of candidates, with p the probability of the label.
 
         Returns
         -------
         cost : ndarray of the same shape
-            0 ends the search with this candidate; where no candidate costs 0, the first of the cheapest is taken.
+            At least 0. A candidate of cost 0 finishes its row; of equal costs the first candidate is chosen.
         """
 
+    def phi(self, proba, labels):
+        """Return phi of candidates.
+
+        Parameters
+        ----------
+        proba : ndarray of shape (n, n_classes)
+            The classifier's probabilities on candidates.
+        labels : ndarray of shape (n,), dtype int
+            Labels of the rows, as column indices.
+
+        Returns
+        -------
+        phi : ndarray of shape (n,)
+            Of the label, or with ``relabels`` of the largest probability, which the label will have.
+        """
+        return logit_signal(proba.argmax(axis=1) if self.relabels else labels, proba)
+
     def choose(self, phi):
-        """Choose among all candidates of each row, as a search through them would.
+        """Choose among all candidates of each row.
 
         Parameters
         ----------
         phi : ndarray of shape (n, n_candidates)
-            phi of candidates, NaN where one does not count; those beyond ``max_candidates`` are not looked at.
+            phi of candidates, NaN where one changes the label and does not count. Candidates beyond
+            ``max_candidates`` are not used.
 
         Returns
         -------
@@ -102,67 +188,40 @@ class Rule(BaseEstimator, metaclass=ABCMeta):
             Column of the chosen candidate; 0 where all are NaN.
         """
         phi = phi[:, : self.max_candidates]
-        return np.argmin(np.where(np.isnan(phi), np.inf, self.cost(phi)), axis=1)
+        return cheapest(phi, self.cost(phi))
+
+    def start(self, labels, n_classes, dtype):
+        """Return the state of a new call: the best candidate so far and its cost; see :class:`Rule`."""
+        n = len(labels)
+        return Bunch(
+            labels=labels,
+            cost=np.full(n, np.inf),
+            proba=np.empty((n, n_classes), dtype=dtype),
+            candidate=np.full(n, -1),
+            kept=np.zeros(n, dtype=bool),
+        )
+
+    def add(self, state, rows, candidate, predicted, proba):
+        """Keep the candidate in the rows where it costs less than those before; see :class:`Rule`."""
+        labels = state.labels[rows]
+        kept = predicted == labels
+        counts = kept | self.relabels
+        cost = np.where(counts, self.cost(self.phi(proba, labels)), np.inf)
+        # While no candidate counts, the latest one stands in for the fallback.
+        better = (cost < state.cost[rows]) | ~(state.kept[rows] | counts)
+        taken = rows[better]
+        state.cost[taken], state.proba[taken] = cost[better], proba[better]
+        state.candidate[taken], state.kept[taken] = candidate, kept[better]
+
+    def unfinished(self, state):
+        """Return the rows without a candidate of cost 0; see :class:`Rule`."""
+        return state.cost > 0
+
+    def finish(self, state):
+        """Return the best candidate of each row; see :class:`Rule`."""
+        return Bunch(proba=state.proba, candidate=state.candidate, kept=state.kept)
 
 
-class IntervalRule(Rule):
-    """A rule that takes the first candidate inside an interval of phi, or else the one nearest to its middle."""
-
-    #: Distance kept between the ends of the interval and the phi of calibration rows, so that rounding decides nothing.
-    margin = 1e-3
-
-    def cost(self, phi):
-        """Say how far candidates outside the interval are from its middle (the selection step of Peng et al.).
-
-        Parameters
-        ----------
-        phi : ndarray of any shape
-            phi of candidates that keep the label.
-
-        Returns
-        -------
-        cost : ndarray of the same shape
-            0 inside the interval, ends included.
-        """
-        low, high = self.interval_
-        inside = (phi >= low) & (phi <= high)
-        if np.isinf(low) or np.isinf(high):
-            outside = np.maximum(low - phi, phi - high)
-        else:
-            outside = np.abs(phi - (low + high) / 2)
-        return np.where(inside, 0.0, np.maximum(outside, np.finfo(float).tiny))
-
-
-def clear_end(end, phi, outward, margin=IntervalRule.margin):
-    """Move the end of an interval outward until no calibration phi lies within the margin of it.
-
-    Parameters
-    ----------
-    end : float
-        Where the end should be.
-    phi : ndarray
-        phi of calibration rows; NaNs are ignored.
-    outward : {-1, 1}
-        -1 for the low end, 1 for the high end.
-    margin : float, default=1e-3
-        Distance to keep.
-
-    Returns
-    -------
-    end : float
-        The nearest place outward with that distance on both sides; where the values are too dense for one within
-        20 margins, the middle of the widest gap there.
-    """
-    if not np.isfinite(end):
-        return end
-    # Work on the mirrored axis for low ends: outward is then always up.
-    end, values = outward * end, np.unique(outward * phi[np.isfinite(phi)])
-    near = values[(values > end - margin) & (values < end + 20 * margin)]
-    beyond = values[values >= end + 20 * margin]
-    stops = np.concatenate(([end - margin], near, beyond[:1] if len(beyond) else [np.inf]))
-    low, high = stops[:-1], stops[1:]
-    wide = (high - low >= 2 * margin) & (high - end >= margin)
-    if np.any(wide):
-        return float(outward * max(end, low[np.argmax(wide)] + margin))
-    middle = np.maximum((low + high) / 2, end)
-    return float(outward * middle[np.argmax(np.minimum(middle - low, high - middle))])
+def cheapest(phi, cost):
+    """Return the column of lowest cost in each row, NaNs in ``phi`` left out; 0 where all are NaN."""
+    return np.argmin(np.where(np.isnan(phi), np.inf, cost), axis=1)

@@ -1,16 +1,16 @@
-"""How far two samples are apart, how much of it chance explains, and how sure that is."""
+"""The Cramer-von Mises divergence of two samples, its expectation under the null and its standard error."""
 
 import numpy as np
 from sklearn.utils import Bunch
 
 
 def cramer_von_mises(members, non_members):
-    """Measure how far the distributions of two samples are apart.
+    """Compute the Cramer-von Mises divergence of two samples.
 
-    This is the mean of (F - G)^2 over the pooled sample, with F and G the two distribution functions. It sees any
-    difference, not only a shift, and no increasing function of the values changes it. What equal distributions would
-    give by chance is subtracted, so that 0 is expected of them, and less than 0 is found as often as more. Without
-    ties, two samples of equal size that do not overlap give 1/3 before that.
+    This is the mean of (F - G)^2 over the pooled sample, with F and G the two distribution functions. It detects any
+    difference, not only a shift, and is invariant to increasing functions of the values. Its expectation under equal
+    distributions is subtracted, so that the result is negative about as often as positive if they are equal. Without
+    ties, two samples of equal size that do not overlap have a divergence of 1/3 before that.
 
     Parameters
     ----------
@@ -20,9 +20,9 @@ def cramer_von_mises(members, non_members):
     Returns
     -------
     compared : Bunch
-        ``divergence``, less what chance gives; ``null_mean``, what was subtracted, the mean over all ways to relabel
-        the pooled sample; ``members`` (n,) and ``non_members`` (m,), by how much each value moves the divergence, of
-        mean 0 on each side; ``null_error``, the standard deviation that chance gives equal distributions.
+        ``divergence``; ``null_mean``, the expectation that was subtracted, the mean over all ways to relabel the pooled
+        sample; ``members`` (n,) and ``non_members`` (m,), the influence of each value on the divergence, of mean 0 on
+        each side; ``null_error``, the standard deviation under equal distributions.
 
     References
     ----------
@@ -53,20 +53,20 @@ def cramer_von_mises(members, non_members):
 
 
 def standard_error(compared, other=None):
-    """Return the standard error of a divergence, or of the difference of two of the same rows.
+    """Return the standard error of a divergence, or of the difference of two divergences of the same rows.
 
     Parameters
     ----------
     compared : Bunch
         What :func:`cramer_von_mises` returned.
     other : Bunch or None, default=None
-        The same of other answers to the same rows, in the same order.
+        Of other answers to the same rows, in the same order.
 
     Returns
     -------
     error : float
-        Where the distributions are equal no value moves the divergence to first order; what chance then gives is
-        added, so that the error is never too small there. A difference of two has it only where they are not equal.
+        From the influence of the values. Under equal distributions this vanishes, so that the null standard deviation
+        is added. The difference of two equal divergences has an error of 0.
     """
     sides = [compared.members, compared.non_members]
     if other is not None:

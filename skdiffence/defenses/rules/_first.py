@@ -1,19 +1,19 @@
-"""Scenario 3 of Diffence: nothing is known, the first candidate that keeps the label is the answer."""
+"""The rule of scenario 3 of Diffence, in which no membership is known: the first candidate that keeps the label."""
 
 import numpy as np
 
-from skdiffence.defenses.rules._base import Rule
+from skdiffence.defenses.rules._base import ChoosingRule
 
 
-class FirstRule(Rule):
-    """Take the first candidate that keeps the label.
+class FirstRule(ChoosingRule):
+    """Choose the first candidate that keeps the label.
 
     Needs no calibration rows. On average a row costs one regeneration divided by the label retention.
 
     See Also
     --------
     SwapRule : One regeneration for every row.
-    MatchedRule : Looks for candidates that make members and non-members most alike.
+    MatchedRule : Chooses candidates that make members and non-members most alike.
 
     References
     ----------
@@ -28,12 +28,12 @@ class FirstRule(Rule):
     """
 
     def cost(self, phi):
-        """Welcome every candidate that keeps the label.
+        """Return zero cost for every candidate.
 
         Parameters
         ----------
         phi : ndarray of any shape
-            phi of candidates that keep the label.
+            phi of candidates.
 
         Returns
         -------

@@ -1,46 +1,47 @@
-"""The least confident of the first few answers, which costs the same for every row."""
+"""The rule of the least confident of the first few candidates."""
 
 from numbers import Integral
 
 import numpy as np
 
-from skdiffence.defenses.rules._base import Rule
-from skdiffence.utils._sklearn import Interval, fit_context
+from skdiffence.defenses.rules._base import ChoosingRule
+from skdiffence.utils._sklearn import Interval
 
 
-class LowestRule(Rule):
-    """Take the least confident of the first candidates, those that change the label included.
+class LowestRule(ChoosingRule):
+    """Choose the least confident of the first candidates, those that change the label included.
 
-    A classifier betrays the rows it was trained on by being surer of them, and the least sure of a few answers is less
-    sure. That holds for other rows too: members and others came together by it on digits, and not on photographs; see
-    the User Guide. It is the rule for classifiers that are too sure of themselves. A candidate that changes the label
-    is answered with its top entry and the label's entry exchanged, as under :class:`SwapRule`, so that rows whose
-    label is easily lost are not told from others either.
+    A classifier is more confident on rows that it was trained on, and the lowest of several confidences is lower.
+    Confidences on non-members are lowered as well: members and non-members became more alike on digits, but not on
+    photographs; see the User Guide. The rule suits overconfident classifiers. For a candidate that changes the label
+    the largest probability and the label's are exchanged, as under :class:`SwapRule`, so that rows whose label changes
+    easily do not stand out either.
 
-    Needs no calibration rows. Every row costs ``max_candidates`` regenerations, whatever ``search``, so that the time
-    of an answer tells nothing. ``fallback`` has no effect under this rule.
+    Needs no calibration rows. Every row costs ``max_candidates`` regenerations, whatever ``search``, so that response
+    times do not depend on membership. ``fallback`` has no effect under this rule.
 
     Read more in the :ref:`User Guide <selection_rules>`.
 
     Parameters
     ----------
     max_candidates : int, default=4
-        How many candidates are looked at. One is :class:`SwapRule`.
+        Number of candidates for each row. With 1 this is :class:`SwapRule`.
 
     See Also
     --------
     SwapRule : One regeneration for every row.
-    NearestRule : Aims at a confidence that it learns.
+    NearestRule : Chooses the candidate nearest to a target that is fitted.
 
     Notes
     -----
-    Answers are less sure the more candidates are looked at; a classifier that was too sure is then better calibrated.
+    The more candidates, the lower the confidence; an overconfident classifier becomes better calibrated.
 
     References
     ----------
-    The idea is this library's, from two others: that disagreement under random changes of the input tells right from
-    wrong (Bahat and Shakhnarovich: Classification confidence estimation with test-time data-augmentation, 2020), and
-    that a defense shows as much as its most revealing answer (Peng, Naseh, Houmansadr: Diffence, NDSS 2025).
+    The rule is this library's own. It combines two ideas: disagreement under random changes of the input separates
+    correct from incorrect predictions (Bahat and Shakhnarovich: Classification confidence estimation with test-time
+    data-augmentation, 2020), and a defense leaks as much as its most revealing answer (Peng, Naseh, Houmansadr:
+    Diffence, NDSS 2025).
 
     Examples
     --------
@@ -50,7 +51,7 @@ class LowestRule(Rule):
     array([1])
     """
 
-    swaps = True
+    relabels = True
     ends_early = False
 
     _parameter_constraints: dict = {"max_candidates": [Interval(Integral, 1, None, closed="left")]}
@@ -58,23 +59,8 @@ class LowestRule(Rule):
     def __init__(self, *, max_candidates=4):
         self.max_candidates = max_candidates
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, members, non_members):
-        """Check the parameters; there is nothing to learn.
-
-        Parameters
-        ----------
-        members, non_members : ndarray or None
-            Not read.
-
-        Returns
-        -------
-        self : LowestRule
-        """
-        return self
-
     def cost(self, phi):
-        """Grow with phi, and never be 0, so that no search ends early.
+        """Return a positive cost increasing in phi, so that all candidates are compared.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Scenario 1 of Diffence: the interval of confidences that makes members and non-members most alike."""
+"""The rule of scenario 1 of Diffence: the interval of confidences that makes members and non-members most alike."""
 
 from functools import lru_cache
 from itertools import combinations
@@ -9,20 +9,20 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import xlogy
 from scipy.stats import hypergeom
 
-from skdiffence.defenses.rules._base import IntervalRule, clear_end
-from skdiffence.defenses.rules._calibrated import answered, check_kept
-from skdiffence.utils._sklearn import Interval, StrOptions, fit_context
+from skdiffence.defenses.rules._calibrated import EVERYTHING, CalibratedRule
+from skdiffence.defenses.rules._interval import IntervalRule, clear_interval, interval_cost
+from skdiffence.utils._sklearn import Interval, StrOptions
 
 _PAPER_BINS = 100
 _PAPER_FLOOR = 1e-19
 
 
 def jensen_shannon(members, non_members):
-    """Estimate the Jensen-Shannon divergence of two samples, and what chance alone would give.
+    """Estimate the Jensen-Shannon divergence of two samples, and its expectation under equal distributions.
 
-    The histogram has at most sqrt(n) bins of equal frequency over the pooled sample. A finite sample shows a
-    divergence even where there is none, so its mean over all ways to relabel the pooled sample is returned with it. It
-    is exact: the divergence is a sum over bins, and within a bin the relabeled count is hypergeometric.
+    The histogram has at most sqrt(n) bins of equal frequency over the pooled sample. Finite samples of one distribution
+    have a positive divergence, so its mean over all ways to relabel the pooled sample is returned with it. The mean is
+    exact: the divergence is a sum over bins, and within a bin the relabeled count is hypergeometric.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def jensen_shannon(members, non_members):
 
 
 def _term(count, total, n, m):
-    """Return the term of a bin with ``count`` of n members and ``total - count`` of m non-members in the divergence."""
+    """Return the term of a bin with ``count`` of n members and ``total - count`` of m non-members."""
     p, q = count / n, (total - count) / m
     mixture = (p + q) / 2
     return (xlogy(p, p) + xlogy(q, q)) / 2 - xlogy(mixture, mixture)
@@ -70,8 +70,8 @@ def _paper_distance(members, non_members):
     return float(jensenshannon(*counts))
 
 
-class MatchedRule(IntervalRule):
-    """Take the first candidate in the interval of phi that makes members and non-members most alike.
+class MatchedRule(CalibratedRule, IntervalRule):
+    """Choose the first candidate in the interval of phi that makes members and non-members most alike.
 
     The interval is the pair of grid points whose answers on the calibration rows have the least Jensen-Shannon
     divergence between members and non-members. The grid runs from the lowest phi of a member's candidate to the
@@ -82,9 +82,9 @@ class MatchedRule(IntervalRule):
     n_grid : int, default=21
         Number of grid points; all pairs of them are tried.
     objective : {"corrected", "paper"}, default="corrected"
-        "corrected" takes the divergence over equal-frequency bins minus its mean under relabeling, and accepts every
-        candidate if that leaves no divergence, or if no interval lowers it. "paper" is what the official code does:
-        the Jensen-Shannon distance over 100 equal bins that span the non-members, the first minimum.
+        "corrected" is the divergence over equal-frequency bins minus its mean under relabeling. Every candidate is
+        accepted if there is no divergence without an interval, or if no interval lowers it. "paper" is the objective
+        of the official code: the Jensen-Shannon distance over 100 equal bins that span the non-members.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class MatchedRule(IntervalRule):
     See Also
     --------
     MembersRule : Needs no known non-members.
-    FirstRule : Needs nothing.
+    FirstRule : Needs no calibration rows.
 
     References
     ----------
@@ -117,9 +117,6 @@ class MatchedRule(IntervalRule):
     True
     """
 
-    needs_members = True
-    needs_non_members = True
-
     _parameter_constraints: dict = {
         "n_grid": [Interval(Integral, 2, None, closed="left")],
         "objective": [StrOptions({"corrected", "paper"})],
@@ -129,45 +126,26 @@ class MatchedRule(IntervalRule):
         self.n_grid = n_grid
         self.objective = objective
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, members, non_members):
-        """Search the interval on the candidates of known members and non-members.
-
-        Parameters
-        ----------
-        members, non_members : ndarray of shape (n, n_candidates + 1)
-            phi of candidates, NaN where one changes the label; the last column is the fallback's answer.
-
-        Returns
-        -------
-        self : MatchedRule
-
-        Raises
-        ------
-        ValueError
-            If no candidate on one of the sides keeps its label.
-        """
-        check_kept(members, non_members, "matched")
+    def _settings(self, members, non_members):
         grid = np.linspace(np.nanmin(members[:, :-1]), np.nanmax(non_members[:, :-1]), self.n_grid)
-        everything = (-np.inf, np.inf)
-        self.null_objective_ = self._objective(everything, members, non_members)
-        intervals = [(a, b) for a, b in combinations(grid, 2) if a < b]
-        scored = [(self._objective(interval, members, non_members), interval) for interval in intervals]
-        best, interval = min(scored, default=(np.inf, everything), key=lambda pair: pair[0])
-        alike = self.objective == "corrected" and (self.null_objective_ <= 0 or best >= self.null_objective_)
-        if alike or not scored:
-            best, interval = self.null_objective_, everything
-        calibrated = np.concatenate((members[:, :-1].ravel(), non_members[:, :-1].ravel()))
-        self.objective_ = best
-        self.interval_ = tuple(clear_end(end, calibrated, side) for end, side in zip(interval, (-1, 1), strict=True))
-        return self
+        intervals = [(low, high) for low, high in combinations(grid, 2) if low < high]
+        if self.objective == "paper":
+            return intervals or [EVERYTHING]
+        # Where members and non-members are alike as they are, there is nothing to match.
+        alike = self._objective(EVERYTHING, members, non_members) <= 0
+        return [EVERYTHING] if alike else [EVERYTHING, *intervals]
+
+    def _cost(self, phi, interval):
+        return interval_cost(phi, interval)
 
     def _objective(self, interval, members, non_members):
-        """Return the distance between the answers to members and to non-members under an interval."""
-        rule = IntervalRule()
-        rule.interval_ = interval
-        answers = answered(members, rule), answered(non_members, rule)
+        answers = self._answers(interval, members, non_members)
         if self.objective == "paper":
             return _paper_distance(*answers)
         divergence, null_mean = jensen_shannon(*answers)
         return divergence - null_mean
+
+    def _keep(self, interval, objective, members, non_members):
+        self.objective_ = objective
+        self.null_objective_ = self._objective(EVERYTHING, members, non_members)
+        self.interval_ = clear_interval(interval, members, non_members)

@@ -1,13 +1,14 @@
-"""Scenario 2 of Diffence: some members are known, answers stay at or below their mean confidence."""
+"""The rule of scenario 2 of Diffence, in which some members are known: confidences up to the members' mean."""
 
 import numpy as np
 
-from skdiffence.defenses.rules._base import IntervalRule, clear_end
+from skdiffence.defenses.rules._calibrated import check_kept
+from skdiffence.defenses.rules._interval import IntervalRule, clear_interval
 from skdiffence.utils._sklearn import fit_context
 
 
 class MembersRule(IntervalRule):
-    """Take the first candidate whose phi lies between the lowest and the mean phi of known members' candidates.
+    """Choose the first candidate whose phi lies between the lowest and the mean phi of known members' candidates.
 
     Attributes
     ----------
@@ -37,7 +38,7 @@ class MembersRule(IntervalRule):
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, members, non_members):
-        """Learn the interval from the candidates of known members.
+        """Fit the interval to the candidates of known members.
 
         Parameters
         ----------
@@ -55,12 +56,7 @@ class MembersRule(IntervalRule):
         ValueError
             If no candidate of any member keeps its label.
         """
-        phi = members[:, :-1]
-        phi = phi[~np.isnan(phi)]
-        if not len(phi):
-            raise ValueError(
-                "selection='members' found no candidate that keeps the label of any calibration member. The "
-                "regenerator destroys the inputs: lower its timestep or train it longer."
-            )
-        self.interval_ = clear_end(phi.min(), phi, -1), clear_end(phi.mean(), phi, 1)
+        check_kept(self, members=members)
+        phi = members[:, :-1][~np.isnan(members[:, :-1])]
+        self.interval_ = clear_interval((phi.min(), phi.mean()), members)
         return self

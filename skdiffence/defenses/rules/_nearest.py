@@ -1,43 +1,43 @@
-"""Of the first few candidates the one whose confidence is nearest to a target."""
+"""The rule of the candidate whose confidence is nearest to a target, among the first few."""
 
 from numbers import Integral
 
 import numpy as np
 
-from skdiffence.defenses.rules._base import Rule
-from skdiffence.defenses.rules._calibrated import check_kept, divergence, quantile_grid
-from skdiffence.utils._sklearn import Interval, fit_context
+from skdiffence.defenses.rules._base import ChoosingRule
+from skdiffence.defenses.rules._calibrated import CalibratedRule, quantile_grid
+from skdiffence.utils._sklearn import Interval
 
 
-class NearestRule(Rule):
-    """Take the candidate whose phi is nearest to a target, among the first ones that keep the label.
+class NearestRule(CalibratedRule, ChoosingRule):
+    """Choose the candidate whose phi is nearest to a target, among the first ones that keep the label.
 
     The target is the one under which the answers to known members and known non-members are most alike. Every row
-    costs ``max_candidates`` regenerations, whatever ``search``, so that the time of an answer tells nothing.
+    costs ``max_candidates`` regenerations, whatever ``search``, so that response times do not depend on membership.
 
     Read more in the :ref:`User Guide <selection_rules>`.
 
     Parameters
     ----------
     max_candidates : int, default=4
-        How many candidates are looked at.
+        Number of candidates for each row.
     n_grid : int, default=21
-        Number of targets that are tried: quantiles of phi over the calibration rows' candidates.
+        Number of targets to try: quantiles of phi over the calibration rows' candidates.
 
     Attributes
     ----------
     target_ : float
-        The phi aimed at.
+        The target.
     interval_ : tuple of two floats
         The target, as an interval of no width.
     objective_ : float
-        What the target leaves between the answers to calibration members and non-members: their Cramer-von Mises
-        divergence less what chance gives. It flatters, because the target was chosen by it.
+        Cramer-von Mises divergence between the answers to calibration members and non-members, less what chance gives.
+        It is optimistic, because the target was chosen by it.
 
     See Also
     --------
-    LowestRule : Aims as low as it can, and needs no calibration rows.
-    MatchedRule : Aims at an interval, and stops when it is hit.
+    LowestRule : Chooses the lowest phi and needs no calibration rows.
+    MatchedRule : Chooses the first candidate in an interval.
 
     References
     ----------
@@ -56,8 +56,6 @@ class NearestRule(Rule):
     True
     """
 
-    needs_members = True
-    needs_non_members = True
     ends_early = False
 
     _parameter_constraints: dict = {
@@ -69,45 +67,25 @@ class NearestRule(Rule):
         self.max_candidates = max_candidates
         self.n_grid = n_grid
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, members, non_members):
-        """Choose the target on the candidates of known members and non-members.
-
-        Parameters
-        ----------
-        members, non_members : ndarray of shape (n, n_candidates + 1)
-            phi of candidates, NaN where one changes the label; the last column is the fallback's answer.
-
-        Returns
-        -------
-        self : NearestRule
-
-        Raises
-        ------
-        ValueError
-            If no candidate on one of the sides keeps its label.
-        """
-        check_kept(members, non_members, "nearest")
-        tried = []
-        for target in quantile_grid(members, non_members, self.n_grid):
-            self.target_ = float(target)
-            tried.append((divergence(members, non_members, self), self.target_))
-        # Of equals the lowest target, which is the first.
-        self.objective_, self.target_ = min(tried)
-        self.interval_ = self.target_, self.target_
-        return self
-
     def cost(self, phi):
-        """Say how far candidates are from the target; never 0, so that no search ends early.
+        """Return the distance of each candidate to the target, which is never 0, so that all candidates are compared.
 
         Parameters
         ----------
         phi : ndarray of any shape
-            phi of candidates that keep the label.
+            phi of candidates.
 
         Returns
         -------
         cost : ndarray of the same shape
-            The distance.
         """
-        return np.maximum(np.abs(phi - self.target_), np.finfo(float).tiny)
+        return self._cost(phi, self.target_)
+
+    def _settings(self, members, non_members):
+        return quantile_grid(members, non_members, self.n_grid)
+
+    def _cost(self, phi, target):
+        return np.maximum(np.abs(phi - target), np.finfo(float).tiny)
+
+    def _keep(self, target, objective, members, non_members):
+        self.target_, self.objective_, self.interval_ = target, objective, (target, target)

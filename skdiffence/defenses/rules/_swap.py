@@ -1,18 +1,18 @@
-"""One regeneration for every row: candidate 0, relabeled where it changes the label."""
+"""The rule of one regeneration for every row: candidate 0, relabeled where it changes the label."""
 
 from skdiffence.defenses.rules._first import FirstRule
 
 
 class SwapRule(FirstRule):
-    """Take candidate 0 always; where it changes the label, its top entry and the label's entry change places.
+    """Choose candidate 0; where it changes the label, exchange its largest probability and the label's.
 
-    Every row costs one regeneration, the least that any rule can, and takes the same time, so that the time of an
-    answer tells nothing. The price is paid in confidence: a row whose candidate disagrees is answered with the
-    confidence that the classifier has in another label. ``fallback`` has no effect under this rule.
+    Every row costs one regeneration, the least that any rule can cost, so that response times do not depend on
+    membership. The price is utility: a row whose candidate changes the label is answered with the confidence that the
+    classifier has in the other label. ``fallback`` has no effect under this rule.
 
     See Also
     --------
-    FirstRule : Searches on until a candidate keeps the label.
+    FirstRule : Tries candidates until one keeps the label.
 
     Examples
     --------
@@ -22,4 +22,4 @@ class SwapRule(FirstRule):
     """
 
     max_candidates = 1
-    swaps = True
+    relabels = True

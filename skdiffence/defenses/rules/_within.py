@@ -1,30 +1,29 @@
-"""The paper's selection among the first few candidates, at the same cost for every row."""
+"""The paper's rule among the first few candidates, at the same cost for every row."""
 
-from itertools import combinations
 from numbers import Integral
 
 import numpy as np
 
-from skdiffence.defenses.rules._base import IntervalRule, clear_end
-from skdiffence.defenses.rules._calibrated import check_kept, divergence, quantile_grid
-from skdiffence.utils._sklearn import Interval, fit_context
+from skdiffence.defenses.rules._calibrated import CalibratedRule, intervals_between, quantile_grid
+from skdiffence.defenses.rules._interval import IntervalRule, clear_interval, interval_cost
+from skdiffence.utils._sklearn import Interval
 
 
-class WithinRule(IntervalRule):
-    """Take the first candidate in an interval of phi, or else the nearest to its middle, among the first few.
+class WithinRule(CalibratedRule, IntervalRule):
+    """Choose the first candidate in an interval of phi, or else the nearest to its middle, among the first few.
 
     The interval is the one under which the answers to known members and known non-members are most alike. Where none of
     the first candidates keeps the label, the fallback answers. Every row costs ``max_candidates`` regenerations,
-    whatever ``search``, so that the time of an answer tells nothing.
+    whatever ``search``, so that response times do not depend on membership.
 
     Read more in the :ref:`User Guide <selection_rules>`.
 
     Parameters
     ----------
     max_candidates : int, default=4
-        How many candidates are looked at.
+        Number of candidates for each row.
     n_grid : int, default=19
-        Number of ends that are tried beside minus and plus infinity: quantiles of phi over the calibration rows'
+        Number of ends to try beside minus and plus infinity: quantiles of phi over the calibration rows'
         candidates.
 
     Attributes
@@ -32,13 +31,13 @@ class WithinRule(IntervalRule):
     interval_ : tuple of two floats
         The interval, its ends moved outward until they are 1e-3 away from every calibration phi.
     objective_ : float
-        What it leaves between the answers to calibration members and non-members: their Cramer-von Mises divergence
-        less what chance gives. It flatters, because the interval was chosen by it.
+        Cramer-von Mises divergence between the answers to calibration members and non-members, less what chance gives.
+        It is optimistic, because the interval was chosen by it.
 
     See Also
     --------
-    MatchedRule : Looks at all candidates, and stops when the interval is hit.
-    BudgetedRule : Stops when the interval is hit, under a budget.
+    MatchedRule : Tries candidates until one is in the interval.
+    BudgetedRule : The same, under a budget of candidates.
 
     References
     ----------
@@ -57,8 +56,6 @@ class WithinRule(IntervalRule):
     True
     """
 
-    needs_members = True
-    needs_non_members = True
     ends_early = False
 
     _parameter_constraints: dict = {
@@ -70,48 +67,28 @@ class WithinRule(IntervalRule):
         self.max_candidates = max_candidates
         self.n_grid = n_grid
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, members, non_members):
-        """Search the interval on the candidates of known members and non-members.
-
-        Parameters
-        ----------
-        members, non_members : ndarray of shape (n, n_candidates + 1)
-            phi of candidates, NaN where one changes the label; the last column is the fallback's answer.
-
-        Returns
-        -------
-        self : WithinRule
-
-        Raises
-        ------
-        ValueError
-            If no candidate on one of the sides keeps its label.
-        """
-        check_kept(members, non_members, "within")
-        ends = np.concatenate(([-np.inf], quantile_grid(members, non_members, self.n_grid), [np.inf]))
-        tried = []
-        for interval in combinations(ends.tolist(), 2):
-            self.interval_ = interval
-            tried.append((divergence(members, non_members, self), interval))
-        self.objective_, interval = min(tried, key=lambda pair: pair[0])
-        calibrated = np.concatenate((members[:, :-1].ravel(), non_members[:, :-1].ravel()))
-        self.interval_ = tuple(clear_end(end, calibrated, side) for end, side in zip(interval, (-1, 1), strict=True))
-        return self
-
     def cost(self, phi):
-        """Say how far candidates outside the interval are from its middle; never 0, so that no search ends early.
+        """Return the cost of each candidate, which is never 0, so that all candidates are compared.
 
         Parameters
         ----------
         phi : ndarray of any shape
-            phi of candidates that keep the label.
+            phi of candidates.
 
         Returns
         -------
         cost : ndarray of the same shape
-            The smallest positive number inside the interval, ends included, and twice that at least outside.
+            The smallest positive number in the interval, and at least twice that outside.
         """
+        return self._cost(phi, self.interval_)
+
+    def _settings(self, members, non_members):
+        return intervals_between(quantile_grid(members, non_members, self.n_grid))
+
+    def _cost(self, phi, interval):
         smallest = np.finfo(float).tiny
-        cost = super().cost(phi)
+        cost = interval_cost(phi, interval)
         return np.where(cost == 0, smallest, np.maximum(cost, 2 * smallest))
+
+    def _keep(self, interval, objective, members, non_members):
+        self.interval_, self.objective_ = clear_interval(interval, members, non_members), objective

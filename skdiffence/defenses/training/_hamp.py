@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from skdiffence.defenses._responses import put_label_on_top
+from skdiffence.defenses._classifier import put_label_on_top
 from skdiffence.defenses.training._base import TrainingDefense, as_array
 from skdiffence.utils._random import mix_seed
 from skdiffence.utils._rows import row_digests

@@ -9,8 +9,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdiffence._fitted import is_frozen
 from skdiffence.defenses._base import ClassifierWrapper
+from skdiffence.defenses._classifier import FittedClassifier
 from skdiffence.defenses._fit_classifier import rows_outside, train
-from skdiffence.defenses._responses import Responses
 from skdiffence.defenses.training._distillation import check_student, distill
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._rows import row_digests
@@ -207,7 +207,7 @@ class SELENAClassifier(ClassifierWrapper):
         check_is_fitted(self)
         X = self._check_data(X)
         if hasattr(self, "estimator_"):
-            return Responses(self.estimator_, len(self.classes_))(X)[1]
+            return FittedClassifier(self.estimator_, len(self.classes_)).predict_both(X)[1]
         clones = list(zip(self.estimators_, self.columns_, strict=True))
         return self._mean_answers(clones, X, self._excluded(X))
 
@@ -264,7 +264,7 @@ class SELENAClassifier(ClassifierWrapper):
         for number, (trained, columns) in enumerate(clones):
             rows = np.flatnonzero(excluded[:, number])
             if len(rows):
-                proba = Responses(trained, len(columns))(safe_indexing(X, rows))[1]
+                proba = FittedClassifier(trained, len(columns)).predict_both(safe_indexing(X, rows))[1]
                 total[np.ix_(rows, columns)] += proba
         return total / self.n_excluded
 

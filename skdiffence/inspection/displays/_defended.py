@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skdiffence.defenses._responses import Responses
+from skdiffence.defenses._classifier import FittedClassifier
 from skdiffence.utils._frames import as_numbers, is_frame, like
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 from skdiffence.utils._skorch import nets_inside
@@ -10,7 +10,7 @@ from skdiffence.utils._skorch import nets_inside
 _SHOWN = 5
 
 
-def undefended_responses(estimator):
+def undefended_answers(estimator):
     """Return the undefended answers of a defended classifier, as a function of rows.
 
     Parameters
@@ -20,14 +20,14 @@ def undefended_responses(estimator):
 
     Returns
     -------
-    respond : callable (X) -> (labels, proba)
+    answer : callable (X) -> (labels, proba)
         Labels as columns, in the order of the defended one's classes, and probabilities.
     """
     inner = estimator.estimator_
-    responses = Responses(inner, len(estimator.classes_))
+    classifier = FittedClassifier(inner, len(estimator.classes_))
     if nets_inside(inner):
-        return lambda X: responses(np.asarray(X, dtype=np.float32))
-    return responses
+        return lambda X: classifier.predict_both(np.asarray(X, dtype=np.float32))
+    return classifier.predict_both
 
 
 def regenerated(estimator, X, rows, n_candidates, y):
@@ -62,7 +62,7 @@ def regenerated(estimator, X, rows, n_candidates, y):
         raise ValueError(f"y must hold one label for each of the {num_samples(X)} rows of X. Got {num_samples(y)}.")
     shown = safe_indexing(X, index)
     shown = shown if is_frame(shown) else np.asarray(shown)
-    chosen, answer = estimator.select(shown).candidate, undefended_responses(estimator)
+    chosen, answer = estimator.select(shown).candidate, undefended_answers(estimator)
     number = np.tile(np.arange(n_candidates), (len(index), 1))
     number[:, -1] = np.maximum(number[:, -1], chosen)
     candidates = [_candidates(estimator.regenerator_, as_numbers(shown), column) for column in number.T]

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from skdiffence._evaluation._scored_rows import scored_rows
-from skdiffence.inspection.displays._defended import undefended_responses
+from skdiffence.inspection.displays._defended import undefended_answers
 from skdiffence.inspection.displays._mixin import (
     BLUE,
     VERMILLION,
@@ -200,7 +200,7 @@ class SignalDisplay(DisplayMixin):
         return cls.from_predictions(
             rows.is_member,
             answers.proba,
-            proba_before=undefended_responses(estimator)(rows.X)[1] if has_before else None,
+            proba_before=undefended_answers(estimator)(rows.X)[1] if has_before else None,
             y=answers.label if at == "answered" else answers.y,
             signal=signal,
             at=at,

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import cramervonmises_2samp
 
 from skdiffence.defenses import BudgetedRule, LowestRule, NearestRule, WithinRule
-from skdiffence.defenses._search import search, settle
+from skdiffence.defenses._answer import answer
 from tests.defenses.cases import defend, digits, fitted, half, quiet
 from tests.defenses.regenerators import NoiseRegenerator
 from tests.defenses.rules.test_selection import MARGIN, candidates, taken_by_brute_force
@@ -106,15 +106,14 @@ def test_lowest_by_hand():
     probas = rng.dirichlet(np.ones(4) / 2, (5, 300))
     labels = rng.integers(0, 4, 300)
     for k in (1, 2, 3):
-        found = search(lambda rows, number: (probas[number, rows].argmax(axis=1), probas[number, rows].copy()),
+        found = answer(lambda rows, number: (probas[number, rows].argmax(axis=1), probas[number, rows].copy()),
                        labels, LowestRule(max_candidates=k), k, lazy=True)  # fmt: skip
         expected = probas[:k].max(axis=2).argmin(axis=0)
         np.testing.assert_array_equal(found.candidate, expected)
         np.testing.assert_array_equal(found.kept, probas[expected, np.arange(300)].argmax(axis=1) == labels)
         np.testing.assert_array_equal(found.n_regenerations, k)
-        answered = settle(found, labels).proba
-        np.testing.assert_array_equal(answered.argmax(axis=1), labels)
-        np.testing.assert_allclose(answered.max(axis=1), probas[:k].max(axis=2).min(axis=0))
+        np.testing.assert_array_equal(found.proba.argmax(axis=1), labels)
+        np.testing.assert_allclose(found.proba.max(axis=1), probas[:k].max(axis=2).min(axis=0))
 
 
 def test_lowest_tells_almost_sure_answers_apart():

@@ -11,7 +11,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy
 
 from skdiffence.defenses import FirstRule, IntervalRule, MatchedRule, MembersRule
-from skdiffence.defenses.rules._base import clear_end
+from skdiffence.defenses.rules._interval import clear_end
 from skdiffence.defenses.rules._matched import jensen_shannon
 
 MARGIN = 1e-3
@@ -173,7 +173,7 @@ def test_interval_ends_keep_clear_of_calibration_rows(rule):
     ("rule", "message"),
     [
         (MatchedRule(), "no candidate that keeps the label among the calibration members"),
-        (MembersRule(), "no candidate that keeps the label of any calibration member"),
+        (MembersRule(), "no candidate that keeps the label among the calibration members"),
     ],
     ids=["matched", "members"],
 )

@@ -1,4 +1,4 @@
-"""What the wrapped estimator answers: labels as columns, probabilities that are probabilities."""
+"""The fitted classifier inside a defense: labels as column indices and validated probabilities."""
 
 import numpy as np
 import torch
@@ -9,17 +9,17 @@ from skdiffence.utils._skorch import loadable, nets_inside, predicts_argmax, pre
 _TOLERANCE = 1e-3
 
 
-class Responses:
-    """Labels and probabilities of a fitted classifier.
+class FittedClassifier:
+    """A fitted classifier whose labels are column indices and whose probabilities are validated.
 
     Parameters
     ----------
     estimator : classifier
         Fitted, with ``predict`` and ``predict_proba``.
     n_classes : int
-        Number of columns that ``predict_proba`` answers.
-    batch_size : int or None
-        Rows of the fixed, zero-padded shape that the estimator is called with; None passes inputs as they come.
+        Number of columns of ``predict_proba``.
+    batch_size : int or None, default=None
+        Number of rows of each call, the last one padded with zeros. None makes one call.
     """
 
     def __init__(self, estimator, n_classes, batch_size=None):
@@ -29,8 +29,13 @@ class Responses:
         self._answers_columns = predicts_columns(estimator)
         self._one_pass = predicts_argmax(estimator)
 
-    def labels(self, X):
+    def predict(self, X):
         """Return the predicted label of each row as a column index.
+
+        Parameters
+        ----------
+        X : ndarray or data frame of shape (n, ...)
+            Inputs.
 
         Returns
         -------
@@ -38,8 +43,13 @@ class Responses:
         """
         return self._in_batches(self._labels, X)
 
-    def __call__(self, X):
+    def predict_both(self, X):
         """Return the predicted labels and the probabilities.
+
+        Parameters
+        ----------
+        X : ndarray or data frame of shape (n, ...)
+            Inputs.
 
         Returns
         -------
@@ -49,7 +59,7 @@ class Responses:
         Raises
         ------
         ValueError
-            If rows are negative or do not sum to 1.
+            If probabilities are negative or rows do not sum to 1.
         """
         return self._in_batches(self._labels_and_proba, X)
 
@@ -97,20 +107,20 @@ class Responses:
                 f"{proba.sum(axis=1).max():.3g}.{hint}"
             )
 
-    def _in_batches(self, respond, X):
+    def _in_batches(self, method, X):
         # A data loader draws from torch's global generator whenever a net answers.
         with torch.random.fork_rng(devices=[]):
-            return self._respond(respond, X)
+            return self._padded(method, X)
 
-    def _respond(self, respond, X):
+    def _padded(self, method, X):
         if self.batch_size is None or not len(X):
-            return respond(X)
-        parts = [self._padded(respond, X, start) for start in range(0, len(X), self.batch_size)]
+            return method(X)
+        parts = [self._padded_batch(method, X, start) for start in range(0, len(X), self.batch_size)]
         if isinstance(parts[0], tuple):
             return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
         return np.concatenate(parts)
 
-    def _padded(self, respond, X, start):
+    def _padded_batch(self, method, X, start):
         rows = X.iloc[start : start + self.batch_size] if is_frame(X) else X[start : start + self.batch_size]
         n = len(rows)
         if n < self.batch_size:
@@ -121,19 +131,19 @@ class Responses:
             values = np.array(rows)
             values[n:] = 0
             rows = like(values, rows)
-        response = respond(rows)
-        return tuple(part[:n] for part in response) if isinstance(response, tuple) else response[:n]
+        answer = method(rows)
+        return tuple(part[:n] for part in answer) if isinstance(answer, tuple) else answer[:n]
 
 
 def put_label_on_top(proba, labels):
-    """Exchange the top entry of each row with the label's, so that the argmax is the label.
+    """Exchange the largest probability of each row and the label's, so that the argmax is the label.
 
     Parameters
     ----------
     proba : ndarray of shape (n, n_classes)
         Probabilities; changed in place.
     labels : ndarray of shape (n,), dtype int
-        Column that must be the argmax.
+        Column that becomes the argmax.
 
     Returns
     -------
@@ -145,7 +155,7 @@ def put_label_on_top(proba, labels):
     highest = proba[rows, top]
     proba[rows, top] = proba[rows, label]
     proba[rows, label] = highest
-    # Exact ties go to the lower column: the smallest step up settles them.
+    # argmax takes the lower column of exact ties: the smallest step up decides them.
     ties = rows[proba[rows].argmax(axis=1) != label]
     tied = labels[ties]
     proba[ties, tied] = np.nextafter(proba[ties, tied], np.array(2, dtype=proba.dtype))
