@@ -58,7 +58,8 @@ class Tree(DecisionTreeClassifier):
 
     def fit(self, X, y, sample_weight=None):
         super().fit(X, y, sample_weight)
-        self.trained_, self.highest_ = rows_of(X), np.max(X, axis=0)
+        trained = X if sample_weight is None else X[sample_weight > 0]
+        self.trained_, self.highest_ = rows_of(trained), np.max(trained, axis=0)
         return self
 
 
@@ -231,6 +232,29 @@ def test_every_classifier_inside_is_found_with_the_rows_that_trained_it(name):
             assert rows_of(reached) == set(range(N_ROWS))
             assert not part.all_rows or part.estimator.trained_ == set(range(N_ROWS))
             np.testing.assert_array_equal(reached[sorted(part.estimator.trained_)].max(axis=0), part.estimator.highest_)
+
+
+AROUND_TREE = {
+    "pipeline": make_pipeline(NEGATE, TREE),
+    "search": search(TREE, "max_depth"),
+    "vote": vote(TREE),
+    "stack": stack(TREE, cv=2),
+    "one-vs-rest": OneVsRestClassifier(TREE),
+    "calibrated on predictions of all rows": CalibratedClassifierCV(TREE, cv=2, ensemble=False),
+    "calibrated": CalibratedClassifierCV(TREE, cv=2),
+    "one-vs-one": OneVsOneClassifier(TREE),
+    "bagging": BaggingClassifier(TREE, n_estimators=2, random_state=0),
+    "vote of calibrated": vote(CalibratedClassifierCV(TREE, cv=2)),
+}
+SOME_ROWS = {"calibrated", "one-vs-one", "bagging", "vote of calibrated"}
+
+
+@pytest.mark.parametrize("name", AROUND_TREE)
+def test_whether_all_rows_reached_a_classifier_inside(name):
+    """So that numbers of its rows are numbers of rows of the whole."""
+    parts = [part for part in fitted_parts(AROUND_TREE[name].fit(X, Y[3])) if isinstance(part.estimator, Tree)]
+    assert {part.all_rows for part in parts} == {name not in SOME_ROWS}
+    assert all((part.estimator.trained_ == set(range(N_ROWS))) == part.all_rows for part in parts)
 
 
 @pytest.mark.parametrize("name", ALL)

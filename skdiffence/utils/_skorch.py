@@ -62,12 +62,12 @@ def nets_inside(estimator, *, frozen=True):
         By the prefix of their parameters, which is "" for the estimator itself.
     """
     params = {"": estimator} if isinstance(estimator, NeuralNet) else nested_params(estimator)
-    shells = {prefix: value for prefix, value in params.items() if isinstance(value, FrozenEstimator)}
-    trained = {prefix: value for prefix, value in params.items() if not prefix.startswith(tuple(shells))}
+    wrappers = {prefix: value for prefix, value in params.items() if isinstance(value, FrozenEstimator)}
+    trained = {prefix: value for prefix, value in params.items() if not prefix.startswith(tuple(wrappers))}
     nets = {prefix: value for prefix, value in trained.items() if isinstance(value, NeuralNet)}
     if frozen:
-        for prefix, shell in shells.items():
-            nets |= {f"{prefix}estimator__{name}": net for name, net in nets_inside(shell.estimator).items()}
+        for prefix, wrapper in wrappers.items():
+            nets |= {f"{prefix}estimator__{name}": net for name, net in nets_inside(wrapper.estimator).items()}
     return nets
 
 
