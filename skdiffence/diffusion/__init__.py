@@ -1,4 +1,4 @@
-"""Regeneration of inputs by diffusion: noise them, denoise them, and keep the secret of which noise it was."""
+"""Regeneration of inputs by diffusion: noising with secret noise, then denoising."""
 
 from skdiffence.diffusion._regenerator import DiffusionRegenerator
 

@@ -1,25 +1,26 @@
-"""How many rows a network is given at a time: what suits the device, and less where memory runs out."""
+"""Batch sizes that suit the device, and smaller batches if its memory runs out."""
 
 import math
 from weakref import WeakKeyDictionary
 
 import torch
 
-# Pixels per batch. On a CPU activations then stay in its cache; a GPU is busy long before that many.
+# Pixels per batch. On a CPU the activations then fit its cache. A GPU is fully used by fewer.
 _PIXELS_PER_BATCH = {"cpu": 1 << 15, "cuda": 1 << 21}
 _ROWS_PER_BATCH = {"cpu": 1024, "cuda": 1 << 14}
-# Share of a GPU's free memory that one batch may take by the estimate below, which is too high rather than too low.
+# Share of a GPU's free memory that one batch may take by the estimate of row_bytes, which is an upper bound.
 _MEMORY_SHARE = 0.5
 
-# Candidates that a search makes at a time, times the side of an image to the power 1.5: 32 for 8x8 images on a CPU, 4
-# for 32x32, near the least time of searches simulated with the measured costs of a call and a row. A guess for CUDA.
+# Candidates that a search makes at a time, times the side of an image to the power 1.5: 32 for 8x8 images and 4 for
+# 32x32 on a CPU. Searches simulated with the measured costs of calls and rows took about the least time with these. The
+# number for CUDA is a guess.
 _FILL = {"cpu": 724, "cuda": 46_000}
 
 _ROW_BYTES = WeakKeyDictionary()
 
 
 def rows_per_batch(network, shape, device):
-    """Return how many rows to give a network at a time.
+    """Return the batch size of a network.
 
     Parameters
     ----------
@@ -28,7 +29,7 @@ def rows_per_batch(network, shape, device):
     shape : tuple of int
         Shape of one row as the network sees it.
     device : torch.device
-        Where it computes. On CUDA the number also depends on the memory that is free.
+        Where it computes. On CUDA the size also depends on the free memory.
 
     Returns
     -------
@@ -43,7 +44,7 @@ def rows_per_batch(network, shape, device):
 
 
 def rows_to_fill(shape, device):
-    """Return how many candidates a search should make at a time, so that its last rows do not run alone.
+    """Return how many candidates a search should make at a time, so that its last batches are not too small.
 
     Parameters
     ----------
@@ -66,14 +67,14 @@ def _kind(device):
 
 def _free_bytes(device):
     free, _ = torch.cuda.mem_get_info(device)
-    # What torch's allocator holds and does not use is free too.
+    # Memory that torch's allocator holds and does not use is free as well.
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
 def row_bytes(network, shape, device):
-    """Return how much memory the layers of a network write for one row, measured once on a row of zeros.
+    """Return the number of bytes that the layers of a network write for one row.
 
-    Not all of it is needed at the same time, so this is more than a row takes.
+    It is measured once, on a row of zeros. Not all of the memory is needed at the same time, so it is an upper bound.
 
     Parameters
     ----------
@@ -109,25 +110,25 @@ def _nbytes(output):
 
 
 def in_batches(work, n_rows, size, *, may_halve=True, take=None):
-    """Do work on consecutive rows, on half as many at a time whenever the device's memory runs out.
+    """Call a function on consecutive rows, with half as many rows after each time that memory runs out.
 
     Parameters
     ----------
     work : callable(slice)
-        Works on some rows. It is called again with fewer of them if it raises ``torch.OutOfMemoryError``.
+        Takes the rows to work on. It is called again with fewer rows if it raises ``torch.OutOfMemoryError``.
     n_rows : int
-        How many rows there are.
+        Number of rows.
     size : int
-        How many to work on at a time, to begin with.
+        Number of rows at a time, at first.
     may_halve : bool, default=True
-        Whether fewer rows at a time may be tried.
+        Whether smaller batches are allowed.
     take : callable(int) -> int or None, default=None
-        Says how many of so many rows, at most ``size``, to work on next. None takes them all.
+        Takes a number of rows, at most ``size``, and returns how many of them to work on next. None takes them all.
 
     Raises
     ------
     torch.OutOfMemoryError
-        If there is too little memory even for one row, or for ``size`` rows where ``may_halve`` is False.
+        If memory runs out for one row, or for ``size`` rows if ``may_halve`` is False.
     """
     start = 0
     while start < n_rows:
@@ -147,7 +148,7 @@ def _fits(work, rows, *, must):
             raise
     else:
         return True
-    # Only here, where the error no longer holds on to the tensors of its frames.
+    # Not in the except block, where the error still refers to the tensors of its frames.
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return False

@@ -1,4 +1,4 @@
-"""Denoisers compiled by ``torch.compile``, which are called with batches of few shapes."""
+"""Denoisers compiled by ``torch.compile``, and the few batch sizes that they are called with."""
 
 from threading import Lock
 from weakref import WeakKeyDictionary
@@ -7,10 +7,11 @@ import torch
 
 from skdiffence.diffusion._denoisers import call_network
 
-# Batches of 1, 8, 32, 128, ... rows. Compiling for one shape takes tens of seconds on a CPU, so that many shapes would
-# cost more than they save.
+# Batches have 1, 8, 32, 128, ... rows. Compiling for one shape takes tens of seconds on a CPU, so that many shapes
+# would cost more than they save.
 _SMALLEST, _GROWTH = 8, 4
-# Shapes, and what else makes torch compile anew, such as another number of threads; what is beyond runs uncompiled.
+# torch compiles anew for each shape, and for other changes such as another number of threads. Beyond this limit calls
+# are not compiled.
 _COMPILATIONS = 64
 _BACKEND = "inductor"
 
@@ -19,7 +20,7 @@ _COMPILED = WeakKeyDictionary()
 
 
 def bucket_above(n_rows):
-    """Return the size of the batch that so many rows are padded to.
+    """Return the batch size that a number of rows is padded to.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ def bucket_above(n_rows):
 
 
 def bucket_below(n_rows):
-    """Return the largest size of a batch that has at most so many rows.
+    """Return the largest batch size of at most a number of rows.
 
     Parameters
     ----------
@@ -53,23 +54,23 @@ def bucket_below(n_rows):
 
 
 def next_batch(n_rows):
-    """Return how many rows to give a compiled network next, so that no more than half of a batch is padding.
+    """Return the number of rows in the next batch, of which at most half is padding.
 
     Parameters
     ----------
     n_rows : int
-        How many are left, at least 1.
+        Number of rows left, at least 1.
 
     Returns
     -------
     n_taken : int
-        All of them, or as many as fill a smaller batch.
+        All rows, or as many as fill a smaller batch.
     """
     return n_rows if 2 * n_rows >= bucket_above(n_rows) else bucket_below(n_rows)
 
 
 class CompiledNetwork:
-    """A network whose calls are compiled, the network itself left as it is.
+    """Compiled calls of a network that is itself left unchanged.
 
     Parameters
     ----------
@@ -104,7 +105,7 @@ class CompiledNetwork:
         """
         if len(x) in self._shapes:
             return self._call(x, timesteps)
-        # Threads that compile for one shape at the same time would each do it.
+        # Otherwise several threads would compile for the same shape at the same time.
         with self._lock:
             predicted = self._call(x, timesteps)
             self._shapes.add(len(x))
@@ -112,12 +113,12 @@ class CompiledNetwork:
 
 
 def compiled(owner, network):
-    """Return a compiled network of an owner, the same one as long as the network is the same.
+    """Return the compiled network of an owner, which is cached until the network changes.
 
     Parameters
     ----------
     owner : object
-        With it the compiled network is forgotten.
+        The compiled network is kept as long as its owner.
     network : torch module
         A denoiser.
 

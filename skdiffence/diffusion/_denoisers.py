@@ -19,8 +19,8 @@ def unet_config(shape, given=None):
     shape : tuple of int
         (channels, height, width).
     given : dict, default=None
-        Arguments of ``diffusers.UNet2DModel`` that take the place of the defaults. Block types and group
-        counts that are not given follow from ``block_out_channels``.
+        Arguments of ``diffusers.UNet2DModel`` that replace the defaults. The defaults of block types and group counts
+        follow from ``block_out_channels``.
 
     Returns
     -------
@@ -50,8 +50,8 @@ def _default_widths(side):
     n_levels = 1
     while side / 2 ** (n_levels - 1) >= _MIN_SIDE and n_levels < (3 if side <= 48 else 4):
         n_levels += 1
-    # At equal training time on 32x32 photographs 16 channels at full size kept as many labels as 32, at a third of the
-    # price of a call, and a fourth level no more (docs: performance).
+    # With equal training time on 32x32 photographs, 16 channels at full size kept as many labels as 32, at a third of
+    # the cost of a call. A fourth level kept no more (docs: performance).
     base = 16 if side <= 48 else 32
     return tuple(base * min(2**level, 4) for level in range(n_levels))
 
@@ -64,7 +64,7 @@ def make_unet(shape, given=None):
     shape : tuple of int
         (channels, height, width).
     given : dict, default=None
-        Arguments of ``diffusers.UNet2DModel`` that take the place of the defaults.
+        Arguments of ``diffusers.UNet2DModel`` that replace the defaults.
 
     Returns
     -------
@@ -87,11 +87,11 @@ def make_unet(shape, given=None):
 
 
 def check_channels(network, n_channels):
-    """Raise a ValueError if a network says that it takes or gives another number of channels."""
+    """Raise a ValueError if the config of a network has another number of channels."""
     config = getattr(network, "config", None)
     takes = getattr(config, "in_channels", n_channels)
     gives = getattr(config, "out_channels", n_channels)
-    # Networks that also learn a variance give it in as many channels again, after the mean.
+    # Networks that also predict a variance return it in as many channels again, after the mean.
     if takes != n_channels or gives not in (n_channels, 2 * n_channels):
         raise ValueError(
             f"denoiser takes {takes} channels and gives {gives}, but the images have {n_channels} channels."
@@ -99,7 +99,7 @@ def check_channels(network, n_channels):
 
 
 def side_multiple(network):
-    """Return what the sides of an image must be a multiple of: 2 for each level of a UNet but the first."""
+    """Return the number that the sides of an image must be a multiple of: 2 to the number of downsamplings."""
     widths = getattr(getattr(network, "config", None), "block_out_channels", None)
     return 2 ** (len(widths) - 1) if widths else 1
 
@@ -155,7 +155,7 @@ class RowDenoiser(nn.Module):
 
 
 def make_row_denoiser(n_features, given=None):
-    """Return an untrained RowDenoiser, its arguments merged with those given.
+    """Return an untrained RowDenoiser.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def make_row_denoiser(n_features, given=None):
     Raises
     ------
     ValueError
-        If the arguments are of another network.
+        If there are other arguments.
     """
     try:
         return RowDenoiser(n_features, **(given or {}))

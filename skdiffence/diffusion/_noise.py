@@ -1,4 +1,4 @@
-"""The three kinds of noise: shared by all rows, of the row itself, and fresh at every call."""
+"""The three kinds of noise: shared by all rows, derived from each row, and fresh at every call."""
 
 import functools
 import hashlib
@@ -15,7 +15,7 @@ KEY_SIZE = 32
 _SEED_SIZE = 16  # bytes: four words of Philox
 N_CANDIDATES_MAX = 2**32
 _CANDIDATES_AT_ONCE = 64
-# Shared noise of a few candidates, and not too large, is kept for the next call: at most 32 MiB.
+# Shared noise of a few candidates is cached, at most 32 MiB.
 _TABLES_KEPT, _VALUES_KEPT = 32, 1 << 18
 _ROWS_HASHED_AT_ONCE = 256
 
@@ -26,7 +26,7 @@ def derive_key(*parts):
     Parameters
     ----------
     *parts : bytes, str or int
-        What the key is made of.
+        Content of the key.
 
     Returns
     -------
@@ -40,19 +40,19 @@ def derive_key(*parts):
 
 
 class Noise:
-    """The noise of the rows of one call, made batch by batch.
+    """Noise for the rows of one call, made batch by batch.
 
-    What a GPU needs from the host for it is copied there once, and shared noise of a few candidates is made once.
+    Seeds are copied to a GPU once, and shared noise of a few candidates is made once.
 
     Parameters
     ----------
     kind : {"shared", "row", "fresh"}
-        "shared" is a function of (key, candidate), "row" of (key, row, candidate), "fresh" of nothing: it is
-        drawn from the operating system's entropy.
+        "shared" noise is a function of (key, candidate), "row" noise of (key, row, candidate). "fresh" noise is drawn
+        from the entropy of the operating system.
     key : bytes
         Secret key, at most 64 bytes.
     codes : callable(slice) -> uint8 ndarray of shape (n, d)
-        Makes the 8-bit form of some rows, where it is needed.
+        Returns rows quantized to 8 bits, for "row" noise.
     candidates : int64 ndarray of shape (n,)
         Candidate number of each row.
     shape : tuple of int
@@ -132,7 +132,7 @@ def _row_seeds(key, codes, n_rows):
 
 
 def _digest(keyed, row):
-    digest = keyed.copy()  # the key block is hashed once, not once per row
+    digest = keyed.copy()  # so that the key is hashed once, not once per row
     digest.update(row)
     return digest.digest()
 

@@ -1,4 +1,4 @@
-"""Philox4x32-10, a counter-based generator, and normal numbers from it that are the same bits on every device."""
+"""Philox4x32-10, a counter-based generator, and normal numbers from it that are bit-identical on all devices."""
 
 import math
 
@@ -21,8 +21,8 @@ _ARTANH = [1 / (2 * i + 1) for i in range(7)]
 def philox(counter, key):
     """Return the four output words of Philox4x32-10 for each counter.
 
-    Integers of 32 bits are held in int64, because torch multiplies these exactly on every device: the
-    product of two 32-bit words wraps modulo 2**64, and its halves are read off by shift and mask.
+    Words of 32 bits are held in int64, which torch multiplies exactly on every device. The product of two words wraps
+    modulo 2**64, and its halves follow by shift and mask.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def philox_normals(seeds, candidates, size, device):
     size : int
         Normal numbers per row, at most 2**34.
     device : torch.device
-        Where to compute. It changes nothing in the result, not one bit.
+        Where to compute. The result does not depend on it.
 
     Returns
     -------
@@ -95,11 +95,11 @@ def _normals_of_blocks(seeds, candidates, blocks):
 
 
 def box_muller(radius_word, angle_word):
-    """Turn two 32-bit words into two independent standard normal numbers.
+    """Transform two 32-bit words to two independent standard normal numbers.
 
-    Only additions, multiplications, divisions, square roots and selections are used, in float64 and each as
-    a step of its own. IEEE 754 fixes the result of each, so that vector units, scalar loops, CPUs and GPUs
-    all return the same bits, which library logarithms and cosines do not.
+    Only additions, multiplications, divisions, square roots and selections are used, in float64, each as a separate
+    step. IEEE 754 fixes their results, so CPUs and GPUs return the same bits. Library logarithms and cosines differ
+    between devices.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def box_muller(radius_word, angle_word):
 def _log(x):
     """Return the natural logarithm of float64 x in (0, 1)."""
     mantissa, exponent = torch.frexp(x)
-    # Bring the mantissa from [0.5, 1) to [sqrt(1/2), sqrt(2)), where the series is short.
+    # Move the mantissa from [0.5, 1) to [sqrt(1/2), sqrt(2)), where few terms of the series are enough.
     small = (mantissa < math.sqrt(0.5)).double()
     mantissa = mantissa * (small + 1.0)
     exponent = exponent.double() - small
@@ -129,13 +129,13 @@ def _log(x):
 
 
 def _turn(word):
-    """Return cosine and sine of an angle spread evenly over the circle by a 32-bit word."""
+    """Return cosine and sine of the angle that a 32-bit word encodes, uniform on the circle."""
     quadrant = word >> 30
     fraction = ((word & 0x3FFFFFFF).double() + 0.5) * 2.0**-30
     x = (fraction - 0.5) * (math.pi / 2)
     square = x * x
     cosine, sine = _polynomial(square, _COSINE), x * _polynomial(square, _SINE)
-    # Selections as products with 0, 1 and -1, which are exact, and much faster than torch.where.
+    # Products with 0, 1 and -1 are exact selections, and much faster than torch.where.
     odd, sign = (quadrant & 1).double(), 1.0 - (quadrant & 2).double()
     even = 1.0 - odd
     return sign * (even * cosine - odd * sine), sign * (odd * cosine + even * sine)

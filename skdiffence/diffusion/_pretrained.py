@@ -1,4 +1,4 @@
-"""Denoisers that are trained already: folders in the layout of diffusers, the hub, and writing such folders."""
+"""Pretrained denoisers, read from and written to folders in the layout of diffusers, or read from the hub."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ from torch import nn
 
 from skdiffence.diffusion._denoisers import RowDenoiser
 
-# What diffusers has no place for, beside the files that it knows.
+# Holds what the layout of diffusers has no place for.
 _NOTES = "regenerator.json"
 _ROW_WEIGHTS = "model.safetensors"
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -24,16 +24,16 @@ _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 @dataclass
 class Pretrained:
-    """A trained denoiser and what is known about it.
+    """A trained denoiser and its metadata.
 
     Parameters
     ----------
     network : torch module
         The denoiser.
     scheduler : diffusers scheduler or None, default=None
-        Its noise schedule, where it came with one.
+        The noise schedule of the denoiser, if it comes with one.
     notes : dict
-        What an earlier ``save_pretrained`` of ours wrote down: "n_levels" and, for rows, "mean" and "scale".
+        Metadata of ``DiffusionRegenerator.save_pretrained``: "n_levels" and, for rows, "mean" and "scale".
     """
 
     network: nn.Module
@@ -42,7 +42,7 @@ class Pretrained:
 
 
 def load_pretrained(denoiser):
-    """Load a denoiser from a folder, or from the hub by the same loader.
+    """Load a denoiser from a folder or from the Hugging Face hub.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def load_pretrained(denoiser):
     Raises
     ------
     ValueError
-        If there is no such folder, its files are of another kind, or they are damaged.
+        If there is no such folder, or its files are of another kind or damaged.
     """
     folder = Path(denoiser)
     if not folder.is_dir():
@@ -88,10 +88,10 @@ def _download(name):
 
     try:
         return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors"]))
-    except Exception as error:  # the client raises errors of many libraries; all of them mean the same here
+    except Exception as error:  # the client raises errors of many libraries
         raise ValueError(
             f"denoiser={name!r} is not a folder here and could not be downloaded from the hub "
-            f"({type(error).__name__}: {error}). Where there is no network, download it elsewhere "
+            f"({type(error).__name__}: {error}). Without network access, download it elsewhere "
             "(hf download owner/name --local-dir folder) and pass the folder."
         ) from error
 
@@ -146,7 +146,7 @@ def _check_complete(missing, unexpected):
 def _naming_damage(denoiser):
     try:
         yield
-    except Exception as error:  # damage shows as an error of safetensors, torch, json or diffusers
+    except Exception as error:  # damaged files raise errors of safetensors, torch, json or diffusers
         raise ValueError(
             f"denoiser={str(denoiser)!r} could not be loaded, its files look damaged or incomplete "
             f"({type(error).__name__}: {error}). Save or download it again."
@@ -158,34 +158,34 @@ def _load_scheduler(folder, denoiser):
 
     config = _read_json(folder / "scheduler_config.json", denoiser)
     with _naming_damage(denoiser):
-        # Other schedulers hold the same betas under the same names.
+        # Configs of other schedulers hold the same betas under the same names.
         known = set(DDPMScheduler.__init__.__annotations__) | {"prediction_type"}
         return DDPMScheduler.from_config({name: value for name, value in config.items() if name in known})
 
 
 def save_pretrained(folder, pretrained):
-    """Write a denoiser in the layout that diffusers and :func:`load_pretrained` read, whole or not at all.
+    """Write a denoiser to a folder that diffusers and :func:`load_pretrained` read, completely or not at all.
 
     Parameters
     ----------
     folder : str or path
-        Where to write. An earlier denoiser there is replaced, anything else is not.
+        Where to write. An existing denoiser is replaced.
     pretrained : Pretrained
-        What to write.
+        The denoiser.
 
     Raises
     ------
     FileExistsError
-        If the folder exists and holds something else than a denoiser.
+        If the folder exists and does not hold a denoiser.
     ValueError
-        If the network is of a kind that has no such layout.
+        If the network is neither a UNet2DModel nor a RowDenoiser.
     """
     folder = Path(folder)
     _check_replaceable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        beside.chmod(0o755)  # mkdtemp makes it private, which a folder to share is not
+        beside.chmod(0o755)  # mkdtemp makes private folders
         _write(beside, pretrained)
         if folder.exists():
             folder.rename(beside.with_suffix(".old"))
@@ -217,7 +217,6 @@ def _write(folder, pretrained):
 
 
 def _write_rows(folder, network):
-
     config = {"_class_name": type(network).__name__, **network.config}
     (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
     save_file({name: weight.cpu().contiguous() for name, weight in network.state_dict().items()}, folder / _ROW_WEIGHTS)

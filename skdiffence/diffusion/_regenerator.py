@@ -1,4 +1,4 @@
-"""The transformer that regenerates inputs by diffusion."""
+"""Transformer that regenerates inputs by diffusion."""
 
 import copy
 import math
@@ -38,87 +38,95 @@ _AUTO_EPOCHS = 10
 class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
     """Regenerate inputs by diffusion: add noise up to a timestep, then remove it with a denoiser.
 
-    What is regenerated keeps what the denoiser knows of such inputs in general and loses what is particular
-    to one of them, by which a classifier betrays that it was trained on it. Images of shape
-    (n, channels, height, width) are denoised by a ``diffusers.UNet2DModel``, rows of shape (n, d) by a
-    multilayer perceptron. ``fit`` trains the denoiser, unless it is pretrained.
+    Regenerated inputs keep what is typical of the data and lose the detail of single inputs, by which the confidence of
+    a classifier reveals its training rows. Images of shape (n, channels, height, width) are denoised by a
+    ``diffusers.UNet2DModel``, rows of shape (n, d) by a multilayer perceptron. ``fit`` trains the denoiser, unless it
+    is pretrained.
 
-    Inside a :class:`~sklearn.pipeline.Pipeline` only prediction regenerates: ``fit_transform(X)`` returns X
-    unchanged, because the classifier must learn from real inputs. That Pipeline changes labels; use
-    :class:`~skdiffence.defenses.DefendedClassifier` to keep every one of them.
+    Inside a :class:`~sklearn.pipeline.Pipeline` inputs are regenerated at prediction only: ``fit_transform(X)`` returns
+    X unchanged, because the classifier must be trained on real inputs. Such a Pipeline changes predicted labels. Use
+    :class:`~skdiffence.defenses.DefendedClassifier` to keep all labels.
 
     Parameters
     ----------
     denoiser : None, dict, callable, str, path or torch module, default=None
-        None, a dict of arguments merged over the defaults (of ``diffusers.UNet2DModel`` for images; "width"
-        and "n_blocks" for rows) or a ``callable(shape)`` that returns a module are trained by ``fit``; shape is
-        (channels, height, width), or (d,) with d the number of features that vary.
-        A folder written by ``save_pretrained`` (of this class, a ``UNet2DModel`` or a ``DDPMPipeline``, whose
-        scheduler is then used), a hub name "owner/name" or a module is pretrained: it is copied and never
-        trained, and ``fit`` only records shape and value range. Modules are called with (x, timesteps).
-        Pickled weights are refused: loading them can run any code.
+        Trained by ``fit``:
+
+        - None: the default network.
+        - dict: arguments that replace the defaults, of ``diffusers.UNet2DModel`` for images and "width" and "n_blocks"
+          for rows.
+        - callable: ``denoiser(shape)`` returns a module. The shape is (channels, height, width), or (d,) for d features
+          that vary.
+
+        Pretrained, and never trained. ``fit`` only records the shape and the value range:
+
+        - str or path: a folder written by ``save_pretrained`` of this class, of a ``UNet2DModel`` or of a
+          ``DDPMPipeline``, whose scheduler is then used, or a name "owner/name" on the Hugging Face hub. Pickled
+          weights are refused, because loading them can run any code.
+        - module: called with (x, timesteps). It is copied.
     timestep : int, default=160
-        Noise level to regenerate from, a 0-based index into the schedule. More noise hides more and keeps
-        fewer labels. It may be lowered after ``fit``.
+        Noise level to regenerate from, a 0-based index into the schedule. A higher level protects more and keeps fewer
+        labels. It can be lowered after ``fit``.
     n_steps : int, default=1
-        Network calls per regeneration.
+        Number of network calls per regeneration.
     n_train_timesteps : int, default=1000
         Number of noise levels in the schedule, unless a pretrained denoiser comes with its own.
     beta_schedule : {"linear", "scaled_linear", "squaredcos_cap_v2"}, default="linear"
         How the noise grows with the timestep, unless a pretrained denoiser comes with its own schedule.
     train_timesteps : int or "auto", default="auto"
-        Number of noise levels to train, the lowest ones; "auto" is ``timestep + 1``, all that are needed.
+        Number of noise levels to train, starting with the lowest. "auto" is ``timestep + 1``, all that are needed.
     max_epochs : int or "auto", default="auto"
-        Passes over the training rows; "auto" makes at least 10, and as many as give 1,000 updates
-        for rows or 400 for images: enough to start with, while a denoiser of photographs wants far more.
+        Number of epochs. "auto" is at least 10, and enough for 1,000 updates for rows or 400 for images. Denoisers of
+        photographs need far more.
     lr : float, default=0.002
         Highest learning rate of Adam, after a warm-up and before a cosine decay to 0.
     batch_size : int, default=64
         Rows per update.
     ema_decay : float, default=0.995
-        Decay of the moving average of the weights, which is what denoises.
+        Decay of the moving average of the weights. The averaged weights are used.
     value_range : "auto" or pair, default="auto"
-        Lowest and highest value of an image, as numbers or as one number per channel. "auto" is (0, 255) for
-        uint8, else the first of (0, 1), (-1, 1), (0, 255) that the data fill, else their minimum and maximum.
-        Not used for rows, which are standardized feature by feature.
+        Lowest and highest value of an image, as numbers or as one number per channel. "auto" is (0, 255) for uint8.
+        Otherwise it is the first of (0, 1), (-1, 1) and (0, 255) that fits the data, or their minimum and maximum.
+        Ignored for rows, which are standardized by feature.
     noise : {"shared", "row", "fresh"}, default="shared"
-        "shared" noise is a function of the secret key and the candidate number, the same for all rows. "row"
-        noise is also of the row, at 8 bits of its value range. "fresh" noise is drawn anew from the operating
-        system at every call, as in the paper, so its answers can't be repeated, whatever ``random_state``.
+        - "shared": a function of the secret key and the candidate number, the same for all rows.
+        - "row": also a function of the row, quantized to 8 bits of its value range.
+        - "fresh": drawn at every call from the entropy of the operating system, as in the paper. Results cannot be
+          reproduced, whatever ``random_state`` is.
     key : bytes, str, int or None, default=None
-        Secret that the noise is made from. None takes one from the operating system, or, where
-        ``random_state`` is given, derives it from that and from the training rows.
+        Secret key of the noise. None takes one from the entropy of the operating system. If ``random_state`` is given,
+        None derives it from that and from the training rows.
     device : "auto", str or torch.device, default="auto"
-        Where to compute; "auto" is a GPU where there is one.
+        Where to compute. "auto" is a GPU if there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Precision of the network for images; "auto" is bfloat16 autocast on a GPU and float32 on a CPU. Rows
-        are always computed in float64.
+        Precision of the network for images. "auto" is bfloat16 autocast on a GPU and float32 on a CPU. Rows are always
+        computed in float64.
     exact : bool, default=False
-        Run the network at one fixed batch shape, so that the answer for a row is the same to the last bit
-        whatever other rows are asked for with it. Otherwise it is the same to float32 rounding.
+        Whether to run the network at one fixed batch shape. The result for a row is then bit-identical whatever the
+        other rows of a call are. Otherwise it is equal up to float32 rounding.
     compile : bool, default=False
-        Compile the denoiser with ``torch.compile`` when it first answers, which needs a C++ compiler on a CPU and takes
-        tens of seconds for each of a few batch shapes. The answers are the same to float32 rounding.
+        Whether to compile the denoiser with ``torch.compile`` at its first use. This needs a C++ compiler on a CPU and
+        takes tens of seconds for each of a few batch shapes. Results are equal up to float32 rounding.
     random_state : int, RandomState instance or None, default=None
         Seeds initial weights, order and noise of the training, together with a digest of the training rows.
     verbose : int, default=0
-        1 shows the number of parameters and a progress bar while training.
+        1 shows the number of parameters and a progress bar during training.
 
     Attributes
     ----------
     denoiser_ : torch module
         The denoiser, in eval mode.
     denoiser_saw_members_ : True or None
-        True if ``fit`` trained the denoiser on the rows that it was given, None if it is pretrained, so that
-        what it saw is not known here.
+        True if ``fit`` trained the denoiser on the rows that it was given. None if it is pretrained, and its training
+        rows are not known.
     history_ : list of dict
-        "epoch", "loss" and "seconds" of each epoch of training; empty if the denoiser is pretrained.
+        "epoch", "loss" and "seconds" of each epoch of training. Empty if the denoiser is pretrained.
     image_shape_ : tuple of int or None
-        (channels, height, width); None for rows.
+        (channels, height, width), or None for rows.
     key_ : bytes of length 32
-        The key of the noise. Who knows it can compute the noise.
+        The key of the noise. Whoever knows it can compute the noise.
     key_is_secret_ : bool
-        Whether the key came from the operating system's entropy.
+        Whether the key came from the entropy of the operating system.
     max_timestep_ : int
         Highest timestep that the denoiser was trained for.
     n_features_in_ : int
@@ -126,31 +134,29 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
     n_parameters_ : int
         Number of weights of the denoiser.
     scheduler_ : diffusers.DDPMScheduler
-        The noise schedule, this estimator's own.
+        The noise schedule. It is not shared with other estimators.
     space_ : object
-        Maps inputs to the space in which the denoiser works, and back.
+        Maps inputs to the input space of the denoiser, and back.
     value_range_ : float64 ndarray of shape (2,), (2, channels) or (2, d)
-        Lowest and highest value of images; for rows, four standard deviations on either side of the mean.
+        Lowest and highest value of images. For rows, four standard deviations on both sides of the mean.
 
     See Also
     --------
-    skdiffence.defenses.DefendedClassifier : Regenerates behind a classifier and keeps every label.
-    skdiffence.base.InferenceOnly : Gives any other transformer this behavior inside a Pipeline.
+    skdiffence.defenses.DefendedClassifier : Defends a classifier by regeneration and keeps all labels.
+    skdiffence.base.InferenceOnly : Skips any other transformer while a Pipeline is fitted.
 
-    Notes
-    -----
-    A timestep t is the same 0-based index for noising, x_t = sqrt(abar_t) x + sqrt(1 - abar_t) e, and for
-    denoising, which ends on the estimate of x itself after exactly ``n_steps`` network calls. Images are
-    clamped to the value range at the end and nowhere before; rows are not clamped. Image values outside the
-    range are clipped to it before noising, with a warning.
+    Notes ----- A timestep t is the same 0-based index for noising, x_t = sqrt(abar_t) x + sqrt(1 - abar_t) e, and for
+    denoising, which returns the estimate of x after exactly ``n_steps`` network calls. Images are clamped to the value
+    range at the end only. Rows are not clamped. Image values outside the range are clipped to it before noising, with a
+    warning.
 
-    Except with "fresh" noise an answer depends on nothing but the key and the row: not on other rows, their order, the
-    process, or how often it is asked. The noise itself is equal to the last bit on every device. Where a GPU's memory
-    runs out, batches are halved until they fit, unless ``exact`` fixes their shape.
+    Except with "fresh" noise, the result for a row depends only on the key and the row. It does not depend on other
+    rows, their order, the process or the number of calls. The noise is bit-identical on all devices. If the memory of a
+    GPU runs out, batches are halved until they fit, unless ``exact`` fixes their shape.
 
-    Do not put a :class:`~sklearn.frozen.FrozenEstimator` around this transformer in a Pipeline: it hides
-    ``fit_transform``, so that the classifier would be trained on regenerated inputs. Save the denoiser and
-    pass its folder.
+    Do not wrap this transformer in a :class:`~sklearn.frozen.FrozenEstimator` in a Pipeline. It hides
+    ``fit_transform``, and the classifier would be trained on regenerated inputs. Save the denoiser and pass its folder
+    instead.
 
     References
     ----------
@@ -237,7 +243,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Learn to denoise X, or only record its shape and value range if the denoiser is pretrained.
+        """Train the denoiser on X, or only record the shape and the value range if it is pretrained.
 
         Parameters
         ----------
@@ -253,7 +259,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X or a parameter can't be used; the message names it.
+            If X or a parameter is invalid.
         """
         loaded = self._load_pretrained()
         X = check_training_rows(self, X, n_rows_min=2 if loaded is None else 1)
@@ -279,8 +285,8 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
     def fit_transform(self, X, y=None):
         """Fit to X and return X unchanged.
 
-        This differs from ``fit(X).transform(X)`` on purpose: a Pipeline calls this method while it is being
-        fitted, and the classifier behind it must learn from real inputs.
+        This differs from ``fit(X).transform(X)`` on purpose: a Pipeline calls this method while it is fitted, and the
+        classifier behind it must be trained on real inputs.
 
         Parameters
         ----------
@@ -292,14 +298,14 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         Returns
         -------
         X : array-like
-            The very object that was given.
+            The given object itself.
         """
         return super().fit_transform(X, y)
 
     def transform(self, X):
         """Regenerate X with the noise of candidate 0.
 
-        This is what answers are made on. It is not what ``fit_transform`` returns, which is X unchanged.
+        It differs from ``fit_transform``, which returns X unchanged.
 
         Parameters
         ----------
@@ -314,14 +320,14 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         return self.regenerate(X, 0)
 
     def regenerate(self, X, candidate=0):
-        """Regenerate X with the noise of a candidate number.
+        """Regenerate X with the noise of a candidate.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, channels, height, width) or (n_samples, n_features)
             Images or rows, as in ``fit``.
         candidate : int or array-like of int of shape (n_samples,), default=0
-            Which of the regenerations to make, for all rows or for each. Not used by "fresh" noise.
+            The number of the candidate, for all rows or for each row. Ignored by "fresh" noise.
 
         Returns
         -------
@@ -331,8 +337,8 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X is not as in ``fit``, a candidate number is negative or not an integer, or ``timestep`` was set
-            above what the denoiser was trained for.
+            If X has another shape than in ``fit``, a candidate number is negative or not an integer, or ``timestep``
+            is above the highest timestep that the denoiser was trained for.
         """
         check_is_fitted(self)
         X = check_rows(self, X)
@@ -363,16 +369,16 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
 
     @property
     def rows_to_fill(self):
-        """How many candidates a search should make at a time, on the device in use, so that none runs alone."""
+        """Number of candidates that a search should make at a time, so that its batches are not too small."""
         check_is_fitted(self)
         if self.exact:
             return ROWS_PER_EXACT_BATCH
         return rows_to_fill(self.space_.shape, resolve_device(self.device))
 
     def rotate_key(self):
-        """Take a new key from the operating system's entropy.
+        """Replace the key by a new one from the entropy of the operating system.
 
-        Do it rarely: each rotation gives everybody fresh draws of the same row, which can be averaged.
+        Rotate rarely: each key gives new draws of the same row, which an attacker can average.
 
         Returns
         -------
@@ -383,22 +389,22 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         return self
 
     def save_pretrained(self, folder):
-        """Write the denoiser to a folder that ``denoiser=folder`` and, for images, diffusers load.
+        """Write the denoiser to a folder, to be loaded by ``denoiser=folder``.
 
-        Images: the layout of a ``diffusers.DDPMPipeline``. Weights are written as safetensors. The key of the
-        noise is not written. The folder is written whole or not at all.
+        The layout for images is that of a ``diffusers.DDPMPipeline``. Weights are written as safetensors. The key of
+        the noise is not written. The folder is written completely or not at all.
 
         Parameters
         ----------
         folder : str or path
-            Where to write. An earlier denoiser there is replaced.
+            Where to write. An existing denoiser is replaced.
 
         Raises
         ------
         FileExistsError
-            If the folder holds something else.
+            If the folder exists and does not hold a denoiser.
         ValueError
-            If the denoiser is a module of your own, which only joblib can save.
+            If the denoiser is a user's module, which only joblib can save.
         """
         check_is_fitted(self)
         notes = {"n_levels": self.max_timestep_ + 1}
@@ -479,8 +485,8 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
     def __sklearn_clone__(self):
         if getattr(self, "denoiser_saw_members_", None):
             warnings.warn(
-                "A fitted DiffusionRegenerator is being cloned, and the clone's denoiser will be trained again. To use "
-                "this one, call save_pretrained(folder) and make the regenerator with denoiser=folder.",
+                "A fitted DiffusionRegenerator is being cloned, and the denoiser of the clone will be trained again. "
+                "To use this one, call save_pretrained(folder) and create the regenerator with denoiser=folder.",
                 DefenseWarning,
                 stacklevel=3,
             )
@@ -492,7 +498,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         return tags
 
     def __getstate__(self):
-        # Weights travel on the CPU, so that what a GPU fitted loads where there is none.
+        # Weights are pickled on the CPU, so that they can be loaded without a GPU.
         state = super().__getstate__()
         denoiser = state.get("denoiser_")
         if denoiser is not None and any(weight.device.type != "cpu" for weight in denoiser.parameters()):

@@ -1,7 +1,7 @@
 """The noise schedule, DDPM noising, and deterministic DDIM denoising in a fixed number of network calls.
 
-One convention holds everywhere: a timestep is the 0-based index into the schedule, the same for noising,
-for what the network is told, and for denoising. Timestep 0 is the least noise that the schedule knows.
+A timestep is always the 0-based index into the schedule: for noising, as the input of the network, and for denoising.
+Timestep 0 is the lowest noise level of the schedule.
 """
 
 import torch
@@ -10,14 +10,16 @@ PREDICTION_TYPES = ("epsilon", "sample", "v_prediction")
 
 
 def make_scheduler(n_train_timesteps, beta_schedule):
-    """Return a diffusers scheduler of this estimator's own (they keep state, so they are never shared).
+    """Return a new diffusers scheduler.
+
+    Schedulers have state, so estimators do not share them.
 
     Parameters
     ----------
     n_train_timesteps : int
         Number of noise levels.
     beta_schedule : {"linear", "scaled_linear", "squaredcos_cap_v2"}
-        How the noise grows.
+        How the noise grows with the timestep.
 
     Returns
     -------
@@ -29,12 +31,12 @@ def make_scheduler(n_train_timesteps, beta_schedule):
 
 
 class Schedule:
-    """The coefficients of a diffusers scheduler and the two directions through it.
+    """Noising and denoising with the coefficients of a diffusers scheduler.
 
     Parameters
     ----------
     scheduler : diffusers scheduler
-        Gives the betas and what its network predicts.
+        Has the betas and the prediction type of its network.
 
     Attributes
     ----------
@@ -46,7 +48,7 @@ class Schedule:
     Raises
     ------
     ValueError
-        If the scheduler's networks predict something else.
+        If the prediction type is another one.
     """
 
     def __init__(self, scheduler):
@@ -63,7 +65,7 @@ class Schedule:
         return len(self.alphas_cumprod)
 
     def check_timestep(self, timestep, highest):
-        """Raise a ValueError unless this timestep exists, was trained and leaves some signal."""
+        """Raise a ValueError unless a timestep exists, was trained and leaves some signal."""
         if timestep >= len(self):
             raise ValueError(
                 f"timestep must be below the {len(self)} noise levels of the schedule (0 to {len(self) - 1}). "
@@ -95,7 +97,7 @@ class Schedule:
         return signal * x + spread * noise
 
     def target(self, x, noise, timesteps):
-        """Return what the network should answer on ``add_noise(x, noise, timesteps)``."""
+        """Return the training target of the network for the input ``add_noise(x, noise, timesteps)``."""
         if self.prediction_type == "epsilon":
             return noise
         if self.prediction_type == "sample":
@@ -104,12 +106,12 @@ class Schedule:
         return signal * noise - spread * x
 
     def split(self, noisy, predicted, timestep):
-        """Split a noisy input into the clean input and the noise that the network sees in it.
+        """Split a noisy input into the clean input and the noise that the network predicts.
 
         Parameters
         ----------
         noisy, predicted : tensors of shape (n, ...)
-            Noisy inputs and the network's answer.
+            Noisy inputs and the prediction of the network.
         timestep : int
             Timestep of the noise.
 
@@ -128,8 +130,8 @@ class Schedule:
     def denoise(self, network, noisy, timestep, n_steps):
         """Return x0-hat after exactly ``n_steps`` network calls (DDIM with eta = 0).
 
-        The calls are made at ``timestep`` and at evenly spaced timesteps below it. Each but the last goes on to
-        the noise of the next timestep; the last returns x0-hat itself, so that no noise is left in the answer.
+        The calls are made at ``timestep`` and at evenly spaced timesteps below it. After each call but the last, x0-hat
+        is noised to the next timestep. The last call gives x0-hat, so no noise is left.
 
         Parameters
         ----------
@@ -158,7 +160,7 @@ class Schedule:
         return clean
 
     def _coefficients(self, timesteps, like):
-        # Copied to each device once: a copy per call would make a GPU wait.
+        # Copied to each device once. Copies at every call would slow a GPU down.
         if like.device not in self._on_device:
             self._on_device[like.device] = self.alphas_cumprod.to(like.device)
         abar = self._on_device[like.device][timesteps].reshape(-1, *[1] * (like.ndim - 1))
@@ -172,14 +174,14 @@ def check_steps(schedule, timestep, n_steps, highest):
 
 
 def ddim_timesteps(timestep, n_steps):
-    """Return ``n_steps`` evenly spaced timesteps, from ``timestep`` down, each lower than the one before it.
+    """Return ``n_steps`` evenly spaced, falling timesteps that start at ``timestep``.
 
     Parameters
     ----------
     timestep : int
-        The first one.
+        The first timestep.
     n_steps : int
-        How many.
+        Number of timesteps.
 
     Returns
     -------
@@ -188,7 +190,7 @@ def ddim_timesteps(timestep, n_steps):
     Raises
     ------
     ValueError
-        If there are not so many different timesteps.
+        If there are too few different timesteps.
     """
     if n_steps > max(timestep, 1):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The spaces in which denoisers work: padded images in [-1, 1], and rows standardized feature by feature."""
+"""Maps to the input spaces of denoisers: padded images in [-1, 1], and rows standardized by feature."""
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ _CARRIED = (np.uint8, np.float32, np.float64)
 
 
 class ImageSpace:
-    """Images, edge-padded and mapped from their value range to [-1, 1], in float32.
+    """Space of images, edge-padded and mapped from their value range to [-1, 1], in float32.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ class ImageSpace:
     value_range : ndarray of shape (2,) or (2, channels), dtype float64
         Lowest and highest value, for all channels or each.
     multiple : int, default=1
-        Height and width are padded to a multiple of it, because each level of a UNet halves them.
+        Height and width are padded to a multiple of it, because each downsampling of a UNet halves them.
     """
 
     dtype = torch.float32
@@ -36,7 +36,7 @@ class ImageSpace:
         self.shape = (image_shape[0], *(side + m for side, m in zip(image_shape[1:], missing, strict=True)))
 
     def outside(self, X):
-        """Count the values outside the range, float32 rounding aside."""
+        """Return the number of values outside the range, with a tolerance for float32 rounding."""
         slack = 1e-6 * (self.high - self.low)
         low, high = self.low - slack, self.high + slack
         if X.min() >= low.max() and X.max() <= high.min():  # nearly always, and much faster than to count
@@ -44,14 +44,14 @@ class ImageSpace:
         return int(np.count_nonzero((low > X) | (high < X)))
 
     def encode(self, X, device):
-        """Return X as the denoiser sees it; values outside the range are clipped to it.
+        """Map X to the input space of the denoiser. Values outside the range are clipped to it.
 
         Parameters
         ----------
         X : ndarray of shape (n, channels, height, width)
             Images in their value range.
         device : torch.device
-            Where to put them. X is copied there as it is, and mapped there.
+            The device of the result. X is copied there before it is mapped.
 
         Returns
         -------
@@ -64,14 +64,14 @@ class ImageSpace:
         return functional.pad(x, self.padding, mode="replicate") if any(self.padding) else x
 
     def decode(self, x, X):
-        """Return denoised images in the value range of X: cropped, and clamped to the range.
+        """Map denoised images back to the value range, cropped and clamped to it.
 
         Parameters
         ----------
         x : tensor of shape (n, *self.shape)
             Denoised images.
         X : ndarray of shape (n, channels, height, width)
-            The originals (not used: nothing of an image passes unchanged).
+            The originals. Ignored: no part of an image passes unchanged.
 
         Returns
         -------
@@ -81,12 +81,12 @@ class ImageSpace:
         height, width = self.image_shape[1:]
         low, high = (end.float() for end in self._ends_on(x.device))
         x = x[..., top : top + height, left : left + width].float().clamp(-1.0, 1.0)
-        # Rounding may leave the range again by one unit in the last place.
+        # Rounding may exceed the range by one unit in the last place.
         x = x.add_(1.0).mul_((high - low) / 2).add_(low).clamp_(low, high)
         return x.cpu().numpy()
 
     def quantize(self, X):
-        """Return X at 8 bits over its value range, as uint8 of shape (n, d)."""
+        """Return X quantized to 8 bits of its value range, as uint8 of shape (n, d)."""
         unit = np.array(X, dtype=np.float64)
         unit -= self.low
         unit /= self.high - self.low
@@ -95,7 +95,7 @@ class ImageSpace:
         return np.rint(unit, out=unit).astype(np.uint8).reshape(len(X), -1)
 
     def _ends_on(self, device):
-        # Copied to each device once: a copy per batch would make a GPU wait.
+        # Copied to each device once. Copies for every batch would slow a GPU down.
         if device not in self._on_device:
             self._on_device[device] = tuple(torch.from_numpy(end).to(device) for end in (self.low, self.high))
         return self._on_device[device]
@@ -108,7 +108,7 @@ class ImageSpace:
 
 
 class RowSpace:
-    """Rows, standardized per feature in float64; features that never varied are left out and pass unchanged.
+    """Space of rows, standardized by feature in float64. Constant features are left out and pass unchanged.
 
     Parameters
     ----------
@@ -125,11 +125,11 @@ class RowSpace:
 
     @classmethod
     def of(cls, X):
-        """Learn the space of X, an ndarray of shape (n, d)."""
+        """Return the space of X, an ndarray of shape (n, d)."""
         X = np.asarray(X, dtype=np.float64)
         mean = X.mean(axis=0)
         scale = X.std(axis=0)
-        # A constant column's standard deviation may come out as rounding error instead of 0.
+        # The standard deviation of a constant column may be a rounding error instead of 0.
         scale[np.ptp(X, axis=0) == 0] = 0.0
         return cls(mean, scale)
 
@@ -143,36 +143,36 @@ class RowSpace:
 
     @property
     def value_range(self):
-        """Range over which each feature is quantized, of shape (2, d)."""
+        """Range of each feature for quantization, of shape (2, d)."""
         return np.stack([self.mean - _ROW_SPAN * self.scale, self.mean + _ROW_SPAN * self.scale])
 
     def outside(self, X):
-        """Rows have no range that a value could lie outside of."""
+        """Return 0, because the values of rows have no limits."""
         return 0
 
     def encode(self, X, device):
-        """Return the standardized varying features as a float64 tensor of shape (n, d_varying)."""
+        """Map X to standardized features that vary, a float64 tensor of shape (n, d_varying)."""
         return torch.from_numpy(self._standard(X)).to(device)
 
     def decode(self, x, X):
-        """Return denoised rows in the units of X, constant features as they are in X, as float32."""
+        """Map denoised rows back to the units of X, as float32, with the constant features of X."""
         regenerated = np.array(X, dtype=np.float32)
         regenerated[:, self.varies] = x.cpu().numpy() * self.scale[self.varies] + self.mean[self.varies]
         return regenerated
 
     def quantize(self, X):
-        """Return the varying features at 8 bits over four standard deviations either side of the mean."""
+        """Return the varying features quantized to 8 bits of their range, as uint8."""
         unit = np.clip(self._standard(X) / (2 * _ROW_SPAN) + 0.5, 0.0, 1.0)
         return np.rint(unit * _LEVELS).astype(np.uint8)
 
     def _standard(self, X):
-        # Through float32 first, so that an answer does not depend on the dtype that a row comes in.
+        # Cast to float32 first, so that the result does not depend on the dtype of X.
         X = np.asarray(X, dtype=np.float32)[:, self.varies].astype(np.float64)
         return (X - self.mean[self.varies]) / self.scale[self.varies]
 
 
 def detect_range(X):
-    """Return the natural value range that images lie in.
+    """Return the value range of images.
 
     Parameters
     ----------
@@ -182,8 +182,8 @@ def detect_range(X):
     Returns
     -------
     value_range : float64 ndarray of shape (2,)
-        (0, 255) for uint8; else the first of (0, 1), (-1, 1) and, where the values use the upper half of it,
-        (0, 255), that holds all values; else their minimum and maximum.
+        (0, 255) for uint8, or for values within it of which some are above 127. Otherwise the first of (0, 1) and
+        (-1, 1) that contains all values, or their minimum and maximum.
 
     Raises
     ------
@@ -196,12 +196,12 @@ def detect_range(X):
     if low >= -1 and high <= 1:
         return np.array([0.0 if low >= 0 else -1.0, 1.0])
     if low == high:
-        raise ValueError(f"value_range='auto' can't tell a range from images that are all {low}. Give value_range.")
+        raise ValueError(f"value_range='auto' found only one value in X, {low}. Give value_range.")
     return np.array([low, high])
 
 
 def check_range(value_range, n_channels):
-    """Return a given value range as an array, or say what is wrong with it.
+    """Return a validated value range as an array.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ def check_range(value_range, n_channels):
     Raises
     ------
     ValueError
-        If it is not such a pair, not finite, or low is not below high.
+        If it is no such pair, not finite, or the lowest value is not below the highest.
     """
     try:
         ends = np.array(np.broadcast_arrays(*value_range), dtype=np.float64)

@@ -16,14 +16,16 @@ _WARM_UP_SHARE = 0.05
 
 
 class MovingAverage:
-    """Exponential moving average of a network's weights, kept without making a GPU wait, as torch's own does.
+    """Exponential moving average of the weights of a network.
+
+    Unlike ``torch.optim.swa_utils.AveragedModel``, it does not synchronize a GPU at every update.
 
     Parameters
     ----------
     network : torch module
-        The network; it is copied.
+        It is copied.
     decay : float
-        How much of the average stays at each update, once the first ones are forgotten.
+        Weight of the average at each update, after the first ones.
     """
 
     def __init__(self, network, decay):
@@ -33,39 +35,39 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, network):
-        """Move the average towards the network's weights."""
-        # The first weights are random: let the average forget them quickly.
+        """Update the average with the weights of the network."""
+        # A lower decay at first, because the initial weights are random.
         decay = min(self.decay, (1 + self.n_updates) / (10 + self.n_updates)) if self.n_updates else 0.0
         torch._foreach_lerp_(list(self.network.parameters()), list(network.parameters()), 1.0 - decay)
         self.n_updates += 1
 
     @torch.no_grad()
     def finish(self, network):
-        """Return the averaged network, with the buffers that the trained one has now."""
+        """Return the averaged network with the current buffers of the trained one."""
         for buffer, current in zip(self.network.buffers(), network.buffers(), strict=True):
             buffer.copy_(current)
         return self.network
 
 
 class Trainer:
-    """Train a denoiser to predict the noise in noised rows, and keep a moving average of its weights.
+    """Train a denoiser on noised rows and average its weights.
 
     Parameters
     ----------
     schedule : Schedule
-        Noises the rows.
+        The noise schedule.
     n_levels : int
         Only the timesteps 0 to n_levels - 1 are trained.
     max_epochs, batch_size : int
         Passes over the rows, and rows per update.
     lr : float
-        Highest learning rate: it warms up over the first updates and falls to 0 along a cosine.
+        Highest learning rate, after a warm-up and before a cosine decay to 0.
     ema_decay : float
         Decay of the moving average.
     autocast : bool
         Whether to compute in bfloat16 where that is safe.
     seed : int
-        Fixes order, noise, timesteps and dropout.
+        Seeds order, noise, timesteps and dropout.
     verbose : int
         Whether to show a progress bar.
     """
@@ -82,14 +84,14 @@ class Trainer:
         self.verbose = verbose
 
     def train(self, network, rows):
-        """Train and return the averaged network.
+        """Train a network and return the average of its weights.
 
         Parameters
         ----------
         network : torch module
-            The untrained denoiser, on the device of the rows. It is trained in place.
+            The untrained denoiser, on the device of the rows. It is changed in place.
         rows : tensor of shape (n, ...)
-            All rows, in the denoiser's space.
+            All rows, in the input space of the denoiser.
 
         Returns
         -------
@@ -100,7 +102,7 @@ class Trainer:
         """
         self._set_up(network, rows)
         history = []
-        # Dropout draws from the global generator, so that is put back afterwards.
+        # Dropout draws from torch's global generator.
         with torch_seed(self.seed), tqdm(total=self.n_updates_, disable=not self.verbose, desc="denoiser") as bar:
             for epoch in range(self.max_epochs):
                 start = time.perf_counter()
@@ -141,7 +143,7 @@ class Trainer:
 
     def _loss(self, network, x):
         draws = {"generator": self.generator_, "device": x.device}
-        # The square root makes the highest timestep, where every regeneration starts, the likeliest one.
+        # The square root makes the highest timestep, where every regeneration starts, the most frequent.
         timesteps = (torch.rand(len(x), dtype=torch.float64, **draws).sqrt() * self.n_levels).long()
         noise = torch.randn(x.shape, dtype=x.dtype, **draws)
         noisy = self.schedule.add_noise(x, noise, timesteps)

@@ -33,7 +33,7 @@ def test_detect_range(low, high, dtype, expected):
 
 def test_detect_range_of_equal_values():
     """Images without a range are an error that names value_range."""
-    with pytest.raises(ValueError, match="value_range='auto' can't tell"):
+    with pytest.raises(ValueError, match="value_range='auto' found only one value"):
         detect_range(np.full((2, 1, 4, 4), 7.0))
 
 
