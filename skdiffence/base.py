@@ -194,34 +194,35 @@ class MembershipAttack(BaseEstimator, metaclass=ABCMeta):
 
     @abstractmethod
     def fit(self, target, X, y, is_member):
-        """Learn from rows whose membership the attacker knows.
+        """Fit the attack to rows whose membership the attacker knows.
 
         Parameters
         ----------
         target : classifier
             A fitted classifier with ``predict`` and ``predict_proba``.
         X : array-like of shape (n_samples, ...)
-            Rows known to the attacker.
+            Known rows.
         y : array-like of shape (n_samples,)
-            Their true labels.
+            True labels.
         is_member : array-like of shape (n_samples,), dtype bool
             True for rows that the target was trained on.
 
         Returns
         -------
         self : MembershipAttack
+            The fitted attack.
         """
 
     @abstractmethod
     def score_samples(self, X, y):
-        """Score rows; higher means more likely a member.
+        """Return the score of each row; higher means more likely a member.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
             Rows of unknown membership.
         y : array-like of shape (n_samples,)
-            Their true labels.
+            True labels.
 
         Returns
         -------
@@ -229,14 +230,14 @@ class MembershipAttack(BaseEstimator, metaclass=ABCMeta):
         """
 
     def predict(self, X, y):
-        """Call rows members or not, at the threshold learned on the known rows.
+        """Return which rows are called members: those that score at least ``threshold_``.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
             Rows of unknown membership.
         y : array-like of shape (n_samples,)
-            Their true labels.
+            True labels.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Attacks that tell the members of a training set from a classifier's answers."""
+"""Membership inference attacks."""
 
 from skdiffence.attacks._answers import Answers, query
 from skdiffence.attacks._base import SingleQueryAttack

@@ -1,4 +1,4 @@
-"""Attacks on one answer for each row."""
+"""Attacks on a single answer for each row."""
 
 from skdiffence.attacks.answer._classifier import ClassifierAttack
 from skdiffence.attacks.answer._correctness import CorrectnessAttack

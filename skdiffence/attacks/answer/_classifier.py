@@ -1,4 +1,4 @@
-"""An attack by any scikit-learn classifier on the whole answer."""
+"""The attack by a scikit-learn classifier on the whole answer."""
 
 import numpy as np
 from sklearn.base import clone
@@ -15,16 +15,15 @@ _MAX_FOLDS = 5
 
 
 class ClassifierAttack(SingleQueryAttack):
-    """Call a row a member by a classifier of your choice, trained on the answers to known rows.
+    """Call a row a member by a classifier trained on the answers for known rows.
 
-    The classifier sees what :class:`NeuralAttack` sees: the class probabilities, the true label one-hot and the
+    Its features are those of :class:`NeuralAttack`: the class probabilities, the one-hot true label and the
     cross-entropy of the answer.
 
     Parameters
     ----------
     estimator : classifier, default=None
-        Any classifier with ``decision_function`` or ``predict_proba``, pipelines and searches included; it is cloned.
-        None is a small gradient boosting.
+        A classifier with ``decision_function`` or ``predict_proba``. It is cloned. None is a small gradient boosting.
     random_state : int, RandomState instance or None, default=None
         Seeds the folds, and the classifier where it has no seed of its own.
 
@@ -33,10 +32,10 @@ class ClassifierAttack(SingleQueryAttack):
     target_ : classifier
         The target, after ``fit``.
     estimator_ : classifier
-        Trained on all known rows, members being 1.
+        The classifier, trained on all known rows. Members are class 1.
     threshold_ : float
-        Scores of at least this are called members; learned on scores of known rows by clones that were not trained
-        on them, in up to five folds. Where only one row of a side is known, on those of ``estimator_`` itself.
+        Rows that score at least this are called members. Learned on cross-validated scores of the known rows, in up to
+        five folds. If only one row of a side is known, on the scores of ``estimator_``.
 
     See Also
     --------
@@ -45,9 +44,10 @@ class ClassifierAttack(SingleQueryAttack):
 
     Notes
     -----
-    One query a row, and up to six trainings of the classifier. A row's score is the estimator's own, so it depends
-    on the rows that are asked with it as far as the estimator's arithmetic does: not at all for trees, in the last
-    bits for linear models.
+    Cost: one query for each row, and up to six trainings of the classifier.
+
+    Scores are decision functions, or probabilities of membership for a classifier without ``decision_function``. The
+    last bits of a linear model's score may depend on the rows that are scored with it.
 
     References
     ----------
@@ -102,8 +102,8 @@ class ClassifierAttack(SingleQueryAttack):
 
 
 def _default_classifier():
-    # Small, slow steps: a few hundred answers hold more chance than form. Weights for unequal sides would make binning
-    # the features most of the time, and move all scores alike, which the threshold sees to.
+    # Strongly regularized, for a few hundred noisy answers. Sample weights for unequal sides would make binning slow,
+    # and shift all scores alike, for which the threshold makes up.
     return HistGradientBoostingClassifier(
         learning_rate=0.05,
         max_iter=60,

@@ -1,4 +1,4 @@
-"""The attack by the label alone: what no defense that keeps labels can hide."""
+"""The attack on the predicted label, which a defense that keeps labels has no effect on."""
 
 from skdiffence.attacks._base import SingleQueryAttack
 from skdiffence.attacks._known_rows import learn_direction
@@ -8,29 +8,26 @@ from skdiffence.attacks._labels import check_labels, query_labels
 class CorrectnessAttack(SingleQueryAttack):
     """Call a row a member if it is labeled correctly.
 
-    The gap attack: its balanced accuracy is one half plus half the gap between the target's accuracy on members
-    and on others. Whatever a defense does to confidence, this remains as long as it keeps the labels, so it is the
-    floor that other attacks are held against.
+    This is the gap attack. Its balanced accuracy is one half plus half the gap between the target's accuracy on members
+    and on non-members. A defense that keeps the labels has no effect on it, so it is a floor for all other attacks.
 
     Attributes
     ----------
     target_ : classifier
         The target, after ``fit``.
     direction_ : {-1, 1}
-        Whether members are labeled correctly less or more often than others among the known rows. Nothing else is
-        learned.
+        -1 if members are labeled correctly less often than non-members among the known rows, otherwise 1.
     threshold_ : float
-        Halfway between the two scores that there are: with direction 1, all rows labeled correctly are called
-        members, and no others.
+        The midpoint of the two scores. With direction 1, exactly the correctly labeled rows are called members.
 
     See Also
     --------
-    ThresholdAttack : With the signal "correctness" it gives the same scores, but accuses nobody where that is as
-        good.
+    ThresholdAttack : With the signal "correctness" it gives the same scores, but calls no row a member where that is as
+        accurate.
 
     Notes
     -----
-    One query a row, of ``predict`` alone: ``fit`` and ``score_samples`` need no ``predict_proba``.
+    Cost: one query of ``predict`` for each row. ``predict_proba`` is not needed.
 
     References
     ----------

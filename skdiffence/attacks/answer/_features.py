@@ -1,4 +1,4 @@
-"""What attacks that learn from the whole answer see of it."""
+"""The features of attacks that learn from the whole answer."""
 
 import numpy as np
 
@@ -27,17 +27,17 @@ def label_indicators(y, n_classes):
 
 
 def answer_features(answers):
-    """Return answers as rows for a learner: all that the target said, beside what it should have said.
+    """Return the features of answers: the class probabilities, the true label and the loss.
 
     Parameters
     ----------
     answers : Answers
-        What the target answered.
+        The target's answers.
 
     Returns
     -------
     features : ndarray of shape (n_samples, 2 * n_classes + 1), dtype float64
-        The class probabilities, the true label one-hot and the cross-entropy at the true class.
+        The class probabilities, the one-hot true label and the cross-entropy.
 
     Raises
     ------

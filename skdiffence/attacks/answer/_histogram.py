@@ -1,4 +1,4 @@
-"""The likelihood ratio of one signal, by counting: members may be at either end, in the middle, or in between."""
+"""The attack by a likelihood ratio of histograms, which needs no monotone relation of signal and membership."""
 
 from math import cbrt, isqrt
 from numbers import Integral, Real
@@ -10,43 +10,42 @@ from skdiffence.utils._sklearn import Interval, StrOptions
 
 
 class HistogramAttack(SignalAttack):
-    """Call a row a member if its signal is commoner among known members than among known non-members.
+    """Call a row a member if its signal has higher likelihood among known members than among known non-members.
 
-    The signal's range is cut into bins that hold equally many known rows of both sides together. A row's score is
-    the logarithm of how much likelier its bin is for members, so no order is assumed: a defense that pushes members
-    into the middle, or to both ends, is seen as well as one that leaves them on top.
+    Both likelihoods are histograms over bins with equal numbers of known rows. A row's score is the log-likelihood
+    ratio of its bin. Members are found whether a defense leaves them the highest signals, moves them to the middle, or
+    to both ends.
 
     Parameters
     ----------
     signal : str, default="logit"
         The signal whose values are counted, one of those of :class:`ThresholdAttack`.
     n_bins : int or "auto", default="auto"
-        Most bins; "auto" is the smaller of the square root and twice the cube root of the number of known rows. Rows
-        of equal signal share a bin, so there are fewer where the target answers few values.
+        Maximum number of bins. "auto" is the smaller of the square root and twice the cube root of the number of known
+        rows. Rows with equal signals share a bin, so there may be fewer.
     smoothing : float, default=1.0
-        Rows added to each side in each bin before counting, so that no bin decides on a row or two.
+        Count added to each bin of each side.
 
     Attributes
     ----------
     target_ : classifier
         The target, after ``fit``.
     edges_ : ndarray of shape (n_edges,)
-        Where a bin ends and the next one begins; a signal equal to an edge is in the bin above it.
+        Edges between bins. A signal equal to an edge is in the bin above it.
     log_ratio_ : ndarray of shape (n_edges + 1,)
         The score of each bin.
     threshold_ : float
-        The smallest number above 0.0: called members are rows that are likelier members than not, both sides weighted
-        equally. The likelihood ratio itself is what was learned.
+        The smallest positive number. Rows with a positive log-likelihood ratio are called members.
 
     See Also
     --------
-    ThresholdAttack : One threshold on the same signals.
-    NonMonotoneAttack : As free of order, on several signals at once.
+    ThresholdAttack : Thresholds the same signals.
+    NonMonotoneAttack : Needs no monotone relation either, and uses several signals.
 
     Notes
     -----
-    One query a row. The scores have few values, so that the true positive rate at a low false positive rate is read
-    off one or two bins.
+    Cost: one query for each row. Scores have few distinct values, so the true positive rate at a low false
+    positive rate depends on one or two bins.
 
     Examples
     --------
@@ -92,16 +91,16 @@ def _auto_bins(n_rows):
 
 
 def _equal_frequency_edges(signal, n_bins):
-    """Return the edges of at most ``n_bins`` bins, halfway between the signals that they part."""
+    """Return the edges of at most ``n_bins`` bins, at midpoints of the signals that they separate."""
     signal = np.sort(signal)
     cuts = np.arange(1, n_bins) * len(signal) // n_bins
-    # A cut among equal signals moves to the nearer end of them, or to the one that leaves rows on both sides.
+    # A cut between equal signals moves to the nearer end of them, or to the end that leaves rows on both sides.
     start, stop = (np.searchsorted(signal, signal[cuts], side=side) for side in ("left", "right"))
     nearer = (start > 0) & ((cuts - start <= stop - cuts) | (stop == len(signal)))
     cuts = np.unique(np.where(nearer, start, stop))
     cuts = cuts[(cuts > 0) & (cuts < len(signal))]
     middle = signal[cuts - 1] / 2 + signal[cuts] / 2
-    # Neighboring floats have no middle.
+    # Adjacent floats have no number between them.
     return np.where(middle > signal[cuts - 1], middle, signal[cuts])
 
 

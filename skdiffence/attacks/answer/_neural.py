@@ -1,4 +1,4 @@
-"""The neural attack: a network that reads the answer, the true label and the loss."""
+"""The attack by a neural network on the whole answer."""
 
 import itertools
 import warnings
@@ -21,35 +21,34 @@ from skdiffence.utils._random import draw_seed, mix_seed, torch_seed
 from skdiffence.utils._sklearn import Interval
 from skdiffence.utils._torch import resolve_device
 
-# Rows are scored in zero-padded blocks of this many: matrix products of one shape sum each row in one order.
+# Rows are scored in zero-padded blocks of this size: matrix products of one shape sum each row in the same order.
 _BLOCK = 128
-# A narrow network may lose all units of a layer at once, which then answers everything alike and learns nothing.
+# In a narrow network all units of a layer may die, so that all outputs are equal.
 _MOST_STARTS = 10
 
 
 class NeuralAttack(SingleQueryAttack):
-    """Call a row a member by a neural network on its whole answer.
+    """Call a row a member by a neural network on the whole answer.
 
-    Three branches read the class probabilities, the true label and the cross-entropy of the answer; what they
-    find is put together by a fourth. This is the learned attack that Diffence was evaluated with, repaired
-    where that evaluation flattered or misread it, see Notes.
+    Three branches encode the class probabilities, the true label and the cross-entropy of the answer; a fourth combines
+    them. This is the learned attack that Diffence was evaluated with, corrected as described in the notes.
 
     Parameters
     ----------
     max_epochs : int, default=200
-        Most passes over the known rows.
+        Maximum number of epochs.
     patience : int, default=20
-        Passes without a better loss on the validation rows after which training ends.
+        Number of epochs without a lower validation loss after which training stops.
     validation_size : float, default=0.2
-        Share of the known rows of each side, at least one row, that choose the epoch and train nothing.
+        Share of the known rows of each side, at least one row, held out to choose the epoch.
     lr : float, default=0.0005
         Learning rate of Adam.
     batch_size : int, default=128
-        Known rows per update, both sides in their proportion.
+        Number of known rows in a batch, with both sides in proportion.
     width : int, default=16
-        Size of the network: the widest layer has 16 times as many units. 64 is the paper's.
+        Size of the network. The widest layer has 16 times as many units. The paper's is 64.
     device : str or torch.device, default="auto"
-        Where the network is trained; "auto" is the first CUDA device where there is one. It scores on the CPU.
+        Device of the training. "auto" is the first CUDA device if there is one. Scores are computed on the CPU.
     random_state : int, RandomState instance or None, default=None
         Seeds the weights, the validation rows and the order of the known rows.
 
@@ -58,31 +57,30 @@ class NeuralAttack(SingleQueryAttack):
     target_ : classifier
         The target, after ``fit``.
     network_ : torch.nn.Module
-        The network of the best epoch, on the CPU.
+        The network of the best epoch, on the CPU. Scores are its log-odds of membership.
     history_ : list of dict
         "epoch", "train_loss" and "valid_loss" of each epoch.
     best_epoch_ : int
-        The epoch of the lowest loss on the validation rows, counted from 1.
+        The epoch of the lowest validation loss, counted from 1.
     threshold_ : float
-        0.0: scores are log-odds of membership with both sides weighted equally, so that the network has learned
-        where to put the threshold.
+        0.0, because scores are log-odds with both sides weighted equally.
 
     See Also
     --------
-    ClassifierAttack : Any scikit-learn classifier on the same features, with less to train.
-    NonMonotoneAttack : A forest on a summary of the answer.
+    ClassifierAttack : Fits a scikit-learn classifier to the same features, with less training.
+    NonMonotoneAttack : Fits a random forest to a summary of the answer.
 
     Notes
     -----
-    One query a row. Training takes seconds for some hundred known rows.
+    Cost: one query for each row. Training takes seconds for some hundred known rows.
 
-    Unlike the network of the paper's code, this one calls members 1, chooses its epoch on known rows instead of
-    the rows it is judged on, sees them in a new order each epoch, and weights both sides equally whatever their
-    numbers. It minimizes the cross-entropy instead of the squared error, standardizes its inputs, and starts from the
-    weights that torch gives: started from N(0, 0.01), it stays where it is if a few hundred rows are known. A
-    network that answers all known rows alike, as narrow ones may, is started anew from other weights.
+    Unlike the network of the paper's code, this one labels members 1, chooses the epoch on known rows instead of the
+    evaluated rows, shuffles them each epoch, and weights both sides equally whatever their numbers. It minimizes the
+    cross-entropy instead of the squared error, standardizes its inputs, and starts from torch's default weights: from
+    N(0, 0.01) it does not learn from a few hundred rows. If all outputs for the known rows are equal, as may happen in
+    narrow networks, training is repeated from other weights.
 
-    Where only one row of a side is known, nothing is held out, and the training loss chooses the epoch.
+    If only one row of a side is known, nothing is held out, and the training loss chooses the epoch.
 
     References
     ----------
@@ -152,7 +150,7 @@ class NeuralAttack(SingleQueryAttack):
             if np.ptp(_block_scores(self.network_, features)) or not np.ptp(features, axis=0).any():
                 return
         warnings.warn(
-            f"The attack's network answers all known rows alike after {_MOST_STARTS} starts, and finds nothing. Raise "
+            f"All outputs of the attack's network for the known rows are equal after {_MOST_STARTS} starts. Raise "
             f"width={self.width} or lower lr={self.lr}.",
             ConvergenceWarning,
             stacklevel=2,
@@ -180,9 +178,9 @@ class NeuralAttack(SingleQueryAttack):
         )
 
     def _keep(self, net, features):
-        """Keep the best epoch's network and its history, if the net was trained to its end and answers in numbers."""
+        """Store the best epoch's network and the history, if training ended regularly and converged."""
         stop, history = dict(net.callbacks_)["stop"], net.history
-        # skorch ends early by a KeyboardInterrupt of its own, and swallows every other one with it.
+        # skorch stops early by raising KeyboardInterrupt, and swallows that of the user as well.
         to_the_end = len(history) == self.max_epochs and "valid_loss" in history[-1]
         if not to_the_end and stop.misses_ < self.patience:
             raise KeyboardInterrupt("training of the attack's network was interrupted")
@@ -205,12 +203,12 @@ def _layers(*widths):
 
 
 class _AttackNetwork(nn.Module):
-    """Log-odds of membership from the features of an answer; with width 64, the paper's layers."""
+    """Network from the features of an answer to the log-odds of membership; width 64 gives the paper's layers."""
 
     def __init__(self, center, scale, width):
         super().__init__()
         self.register_buffer("center", center)
-        # A class that no known row is of has nothing to be scaled by.
+        # Features that are constant among the known rows are not scaled.
         self.register_buffer("scale", torch.where(scale > 0, scale, 1))
         self.n_classes = n_classes = len(center) // 2
         self.answer = _layers(n_classes, 16 * width, 8 * width, width)
@@ -228,7 +226,7 @@ class _AttackNetwork(nn.Module):
 
 
 class _EvenSampler(Sampler):
-    """Rows in a new order each time, with members and non-members spread evenly over it, and so over the batches."""
+    """Sampler that shuffles rows and spreads members and non-members evenly over the batches."""
 
     def __init__(self, is_member):
         self.sides = [torch.from_numpy(np.flatnonzero(side)) for side in (is_member, ~is_member)]
@@ -242,7 +240,7 @@ class _EvenSampler(Sampler):
 
 
 def _validation_rows(is_member, share, seed):
-    """Return a mask of the rows of each side that train nothing; of no rows if a side has only one."""
+    """Return a mask of validation rows, a share of each side; of no rows if a side has only one."""
     rng, mask = np.random.default_rng(seed), np.zeros(len(is_member), dtype=bool)
     sides = [np.flatnonzero(is_member), np.flatnonzero(~is_member)]
     if min(map(len, sides)) > 1:
@@ -253,7 +251,7 @@ def _validation_rows(is_member, share, seed):
 
 
 def _block_scores(network, features):
-    """Return the network's output for each row, the same bit by bit whichever rows stand beside it."""
+    """Return the network's output for each row, to the last bit independent of the rows scored with it."""
     padded = np.zeros((-(-len(features) // _BLOCK) * _BLOCK, features.shape[1]), dtype=np.float32)
     padded[: len(features)] = features
     with torch.inference_mode():

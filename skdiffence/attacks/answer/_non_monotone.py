@@ -1,4 +1,4 @@
-"""An attack that needs no order in the answers: members may be in the middle, or at both ends."""
+"""The attack by a random forest, which needs no monotone relation of signals and membership."""
 
 from numbers import Integral
 
@@ -10,23 +10,22 @@ from skdiffence.attacks._known_rows import best_threshold
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import Interval
 
-# Of hundreds of classes only the top ones carry anything, and a forest would be lost among the rest.
+# Among hundreds of classes only the most probable ones are informative.
 _N_TOP = 10
 
 
 class NonMonotoneAttack(SingleQueryAttack):
-    """Call a row a member by a random forest on its whole answer.
+    """Call a row a member by a random forest on a summary of the answer.
 
-    A defense can be over-corrected, so that members are found by an answer that is too ordinary: any
-    threshold on confidence then looks as if nothing leaked. A forest that learned how members and
-    non-members are answered finds them.
+    A defense may overcorrect and give members unusually average answers. Thresholds on confidence then find nothing,
+    although members can be told from non-members. A forest finds them.
 
     Parameters
     ----------
     n_estimators : int, default=100
         Number of trees.
     min_samples_leaf : int, default=5
-        Fewest known rows in a leaf; fewer would learn single rows by heart.
+        Minimum number of known rows in a leaf.
     random_state : int, RandomState instance or None, default=None
         Seeds the forest.
 
@@ -37,16 +36,17 @@ class NonMonotoneAttack(SingleQueryAttack):
     forest_ : RandomForestClassifier
         The forest, with both sides weighted equally.
     threshold_ : float
-        Scores of at least this are called members; learned on the out-of-bag scores of the known rows.
+        Rows that score at least this are called members. Learned on out-of-bag scores of the known rows.
 
     See Also
     --------
-    ThresholdAttack : One signal, one threshold.
+    ThresholdAttack : Thresholds one signal.
 
     Notes
     -----
-    The forest sees the ten highest probabilities in falling order, the probability of the true class, its
-    logit, the entropy, the modified entropy and whether the label is right.
+    Cost: one query for each row. Features are the ten highest probabilities in descending order, the probability of the
+    true class, its logit, the entropy, the modified entropy and whether the predicted label is correct. Scores are the
+    forest's probabilities of membership.
 
     References
     ----------
@@ -91,7 +91,7 @@ class NonMonotoneAttack(SingleQueryAttack):
         self.threshold_ = best_threshold(is_member, self._out_of_bag_scores(features))
 
     def _out_of_bag_scores(self, features):
-        """Return each known row's score by the trees that were not grown on it, 0.5 if there is none."""
+        """Return each known row's mean probability over the trees that were not grown on it, 0.5 if there are none."""
         votes, counts = np.zeros(len(features)), np.zeros(len(features))
         features = features.astype(np.float32)
         for tree, drawn in zip(self.forest_.estimators_, self.forest_.estimators_samples_, strict=True):

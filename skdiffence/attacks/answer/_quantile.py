@@ -1,4 +1,4 @@
-"""Quantile attack: the rank of a row's signal among those expected of similar non-members."""
+"""The quantile attack: the rank of a row's signal among those expected of similar non-members."""
 
 import numpy as np
 from scipy.special import ndtri
@@ -20,18 +20,17 @@ _RESIDUAL_FLOOR = 0.1
 
 
 class QuantileAttack(SignalAttack):
-    """Call a row a member if its signal is high for a row like it.
+    """Call a row a member if its signal is high among non-members with similar features.
 
-    Some rows are answered with confidence by any classifier, others by none. From the known non-members the attack
-    learns what signal to expect of a row that was not trained on, and how far it strays, given the row itself and its
-    true label. A row's score says how far above that its own signal lies. One model of this kind takes the place of
-    the many shadow models that other attacks judge each row by.
+    Some rows are easy for all classifiers, others hard. From the known non-members the attack learns the conditional
+    mean and standard deviation of the signal given the row and its true label. A row's score is its signal standardized
+    by these. Two regressions replace the many shadow models of other attacks.
 
     Parameters
     ----------
     estimator : regressor, default=None
-        Predicts the signal, and in a second copy the logarithm of its deviation, from the flattened row and its true
-        label one-hot; it is cloned. None is an ensemble of extremely randomized trees.
+        Predicts the signal, and in a second clone the logarithm of its absolute residual, from the flattened row and
+        its one-hot true label. None is an ensemble of extremely randomized trees.
     signal : str, default="logit"
         The signal that is compared, one of those of :class:`ThresholdAttack`.
     random_state : int, RandomState instance or None, default=None
@@ -42,29 +41,28 @@ class QuantileAttack(SignalAttack):
     target_ : classifier
         The target, after ``fit``.
     center_, spread_ : regressor
-        Fitted to all known non-members: what normal score of the signal to expect of a row, and the logarithm of how
-        far it strays.
+        Regressors of the signal's normal score and of the logarithm of its absolute residual, fitted to all known
+        non-members.
     normal_scores_ : object
-        Its ``transform`` turns signals into normal scores.
+        Its ``transform`` returns normal scores of signals.
     direction_ : {-1, 1}
-        Whether members lie below or above what is expected of non-members among the known rows.
+        -1 if members lie below the non-members like them among the known rows, otherwise 1.
     threshold_ : float
-        Scores of at least this are called members; learned on the known members and on known non-members that were
-        held out, in up to five folds, from the models that judged them.
+        Rows that score at least this are called members. Learned on the known members, and on cross-validated scores of
+        the known non-members in up to five folds.
 
     See Also
     --------
-    ThresholdAttack : The same signals, one expectation for all rows.
+    ThresholdAttack : Compares signals without regard to the row.
 
     Notes
     -----
-    One query a row, and twelve trainings of the regressor, on non-members only. The rows themselves are needed:
-    answers made by hand without ``X`` are refused.
+    Cost: one query for each row, and twelve trainings of the regressor on non-members. Answers must hold their rows,
+    ``X``.
 
-    Signals are replaced by their normal scores among the known non-members, so that the few answers that a forest
-    gives at probability 0 or 1 do not decide alone; beyond the known ones they go on in a straight line. The normal
-    score's mean and standard deviation given the row make a score that rises strictly with the row's own signal, and
-    its value of the normal distribution function is the quantile that the row reaches among non-members like it.
+    Signals are replaced by their normal scores among the known non-members, so that a forest's few probabilities of 0
+    or 1 do not dominate. Beyond the known signals the normal score is extended linearly. A row's score increases
+    strictly with its signal, and its normal distribution function is the quantile of the row among non-members like it.
 
     References
     ----------
@@ -110,7 +108,7 @@ class QuantileAttack(SignalAttack):
         self.threshold_ = best_threshold(is_member, self.direction_ * excess)
 
     def _fit_expectation(self, rows, values, seed):
-        """Fit both regressors; return the excess of each row by copies that did not know it."""
+        """Fit both regressors, and return cross-validated standardized residuals."""
         folds = None
         if len(rows) > 1:
             n_folds = min(_MAX_FOLDS, len(rows))
@@ -122,14 +120,14 @@ class QuantileAttack(SignalAttack):
         return residuals / np.exp(log_spread)
 
     def _fit_regressor(self, role, rows, values, folds, seed):
-        """Return a regressor fitted to all rows, and what copies of it predict of rows that they did not know."""
+        """Return a regressor fitted to all rows, and cross-validated predictions."""
         estimator = _default_regressor() if self.estimator is None else clone(self.estimator)
         seed_nested(estimator, "quantile attack", role, seed)
         fitted = clone(estimator).fit(rows, values)
         return fitted, fitted.predict(rows) if folds is None else cross_val_predict(estimator, rows, values, cv=folds)
 
     def _excess(self, rows, signal):
-        """Return how many of their standard deviations signals lie above what is expected of non-members."""
+        """Return signals standardized by the conditional mean and standard deviation of non-members."""
         return (self.normal_scores_.transform(signal) - self.center_.predict(rows)) / np.exp(self.spread_.predict(rows))
 
     def _score(self, answers):
@@ -141,19 +139,19 @@ def _default_regressor():
 
 
 def _described(answers):
-    """Return each row flattened, and its true label one-hot beside it."""
+    """Return the flattened rows and their one-hot true labels, side by side."""
     if answers.X is None:
-        raise ValueError("answers must hold the rows, X, to compare each answer with those to rows like it. Got None.")
+        raise ValueError("answers must hold their rows, X, which the regressors predict from. Got None.")
     rows = check_array(canonical_rows(answers.X), ensure_all_finite="allow-nan", input_name="X")
     return np.column_stack([rows, label_indicators(answers.y, len(answers.classes))])
 
 
 class _NormalScores:
-    """The normal score that a signal would have among those of a sample; strictly rising, straight beyond them."""
+    """Normal scores of signals among those of a sample, extended linearly beyond them."""
 
     def __init__(self, sample):
         self.signal, counts = np.unique(sample, return_counts=True)
-        # Equal signals share the rank in their middle.
+        # Equal signals have their mean rank.
         self.score = ndtri((np.cumsum(counts) - counts / 2) / len(sample))
         self.slope = 1 / (sample.std() or 1.0)
 

@@ -1,4 +1,4 @@
-"""Attacks by a threshold on one signal of the answer."""
+"""The attack that thresholds one signal of the answer."""
 
 import numpy as np
 
@@ -10,8 +10,8 @@ from skdiffence.utils._sklearn import StrOptions
 class ThresholdAttack(SignalAttack):
     """Call a row a member if one signal of the answer is high enough.
 
-    The direction and the threshold are learned on the rows whose membership the attacker knows: a defense
-    that makes members less confident than non-members is attacked the other way round.
+    The direction and the threshold are learned on the rows whose membership the attacker knows. If a defense makes
+    members less confident than non-members, low confidence indicates a member.
 
     Parameters
     ----------
@@ -20,28 +20,28 @@ class ThresholdAttack(SignalAttack):
         "logit", "loss" or "modified_entropy". "correctness" needs labels only, so a defense that keeps labels has no
         effect on it.
     threshold : {"global", "per_class"}, default="global"
-        One threshold for all rows, or one for each true class. Classes of which the attacker does not know
-        both members and non-members use the global one.
+        One threshold for all rows, or one for each true class. A class without known rows of both sides uses the
+        global threshold.
 
     Attributes
     ----------
     target_ : classifier
         The target, after ``fit``.
     direction_ : {-1, 1}
-        Whether members have the lower or the higher signal among the known rows.
+        -1 if members have the lower signal among the known rows, 1 if they have the higher one.
     threshold_ : float
-        Scores of at least this are called members; 0.0 with per-class thresholds, which the scores are
-        relative to.
+        Rows that score at least this are called members. 0.0 with ``threshold="per_class"``, because scores are then
+        differences to the threshold of the class.
     class_thresholds_ : ndarray of shape (n_classes + 1,)
-        With ``threshold="per_class"``: by column, the last for classes that the target does not know.
+        The threshold of each column, and last that of classes without a column. Only with ``threshold="per_class"``.
 
     See Also
     --------
-    NonMonotoneAttack : Finds also what no threshold finds.
+    NonMonotoneAttack : Needs no monotone relation of signal and membership.
 
     Notes
     -----
-    Scores of "confidence" and "loss" order rows alike.
+    Cost: one query for each row. "confidence" and "loss" order rows in the same way.
 
     References
     ----------

@@ -65,7 +65,7 @@ def test_networks_that_die_whatever_they_start_from(monkeypatch):
     """Are named, so that an area of 0.5 is not taken for safety; equal answers are no reason to."""
     monkeypatch.setattr(neural, "_MOST_STARTS", 1)
     known, is_known_member = _answers(normal(2), normal(0), n=300)
-    with pytest.warns(ConvergenceWarning, match="answers all known rows alike after 1 starts"):
+    with pytest.warns(ConvergenceWarning, match="known rows are equal after 1 starts"):
         NeuralAttack(max_epochs=2, lr=0.005, width=1, random_state=0).fit_answers(known, is_known_member)
     same = Answers(np.full((4, 2), 0.5), np.zeros(4, int), np.zeros(4, int), np.arange(2))
     attack = NeuralAttack(max_epochs=2, random_state=0).fit_answers(same, np.arange(4) < 2)

@@ -184,7 +184,7 @@ def test_rows_of_any_form(form):
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        (None, "answers must hold the rows, X"),
+        (None, "answers must hold their rows, X"),
         (np.full((40, 1), np.inf), "X contains infinity"),
         (np.full((40, 1), "a"), "X must be numeric"),
     ],
