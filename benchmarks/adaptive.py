@@ -1,4 +1,4 @@
-"""What attackers who know of the defense gain over one query, on digits.
+"""The gain of attackers who know of the defense over one query, on digits.
 
     python benchmarks/adaptive.py --splits 6 --n-candidates 5
 

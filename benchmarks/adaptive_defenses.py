@@ -1,4 +1,4 @@
-"""HAMP against attackers who ask for labels alone, and SELENA against near-duplicates: canaries, with and without them.
+"""HAMP against label-only attackers, and SELENA against near-duplicates: canaries, with and without the defenses.
 
     python benchmarks/adaptive_defenses.py
 
@@ -46,7 +46,7 @@ ATTACKS = ("threshold", "LiRA", "label", "label x18", "label-only")
 
 
 def net():
-    """Return the network that learns its rows by heart."""
+    """Return the network that memorizes its rows."""
     return NeuralNetClassifier(DigitNet, criterion=nn.CrossEntropyLoss, train_split=None, **SETTINGS)
 
 

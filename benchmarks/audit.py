@@ -1,4 +1,4 @@
-"""What an audit costs: answers shared by all attacks, and shadows asked once, against the plain way.
+"""The cost of an audit: answers shared by all attacks, and shadows queried once, against the plain way.
 
     python benchmarks/audit.py --output benchmarks/results
     python benchmarks/audit.py --data images.npz
@@ -66,12 +66,12 @@ class Forest(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X):
-        """Answer probabilities."""
+        """Return probabilities."""
         COUNTS.counts["shadow rows"] += len(X)
         return self.forest_.predict_proba(X.reshape(len(X), -1))
 
     def predict(self, X):
-        """Answer labels."""
+        """Return labels."""
         return self.forest_.predict(X.reshape(len(X), -1))
 
 

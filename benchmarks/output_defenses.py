@@ -1,4 +1,4 @@
-"""What SELENA, MemGuard, DP-SGD and coarser answers do against the attack each is made for, and what they cost.
+"""SELENA, MemGuard, DP-SGD and coarser answers against the attack each is made for, and what they cost.
 
     python benchmarks/output_defenses.py --repeats 6
 

@@ -1,4 +1,4 @@
-"""The price of an answer: ours, the paper's procedure, a diffusers loop, and the bare forward pass as the limit.
+"""The cost of an answer: ours, the paper's procedure, a diffusers loop, and the bare forward pass as the limit.
 
     python benchmarks/regeneration.py
     python benchmarks/regeneration.py --data images.npz --public 20000 --rows 256 --denoiser-epochs 3
@@ -60,7 +60,7 @@ def prepare(options):
 
 
 def make_classifier(options, shape, n_classes):
-    """Return an unfitted skorch net: the demo's for digits, one that learns by heart for other images."""
+    """Return an unfitted skorch net: the demo's for digits, one that memorizes other images."""
     if options.data is None and not options.paper_unet:
         net = make_net(DemoSettings())
     else:

@@ -1,4 +1,4 @@
-"""Every selection rule on the same regenerations: what attacks get, what confidence is worth, what an answer costs.
+"""Every selection rule on the same regenerations: the success of attacks, the utility and the cost of answers.
 
     python benchmarks/selection.py --splits 20
     python benchmarks/selection.py --data cifar10.npz --denoiser denoiser-folder --timesteps 160 200 --splits 3

@@ -19,7 +19,7 @@ SINGLE = [
     ("tpr", "TPR", 3),
 ]
 SEVERAL = [("near_duplicates", "8 near-dup.", 3), ("precompensated", "8 precomp.", 3), ("timing", "calls' AUC", 3)]
-WORTH = [
+UTILITY = [
     ("nll", "NLL", 3),
     ("expected_calibration_error", "ECE", 3),
     ("failure_detection_auc", "fail. AUC", 3),
@@ -66,7 +66,7 @@ def report(records, signals=None):
         rows = [record for record in records if record.get("timestep", timestep) == timestep]
         fpr = next((record["fpr"] for record in rows if "fpr" in record), np.nan)
         parts.append(f"timestep {timestep}; TPR of the attack on phi at the true label, at {fpr:g} FPR")
-        for columns, first in ((SINGLE, "one query"), (SEVERAL, "several queries"), (WORTH, "worth and cost")):
+        for columns, first in ((SINGLE, "one query"), (SEVERAL, "several queries"), (UTILITY, "utility and cost")):
             parts.append(format_table(summary(rows, columns, signals), columns, first))
         parts.append(format_table(differences(rows, timestep, signals), COMPARED, f"less {BASELINE}"))
     parts.append(expectations(records))

@@ -1,4 +1,4 @@
-"""What three training-time defenses take from the attacks they are made against, and what they cost, on real digits.
+"""How far three training-time defenses weaken the attacks they are made against, and what they cost, on digits.
 
     python benchmarks/training_defenses.py --splits 6 --mislabeled 0.1
     python benchmarks/training_defenses.py --splits 6 --mislabeled 0.1 --recipes
@@ -38,7 +38,7 @@ KEYS = ("confidence", "entropy", "correctness", "accuracy", "train_accuracy", "n
 
 
 class Network(nn.Module):
-    """One wide hidden layer, which learns any few hundred rows by heart."""
+    """One wide hidden layer, which memorizes any few hundred rows."""
 
     def __init__(self, width=256, dropout=0.0):
         super().__init__()

@@ -5,7 +5,7 @@ Which defenses gain from Diffence on top?
 A defense that acts in training, or on finished answers, leaves something for an attacker to find. Diffence can stand
 before any of them, because it needs no more than a classifier that answers. This example trains a small network on a
 few of scikit-learn's digits, undefended and with six defenses, puts :class:`~skdiffence.defenses.DefendedClassifier`
-around each, and compares what attacks find with what the answers are worth.
+around each, and compares the success of attacks with the utility of the answers.
 
 It takes about two minutes of an idle processor core. Three pools of rows with two trainings each are few, and LiRA,
 which needs other trained models, is left out. The figures of the documentation come from longer runs::
@@ -88,7 +88,7 @@ LABEL_ONLY = LabelOnlyAttack("noise", estimator="mean", n_queries=16, random_sta
 
 
 class Net(nn.Module):
-    """One hidden layer on flattened images, wide enough to learn 150 digits by heart."""
+    """One hidden layer on flattened images, wide enough to memorize 150 digits."""
 
     def __init__(self, width=128):
         super().__init__()
@@ -192,7 +192,7 @@ def turned(auc):
 
 
 def worth(answers):
-    """Return what answers to non-members are worth."""
+    """Return the utility of answers to non-members."""
     right = answers.proba[np.arange(len(answers)), answers.y]
     return {
         "accuracy": float(answers.correct.mean()),
@@ -303,8 +303,8 @@ def write_table(pools):
     changed = [key for key in found if key != "label-only"] + WORTH[1:]
     kept = sum(record.get("labels kept", 0) for models in pools for model in models for record in model.values())
     blocks = [
-        write_block("what attacks find", found, pools),
-        write_block("what answers are worth", WORTH, pools),
+        write_block("privacy", found, pools),
+        write_block("utility", WORTH, pools),
         write_block("what Diffence changes", changed, pools, with_differences=True),
         f"labels equal to those of the defense below: {kept} of {kept}",
     ]

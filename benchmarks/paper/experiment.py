@@ -152,7 +152,7 @@ class Experiment:
     # Choices, on calibration rows alone
 
     def curve(self):
-        """Return what every timestep leaves and costs on the calibration rows, under the rule "first"."""
+        """Return the leak and the cost of every timestep on the calibration rows, under the rule "first"."""
 
         def measure_all():
             target, points = self.target(UNDEFENDED), []
@@ -174,7 +174,7 @@ class Experiment:
         points = [point for point in self.curve() if point["kind"] == "public"]
         least = min(point["leak"] for point in points)
         n = np.bincount(self.calibration.is_member).min()
-        # The standard deviation of an AUC of n rows a side that tells nothing.
+        # The standard deviation of the AUC of a random score on n rows a side.
         error = np.sqrt((2 * n + 1) / (12 * n * n))
         return min(point["timestep"] for point in points if point["leak"] <= least + error)
 
@@ -221,14 +221,14 @@ class Experiment:
         return self.defend(bare, self.regenerations(how["kind"], how["timestep"]), how["rule"])
 
     def floor(self, target):
-        """Return what attacks on a target's labels find."""
+        """Return the figures of label-only attacks on a target."""
         make = lambda: label_floor(  # noqa: E731
             self.target(target), self.known, self.scored, self.preset.floor_rows, self.seed
         )
         return self.store.take(f"{target}, labels alone", self._facts("floor", target=target, rows="at random"), make)
 
     def asked(self, target, how):
-        """Return what attacks find that ask eight times."""
+        """Return the figures of attacks of eight queries."""
 
         def make():
             classifier = self._classifier(self.target(target), how)
@@ -275,7 +275,7 @@ class Experiment:
         return pool, shadows
 
     def lira(self, target, how):
-        """Return what LiRA finds behind a defense, with shadows behind the same defense under another key."""
+        """Return the figures of LiRA behind a defense, with shadows behind the same defense under another key."""
 
         def make():
             pool, shadows = self.shadows(target)

@@ -1,4 +1,4 @@
-"""What attackers find in the answers of a classifier, and what the answers are worth."""
+"""The success of attacks on a classifier, and the utility of its answers."""
 
 import warnings
 
@@ -49,7 +49,7 @@ def single_query_attacks(seed):
 
 
 def answers_of(classifier, part):
-    """Return the answers of a classifier to rows, and how they were found where it can say so."""
+    """Return the answers of a classifier to rows, and what its ``select`` returns, or None."""
     selected = classifier.select(part.X) if hasattr(classifier, "select") else None
     proba = classifier.predict_proba(part.X) if selected is None else selected.proba
     proba = np.asarray(proba, dtype=np.float64)
@@ -59,12 +59,12 @@ def answers_of(classifier, part):
 
 
 def blind(answers):
-    """Return the answers as somebody sees them who does not know the true labels."""
+    """Return the answers with the predicted labels in place of the true ones."""
     return Answers(answers.proba, answers.label, answers.label, answers.classes, answers.X)
 
 
 def scores_of(attack, is_member, scores, accused, correct):
-    """Return what an attack achieved: each figure with its interval, rates with a mark where they rest on few rows."""
+    """Return the figures of an attack, each with its interval, and a mark on rates that rest on few rows."""
     n_others = int(np.sum(~is_member))
     numbers = {
         "auc": float(roc_auc_score(is_member, scores)),
@@ -108,7 +108,7 @@ def attack_answers(attacks, known, scored, is_known_member, is_member):
 
 
 def utility_of(answers):
-    """Return what answers to rows outside the training set are worth."""
+    """Return the utility of answers to rows outside the training set."""
     proba = np.clip(answers.proba, np.finfo(float).eps, 1)
     columns = np.arange(proba.shape[1])
     return {
@@ -120,12 +120,12 @@ def utility_of(answers):
 
 
 def measure(classifier, bare, known, scored, attacks):
-    """Attack a classifier and say what its answers are worth and what they cost.
+    """Measure the privacy, the utility and the cost of a classifier's answers.
 
     Parameters
     ----------
     classifier : classifier
-        Fitted; its ``select``, if it has one, tells the cost.
+        Fitted; the cost is that of its ``select``, if it has one.
     bare : classifier
         The same without the defense, whose labels must be kept.
     known, scored : Bunch
@@ -161,7 +161,7 @@ def measure(classifier, bare, known, scored, attacks):
 
 
 def fitted_attack(attack, target, known, scored):
-    """Return what an attack achieves that asks the target itself."""
+    """Return the figures of an attack that queries the target itself."""
     with warnings.catch_warnings():
         # Changed rows may leave the value range by a rounding error.
         warnings.filterwarnings("ignore", message=".*value range.*")
@@ -172,7 +172,7 @@ def fitted_attack(attack, target, known, scored):
 
 
 def label_floor(target, known, scored, n_rows, seed):
-    """Return what attacks find that ask for labels alone: the floor of every defense that keeps labels.
+    """Return the figures of label-only attacks: the floor of every defense that keeps labels.
 
     Returns
     -------
@@ -188,7 +188,7 @@ def label_floor(target, known, scored, n_rows, seed):
 
 
 def asked_again(defended, attacker, known, scored, n_rows, seed):
-    """Return what attacks find that ask eight times: near-duplicates, and queries compensated beforehand.
+    """Return the figures of attacks of eight queries: near-duplicates, and pre-compensated queries.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def asked_again(defended, attacker, known, scored, n_rows, seed):
 
 
 def calibration_leak(defended, part):
-    """Return how well the sides of the calibration rows can be told apart, by entropy and by phi, and the NLL there."""
+    """Return the AUC of entropy and of phi on the calibration rows, and the utility and the cost there."""
     answers, selected = answers_of(defended, part)
     signals = {"entropy": entropy_signal(None, answers.proba), "phi": logit_signal(answers.label, answers.proba)}
     areas = {name: float(roc_auc_score(part.is_member, signal)) for name, signal in signals.items()}

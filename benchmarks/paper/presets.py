@@ -1,4 +1,4 @@
-"""How much of everything: a check of the code, a run for two cores, and the paper's own sizes for a GPU."""
+"""Sizes of a run: a check of the code, a run for two cores, and the paper's own sizes for a GPU."""
 
 from dataclasses import dataclass, replace
 

@@ -39,7 +39,7 @@ def floor_of(results, target, record):
 
 
 def derived(results):
-    """Return what follows from the records, a row each: relative changes, excess over the floor, the worst attack."""
+    """Return figures derived from each record: relative changes, excess over the floor, the worst attack."""
     bases = {record["target"]: record for record in results["records"] if record["name"] == UNDEFENDED}
     rows = []
     for record in results["records"]:
@@ -72,7 +72,7 @@ def derived(results):
 
 
 def facts(preset_name, preset, rows, seed, seconds):
-    """Return what a reader needs in order to repeat a run."""
+    """Return what is needed to repeat a run."""
     return {
         "preset": preset_name,
         "meaningful": preset.meaningful,
@@ -156,7 +156,7 @@ def write_table(results):
 
 
 def write_summary(results):
-    """Return what was chosen, and what that does to the undefended target."""
+    """Return the timestep and the rule that were chosen, and their effect on the undefended target, as text."""
     rows = {(row["target"], row["name"]): row for row in results["derived"]}
     row = rows[UNDEFENDED, results["chosen_rule"]]
     facts = results["facts"]
@@ -203,7 +203,7 @@ def _with_ends(numbers, key="auc"):
 
 
 def write_others(results):
-    """Return LiRA, the floors and the attacks that ask again as text."""
+    """Return LiRA, the floors and the attacks of several queries as text."""
     lira = [["LiRA, offline", "answers", "AUC", "TPR 0.1 % FPR", "TPR 1 % FPR"]]
     for numbers in results["lira"]:
         marks = ["*" if numbers[f"tpr_{rate}_rests_on_few"] else "" for rate in RATES]

@@ -1,4 +1,4 @@
-"""Who is a member, who is known, who is scored: disjoint parts of one shuffle of all images."""
+"""Members, known rows and scored rows: disjoint parts of one shuffle of all images."""
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -26,7 +26,7 @@ def draw_rows(path, preset, seed):
     -------
     rows : Bunch
         For each part a Bunch of ``X`` (n, channels, height, width), float32 in [0, 1], and ``y`` (n,), int64;
-        ``facts``, what tells these rows from others; ``n_classes``.
+        ``facts``, which identify these rows; ``n_classes``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a run has made, kept by content, so that a run that was stopped goes on where it was."""
+"""Results of a run, kept by content, so that an interrupted run continues where it was."""
 
 import time
 from pathlib import Path

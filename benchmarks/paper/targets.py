@@ -1,4 +1,4 @@
-"""What is attacked: a network without a defense, and the six prior defenses around the same network."""
+"""The targets: a network without a defense, and the six prior defenses around the same network."""
 
 import numpy as np
 import torch
@@ -122,7 +122,7 @@ def fit_target(name, preset, rows, seed, undefended):
 
 
 class AnswerCache(ClassifierMixin, BaseEstimator):
-    """A fitted classifier that is asked once about each input, whoever asks.
+    """A fitted classifier that is queried once for each input, whoever asks.
 
     Parameters
     ----------

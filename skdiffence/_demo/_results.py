@@ -41,8 +41,8 @@ def write_table(records, settings):
         f"chosen: the rule that leaks least on calibration rows ({counts}); controls below it use the same rule"
     )
     records = [{**record, TPR: record[f"{TPR}_{fpr}"]} for record in records]
-    privacy = format_means(records, PRIVACY, "what answers tell")
-    utility = format_means(records, UTILITY, "what answers are worth")
+    privacy = format_means(records, PRIVACY, "privacy")
+    utility = format_means(records, UTILITY, "utility")
     return f"{privacy}\n\n{utility}\n\n{heading}"
 
 
