@@ -282,6 +282,8 @@ def test_number_of_training_rows(name):
     trained = set.intersection(*(tree.trained_ for tree in trees_inside(fitted(name))))
     for estimator in plain_and_frozen(name):
         assert n_training_rows(estimator) == (None if name in MANY else len(trained))
+    if name not in MANY:
+        assert getattr(fitted(name), "n_samples_fit_", len(trained)) == len(trained)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -7,7 +7,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
-from skdiffence._fitted import is_frozen, trained_nets
+from skdiffence._fitted import is_frozen, stored_rows, trained_nets
 from skdiffence.utils import _skorch as skorch
 from skdiffence.utils._random import mix_seed, seed_nested, torch_seed
 from skdiffence.utils._rows import RowSet, data_digest
@@ -50,8 +50,9 @@ def fit_on_rows(estimator, X, y, rows, seed, params, *, seeded):
         trained, classes, split_off = train(estimator, X_train, y_train, y, seed, params, seeded=seeded)
         split_off, rows.train = rows.train[split_off], np.delete(rows.train, split_off)
         rows.members = rows.members[~np.isin(rows.members, split_off)]
-        # A defense inside may hold out rows by itself; it records how many trained it.
-        n_samples = None if is_frozen(estimator) else getattr(trained, "n_samples_fit_", len(rows.train))
+        # Classifiers inside may hold out rows by themselves.
+        stored = stored_rows(trained, safe_indexing(X, rows.train))
+        n_samples = None if is_frozen(estimator) else np.count_nonzero(~stored.not_trained_on)
         held_out = np.concatenate((rows.held_out, split_off))
     return Bunch(estimator=trained, classes=classes, n_samples=n_samples, not_trained_on=rows_outside(X, held_out))
 
