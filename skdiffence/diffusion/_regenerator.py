@@ -145,10 +145,11 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
     skdiffence.defenses.DefendedClassifier : Defends a classifier by regeneration and keeps all labels.
     skdiffence.base.InferenceOnly : Skips any other transformer while a Pipeline is fitted.
 
-    Notes ----- A timestep t is the same 0-based index for noising, x_t = sqrt(abar_t) x + sqrt(1 - abar_t) e, and for
-    denoising, which returns the estimate of x after exactly ``n_steps`` network calls. Images are clamped to the value
-    range at the end only. Rows are not clamped. Image values outside the range are clipped to it before noising, with a
-    warning.
+    Notes
+    -----
+    A timestep t is the same 0-based index for noising, x_t = sqrt(abar_t) x + sqrt(1 - abar_t) e, and for denoising,
+    which returns the estimate of x after exactly ``n_steps`` network calls. Images are clamped to the value range at
+    the end only. Rows are not clamped. Image values outside the range are clipped to it before noising, with a warning.
 
     Except with "fresh" noise, the result for a row depends only on the key and the row. It does not depend on other
     rows, their order, the process or the number of calls. The noise is bit-identical on all devices. If the memory of a

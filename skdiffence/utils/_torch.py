@@ -28,7 +28,7 @@ def resolve_device(device="auto"):
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"device must be 'auto' or a device that torch knows. Got {device!r}: {error}") from None
     if resolved.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device={device!r} was asked for, but torch finds no CUDA device here.")
+        raise ValueError(f"device={device!r} needs a CUDA device, and torch finds none.")
     if resolved.type == "cuda" and resolved.index is None:
         return torch.device("cuda", torch.cuda.current_device())
     return resolved

@@ -1,4 +1,4 @@
-"""Checks that several rooms need in the same words."""
+"""Checks of memberships and of fit parameters."""
 
 import numpy as np
 
