@@ -182,7 +182,7 @@ def audit(
     seed = draw_seed(random_state)
     rows, counts = audit_rows(list(targets.values()), members, non_members, mix_seed(seed, "rows"))
     named = named_attacks(_suite(attacks, estimator, rows, counts) if isinstance(attacks, str) else attacks)
-    settings = _settings(counts, named, confidence_level, max_fpr, known, n_permutations, seed)
+    settings = _settings(estimator, counts, named, confidence_level, max_fpr, known, n_permutations, seed)
     with tqdm(total=(len(targets) + 2) * len(named) + 1, disable=not verbose, unit="step", desc="audit") as bar:
         audited = {name: audit_target(target, rows, named, settings, bar) for name, target in targets.items()}
         controls = audit_controls(named, audited["audited"].queried, rows, settings, bar)
@@ -230,11 +230,12 @@ def _undefended(estimator, undefended):
     return copy.copy(inner).set_params(regenerator="passthrough")
 
 
-def _settings(counts, attacks, confidence_level, max_fpr, known, n_permutations, seed):
+def _settings(estimator, counts, attacks, confidence_level, max_fpr, known, n_permutations, seed):
     level = lowest_reliable_level(counts["n_non_members"]) if isinstance(max_fpr, str) else float(max_fpr)
     levels = sorted({*LEVELS, *(() if level is None else (level,))})
     libraries = ("skdiffence", "scikit-learn", "skorch", "torch", "numpy")
     return {
+        "estimator": _described(estimator),
         "attacks": {name: type(attack).__name__ for name, attack in attacks.items()},
         "attack_facts": {
             name: {fact: getattr(attack, fact) for fact in ("family", "uses", "needs_shadows")}
@@ -249,6 +250,13 @@ def _settings(counts, attacks, confidence_level, max_fpr, known, n_permutations,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in libraries},
     }
+
+
+def _described(estimator):
+    """Return the class of an estimator, with that of the estimator inside it."""
+    params = estimator.get_params(deep=False) if hasattr(estimator, "get_params") else {}
+    inner = params.get("estimator")
+    return type(estimator).__name__ + ("" if inner is None else f"({_described(inner)})")
 
 
 def _notes(estimator, rows, counts, answers):

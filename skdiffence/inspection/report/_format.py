@@ -34,4 +34,4 @@ def queries(attack):
 
 def counted(n, noun):
     """Return a number with its noun, in the plural unless it is 1."""
-    return f"{n} {noun}" + "s" * (n != 1)
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

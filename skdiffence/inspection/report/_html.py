@@ -20,14 +20,8 @@ def page_html(report):
     -------
     page : str
     """
-    settings, rows = report.settings, report.rows
-    subject = [
-        f"{rows['n_members']} members and {rows['n_non_members']} non-members",
-        f"{len(settings['attacks'])} attacks",
-        settings["created"],
-        f"skdiffence {settings['versions']['skdiffence']}",
-        f"seed {settings['seed']}",
-    ]
+    settings = report.settings
+    subject = [settings["created"], f"skdiffence {settings['versions']['skdiffence']}", f"seed {settings['seed']}"]
     return _render("page", report, subject=subject, sections=sections(report))
 
 

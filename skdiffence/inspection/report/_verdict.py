@@ -61,8 +61,8 @@ def verdict(report):
     """
     status = _status(report)
     sentences = [f"{CONTROLS[control.name]}. It failed: {control.why}." for control in report.failed_controls]
-    sentences += [_strongest(report), _ADVICE[status], _low_fpr(report), _floor(report), *_beyond_labels(report)]
-    sentences += [*_undefended(report), _utility(report), _significance(report)]
+    sentences += [_audited(report), _strongest(report), _ADVICE[status], _low_fpr(report), _floor(report)]
+    sentences += [*_beyond_labels(report), *_undefended(report), _utility(report), _significance(report)]
     return Verdict(status, _HEADLINES[status], sentences)
 
 
@@ -73,6 +73,14 @@ def _status(report):
         return "none found"
     beyond = report.targets["audited"].beyond_labels
     return "labels only" if beyond is None or beyond.p_value > _LEVEL else "leak"
+
+
+def _audited(report):
+    settings, rows = report.settings, report.rows
+    return (
+        f"Audited: {settings['estimator']}, with {counted(rows['n_members'], 'member')} and "
+        f"{counted(rows['n_non_members'], 'non-member')}."
+    )
 
 
 def _strongest(report):

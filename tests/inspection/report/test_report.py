@@ -112,6 +112,7 @@ def test_page_begins_with_the_verdict(report, failed):
         text = each.to_html()
         body = text[text.index("<body") :]
         assert body.index('class="verdict') < min(body.index("<table"), body.index("<svg"))
+    assert "Audited: Dictated, with 120 members and 120 non-members." in report.verdict.sentences
     assert failed.verdict.status == "invalid"
     assert "something was told apart" in failed.verdict.sentences[0]
     assert failed.to_html().index("something was told apart") < failed.to_html().index("The strongest of")
