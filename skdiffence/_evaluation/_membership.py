@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skdiffence._evaluation._rows import find_rows, on_both_sides, row_keys
+from skdiffence._evaluation._rows import AttackedRows, find_rows, on_both_sides, row_keys
 from skdiffence._fitted import is_frozen, n_training_rows, stored_rows, unrecorded_validation_split
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.utils._sklearn import num_samples, safe_indexing
@@ -26,12 +26,8 @@ class Membership:
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, ...)
-        Rows.
-    y : ndarray of shape (n_samples,)
-        Their labels.
-    is_member : ndarray of shape (n_samples,), dtype bool
-        True for members.
+    rows : AttackedRows
+        The rows, without digests.
     attacked : ndarray of shape (n_samples,), dtype bool
         Rows that attacks are evaluated on.
     measured : ndarray of shape (n_samples,), dtype bool
@@ -40,9 +36,7 @@ class Membership:
         Number of non-members in the smallest fold, if folds are equal.
     """
 
-    X: object
-    y: np.ndarray
-    is_member: np.ndarray
+    rows: AttackedRows
     attacked: np.ndarray
     measured: np.ndarray
     n_typical: int
@@ -110,7 +104,7 @@ def _routed(estimator, X, y, is_member):
     _check_marked(estimator, (is_member & ~stored.not_trained_on).sum())
     both = _both_sides(row_keys(X, b"")[0], is_member)
     measured = ~is_member & ~stored.not_trained_on
-    return Membership(X, y, is_member, ~(stored.any | both), measured, measured.sum())
+    return Membership(AttackedRows(X, y, is_member), ~(stored.any | both), measured, measured.sum())
 
 
 def _places(pool, X, y, sample_index):
@@ -263,7 +257,8 @@ def _membership(pool, chosen, is_member, attacked, measured, n_held):
     n_non_members = len(pool) if pool.is_member is None else np.count_nonzero(~pool.is_member)
     n_folds = max(1, round(n_non_members / max(1, n_held)))
     n_typical = min(n_held, n_non_members // n_folds)
-    return Membership(safe_indexing(pool.X, chosen), pool.y[chosen], is_member, attacked, measured, n_typical)
+    rows = AttackedRows(safe_indexing(pool.X, chosen), pool.y[chosen], is_member)
+    return Membership(rows, attacked, measured, n_typical)
 
 
 def _check_marked(estimator, n_marked):

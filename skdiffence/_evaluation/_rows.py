@@ -1,11 +1,12 @@
 """The rows that attacks are evaluated on, and how rows are compared by content."""
 
 from collections import defaultdict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
 
+from skdiffence.utils._random import mix_seed
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 
@@ -26,19 +27,14 @@ class AttackedRows:
         Their labels.
     is_member : ndarray of shape (n_samples,), dtype bool
         True for members.
-    keys : ndarray of shape (n_samples,)
+    keys : ndarray of shape (n_samples,), default=None
         Keyed digests of the rows, by which they are split and chosen.
     """
 
     X: object
     y: np.ndarray
     is_member: np.ndarray
-    keys: np.ndarray
-
-    @classmethod
-    def of(cls, X, y, is_member, key=b""):
-        """Return the rows with digests under a key."""
-        return cls(X, y, is_member, row_keys(X, key)[0])
+    keys: np.ndarray | None = None
 
     def __len__(self):
         return len(self.y)
@@ -56,7 +52,12 @@ class AttackedRows:
         rows : AttackedRows
         """
         rows = np.arange(len(self))[rows]
-        return AttackedRows(safe_indexing(self.X, rows), self.y[rows], self.is_member[rows], self.keys[rows])
+        keys = None if self.keys is None else self.keys[rows]
+        return AttackedRows(safe_indexing(self.X, rows), self.y[rows], self.is_member[rows], keys)
+
+    def keyed(self, seed):
+        """Return the rows with digests that depend on a seed."""
+        return replace(self, keys=row_keys(self.X, seed_key(mix_seed(seed, "rows")))[0])
 
 
 def row_keys(X, key):

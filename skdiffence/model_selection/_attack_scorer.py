@@ -19,13 +19,12 @@ from skdiffence._evaluation._membership import find_membership
 from skdiffence._evaluation._named_attacks import named_attacks
 from skdiffence._evaluation._pool import Pool
 from skdiffence._evaluation._results import NOT_MEASURED, Estimate
-from skdiffence._evaluation._rows import AttackedRows, row_keys, seed_key
 from skdiffence._evaluation._run_attack import query_target, run_attack
 from skdiffence._fitted import denoiser_saw_members
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.metrics._operating_point import FEWEST_AT_RATE
-from skdiffence.utils._random import draw_seed, mix_seed
-from skdiffence.utils._sklearn import Interval, StrOptions, routing_enabled, safe_indexing
+from skdiffence.utils._random import draw_seed
+from skdiffence.utils._sklearn import Interval, StrOptions, routing_enabled
 
 _METRICS = ("roc_auc", "attack_accuracy", "tpr_at_fpr", "correct_roc_auc", "tnr_at_fnr")
 _AUTO_METRICS = _METRICS[:-1]
@@ -236,13 +235,13 @@ class AttackScorer(BaseEstimator):
         return numbers[self.score]
 
     def _attack(self, estimator, found, attacks, metrics):
-        keys, _ = row_keys(found.X, seed_key(self._seed_for("rows")))
-        candidates = np.flatnonzero(found.attacked)
-        chosen = candidates[balanced_rows(keys[candidates], found.is_member[candidates])]
+        every, candidates = found.rows.keyed(self._seed()), np.flatnonzero(found.attacked)
+        chosen = candidates[balanced_rows(every.keys[candidates], every.is_member[candidates])]
+        rows = every.take(chosen)
         # One query serves the attacks and the utility of the classifier.
         needed = np.union1d(chosen, np.flatnonzero(found.measured))
-        queried = query_target(estimator, safe_indexing(found.X, needed), found.y[needed], attacks.values())
-        rows = AttackedRows(safe_indexing(found.X, chosen), found.y[chosen], found.is_member[chosen], keys[chosen])
+        asked = every.take(needed)
+        queried = query_target(estimator, asked.X, asked.y, attacks.values())
         of_rows = replace(queried, answers=queried.answers.take(np.isin(needed, chosen)))
         if (reversal := describe_reversal(of_rows.answers, rows.is_member)) is not None:
             warnings.warn(reversal, MembershipWarning, stacklevel=3)
@@ -261,9 +260,6 @@ class AttackScorer(BaseEstimator):
         levels = () if level is None else (level,)
         correct = queried.answers.correct
         return measure_attack(name, run.said, rows.is_member, correct=correct, fpr_levels=levels, fnr_levels=levels)
-
-    def _seed_for(self, purpose):
-        return mix_seed(self._seed(), purpose)
 
     def _seed(self):
         """Return the seed of all calls, drawn at the first call with this ``random_state``."""

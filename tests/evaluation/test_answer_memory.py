@@ -146,7 +146,7 @@ def test_attacks_score_as_if_alone():
     X, y, is_member = np.concatenate([members[0], others[0]]), np.r_[members[1], others[1]], np.arange(2 * N) < N
     memory = AnswerMemory(target)
     answers = query(memory.view(), X, y)
-    run = partial(cross_fit, answers=answers, rows=AttackedRows.of(X, y, is_member), known=0.5, seed=0)
+    run = partial(cross_fit, answers=answers, rows=AttackedRows(X, y, is_member).keyed(0), known=0.5, seed=0)
     for _, attack in (EXACT, GRAY, FLIPS):
         alone = Forgetful(target)
         np.testing.assert_array_equal(run(attack, memory).scores, run(attack, alone).scores)

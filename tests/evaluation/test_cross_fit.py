@@ -39,7 +39,7 @@ def random_answers():
 def test_no_attacker_scores_a_row_that_it_knows(known, n_known):
     Memorizer.n_known.clear()
     X, is_member = np.arange(N_ROWS)[:, None], np.arange(N_ROWS) < N_ROWS // 2
-    rows = AttackedRows.of(X, np.zeros(N_ROWS), is_member)
+    rows = AttackedRows(X, np.zeros(N_ROWS), is_member).keyed(0)
     found = cross_fit(Memorizer(), None, random_answers(), rows, known=known, seed=0)
     assert not found.scores.any()
     assert not found.predictions.any()

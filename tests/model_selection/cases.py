@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import ShuffleSplit
 
 from skdiffence._evaluation._cross_fit import balanced_rows
-from skdiffence._evaluation._rows import row_keys, seed_key
+from skdiffence._evaluation._rows import AttackedRows
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.exceptions import DefenseWarning
 from skdiffence.model_selection import AttackScorer
@@ -63,5 +63,5 @@ def auc_by_hand(estimator, X, y, is_member, signal="confidence"):
 
 def chosen(scorer, X, is_member):
     """Return the rows that remain where members are more than non-members; the scorer's own choice."""
-    keys, _ = row_keys(X, seed_key(scorer._seed_for("rows")))
-    return balanced_rows(keys, is_member)
+    rows = AttackedRows(X, None, is_member).keyed(scorer._seed())
+    return balanced_rows(rows.keys, is_member)

@@ -1,8 +1,9 @@
 """Two planes in which a defense can be judged: utility of its answers and AUC of an attack on them."""
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
+from skdiffence._evaluation._cross_fit import AttackScores
+from skdiffence._evaluation._measure import measure_attack
 from skdiffence.metrics import auc_interval, failure_detection_auc, wilson_interval
 
 AXIS_LABELS = {
@@ -69,14 +70,16 @@ def _utility(name, others, plane, confidence_level):
 
 def _privacy(name, answers, is_member, score, plane, confidence_level):
     """Return the AUC of an attack, and its interval; in the plane of failure detection among correct labels only."""
-    rows = answers.correct if plane == "failure_detection" else np.ones(len(answers), dtype=bool)
-    is_member, score = is_member[rows], score[rows]
-    if is_member.all() or not is_member.any():
+    of_correct = {"correct": answers.correct, "confidence_level": confidence_level}
+    result = measure_attack(name, AttackScores(score), is_member, **of_correct)
+    auc = result.correct_roc_auc if plane == "failure_detection" else result.roc_auc
+    if np.isnan(auc.value):
+        among = is_member[answers.correct]
         raise ValueError(
-            f"plane={plane!r} needs members and non-members that are labeled correctly. Got "
-            f"{is_member.sum()} of {len(is_member)} from {name!r}."
+            f"plane={plane!r} needs members and non-members that are labeled correctly. Got {among.sum()} of "
+            f"{len(among)} from {name!r}."
         )
-    return roc_auc_score(is_member, score), *auc_interval(is_member, score, confidence_level=confidence_level)
+    return auc.value, auc.low, auc.high
 
 
 def check_points(points, n_points):

@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from skdiffence._evaluation._named_attacks import named_attacks
-from skdiffence._evaluation._scored_rows import scored_rows
-from skdiffence.attacks import Answers
+from skdiffence._evaluation._usable_rows import score_rows, usable_rows
+from skdiffence.attacks import Answers, query
 from skdiffence.base import MembershipAttack
 from skdiffence.inspection.displays._mixin import BLACK, BLUE, GRAY, DisplayMixin, check_matplotlib, draw_level
 from skdiffence.inspection.displays._point_names import FONT_SIZE, write_names
@@ -244,12 +244,12 @@ class PrivacyUtilityDisplay(DisplayMixin):
         """
         check_matplotlib()
         named = named_estimators(estimators)
-        rows = scored_rows(list(named.values()), X, y, is_member)
+        rows = usable_rows(list(named.values()), X, y, is_member)
         (attack,) = named_attacks([attack]).values()
         seed = draw_seed(random_state)
-        answers = {name: rows.answers(estimator) for name, estimator in named.items()}
+        answers = {name: query(estimator, rows.X, rows.y) for name, estimator in named.items()}
         y_score = {
-            name: rows.attack(attack, estimator, answers[name], known=known, seed=seed)
+            name: score_rows(attack, estimator, answers[name], rows, known=known, seed=seed)
             for name, estimator in named.items()
         }
         measured = measure(answers, rows.is_member, y_score, plane, confidence_level)

@@ -5,7 +5,8 @@ from numbers import Real
 import numpy as np
 
 from skdiffence._evaluation._named_attacks import named_attacks
-from skdiffence._evaluation._scored_rows import scored_rows
+from skdiffence._evaluation._usable_rows import score_rows, usable_rows
+from skdiffence.attacks import query
 from skdiffence.base import MembershipAttack
 from skdiffence.inspection.displays._mixin import (
     GRAY,
@@ -239,10 +240,10 @@ class MembershipRocDisplay(DisplayMixin):
         """
         check_matplotlib()
         attacks = named_attacks(attack if isinstance(attack, (list, dict)) else [attack])
-        rows = scored_rows([estimator], X, y, is_member)
-        answers, seed = rows.answers(estimator), draw_seed(random_state)
+        rows = usable_rows([estimator], X, y, is_member)
+        answers, seed = query(estimator, rows.X, rows.y), draw_seed(random_state)
         scores = {
-            key: rows.attack(one, estimator, answers, known=known, seed=mix_seed(seed, key))
+            key: score_rows(one, estimator, answers, rows, known=known, seed=mix_seed(seed, key))
             for key, one in attacks.items()
         }
         if not isinstance(attack, (list, dict)):

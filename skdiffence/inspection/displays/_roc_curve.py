@@ -1,9 +1,10 @@
 """ROC curves as arrays, and a confidence band around them that holds at any number of rows."""
 
 import numpy as np
-from sklearn.metrics import auc, roc_curve
+from sklearn.metrics import roc_curve
 
-from skdiffence.metrics import auc_interval
+from skdiffence._evaluation._cross_fit import AttackScores
+from skdiffence._evaluation._measure import measure_attack
 from skdiffence.metrics._checks import check_membership
 from skdiffence.metrics._exact import rate_high, rate_low
 
@@ -41,11 +42,12 @@ def roc_curves(y_true, y_score, confidence_level):
     is_member, score = check_membership(y_true, y_score)
     # All thresholds: the band is made from the rates at each of them.
     fpr, tpr, _ = roc_curve(is_member, score, drop_intermediate=False)
+    roc_auc = measure_attack("", AttackScores(score), is_member, confidence_level=confidence_level).roc_auc
     return {
         "fpr": fpr,
         "tpr": tpr,
-        "roc_auc": float(auc(fpr, tpr)),
-        "roc_auc_interval": auc_interval(is_member, score, confidence_level=confidence_level),
+        "roc_auc": roc_auc.value,
+        "roc_auc_interval": (roc_auc.low, roc_auc.high),
         "n_members": int(is_member.sum()),
         "n_non_members": int((~is_member).sum()),
     }

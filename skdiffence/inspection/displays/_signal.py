@@ -5,7 +5,8 @@ from numbers import Integral
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from skdiffence._evaluation._scored_rows import scored_rows
+from skdiffence._evaluation._usable_rows import usable_rows
+from skdiffence.attacks import query
 from skdiffence.inspection.displays._defended import undefended_answers
 from skdiffence.inspection.displays._mixin import (
     BLUE,
@@ -194,8 +195,8 @@ class SignalDisplay(DisplayMixin):
         display : SignalDisplay
         """
         check_matplotlib()
-        rows = scored_rows([estimator], X, y, is_member)
-        answers = rows.answers(estimator)
+        rows = usable_rows([estimator], X, y, is_member)
+        answers = query(estimator, rows.X, rows.y)
         has_before = hasattr(estimator, "select") and hasattr(estimator, "estimator_")
         return cls.from_predictions(
             rows.is_member,
