@@ -42,7 +42,7 @@ def test_unknown_devices(device):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
 def test_missing_cuda():
     """A GPU that isn't there is an error at once."""
-    with pytest.raises(ValueError, match="torch finds no CUDA device"):
+    with pytest.raises(ValueError, match="needs a CUDA device, and torch finds none"):
         resolve_device("cuda")
 
 
