@@ -1,4 +1,4 @@
-"""Images flipped and shifted: the same few views of every image, the unchanged one first."""
+"""Flips and shifts of images: a few fixed views of each image, the unchanged one first."""
 
 from functools import partial
 
@@ -20,12 +20,12 @@ def check_images(X):
     Returns
     -------
     X : ndarray
-        Of the same type of numbers.
+        In the dtype of the input.
 
     Raises
     ------
     ValueError
-        If X is of another shape.
+        If X has another shape.
     """
     X = np.asarray(X)
     if X.ndim != 4:
@@ -37,7 +37,7 @@ def check_images(X):
 
 
 def flip(X):
-    """Mirror images, left for right.
+    """Flip images horizontally.
 
     Parameters
     ----------
@@ -48,19 +48,19 @@ def flip(X):
     -------
     X_flipped : ndarray of the same shape and dtype
     """
-    # A copy: torch refuses arrays that run backwards.
+    # A copy, because torch rejects arrays with negative strides.
     return np.ascontiguousarray(check_images(X)[..., ::-1])
 
 
 def shift(X, dy, dx):
-    """Move images by whole pixels; their edge is repeated where nothing moved in.
+    """Shift images by whole pixels, repeating their edge.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_channels, height, width)
         Images.
     dy, dx : int
-        How far down and how far right; negative for up and left.
+        Number of pixels down and to the right; negative for up and left.
 
     Returns
     -------
@@ -74,24 +74,24 @@ def shift(X, dy, dx):
 
 
 def augmentations(kind="flips+shifts", *, step=1):
-    """Return the fixed views of an image, as functions of images.
+    """Return fixed views as functions of images.
 
     Parameters
     ----------
     kind : {"identity", "flips", "shifts", "flips+shifts"}, default="flips+shifts"
-        "flips" are 2 views, "shifts" 9 (by -step, 0 or +step along both axes), both together 18.
+        "flips" are 2 views, "shifts" 9 (by -step, 0 or +step along both axes), and both together 18.
     step : int, default=1
-        Pixels of a shift.
+        Number of pixels of a shift.
 
     Returns
     -------
     views : list of callable
-        Each takes and returns images. The first leaves them as they are; small changes come before large ones.
+        Each takes and returns images. The first is the identity; small changes come before large ones.
 
     Raises
     ------
     ValueError
-        If there is no such kind, or the step is none.
+        If the kind is unknown, or the step is below 1.
     """
     if kind not in _KINDS:
         raise ValueError(f"kind must be one of {', '.join(map(repr, _KINDS))}. Got {kind!r}.")
@@ -113,26 +113,26 @@ def _view(X, *, flipped, dy, dx):
 
 
 def all_views(X, *, queries, shift=1):
-    """Return the arrays to ask about for X.
+    """Return the arrays to query for X.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, ...)
-        Rows; images where they are flipped and shifted.
+        Rows; images if they are flipped or shifted.
     queries : {"identity", "flips", "shifts", "flips+shifts"} or callable
-        Views of an image, or what takes X and returns a list of arrays of further queries.
+        Views of images, or a function that takes X and returns a list of arrays of further queries.
     shift : int, default=1
-        Pixels of a shift.
+        Number of pixels of a shift.
 
     Returns
     -------
     views : list of array-like of shape (n_samples, ...)
-        X itself first.
+        The first is X itself.
 
     Raises
     ------
     ValueError
-        If X is no images and must be, or a query has another number of rows.
+        If X must hold images and does not, or a query has another number of rows.
     """
     if isinstance(queries, str):
         return [X] if queries == "identity" else [view(X) for view in augmentations(queries, step=shift)]

@@ -1,4 +1,4 @@
-"""An attack that measures how far from a row the target's label changes."""
+"""The attack on the distance from a row to the nearest other label."""
 
 from numbers import Integral, Real
 
@@ -17,25 +17,25 @@ from skdiffence.utils._sklearn import Interval, Options
 
 
 class BoundaryAttack(MultipleQueryAttack):
-    """Call a row a member if the target's label changes only far away from it.
+    """Call a row a member if it lies far from the target's decision boundary.
 
-    The target is asked for labels and for nothing else, so a defense that leaves every label as it was has no
-    influence on this attack. Training moves the boundary between labels away from the members.
+    The target is queried for labels only, so a defense that keeps labels has no effect on this attack. Training moves
+    the decision boundary away from the members.
 
     Parameters
     ----------
     norm : {2, inf}, default=2
-        How distance is measured: ``2``, or ``float("inf")`` for the largest change of a feature.
+        Norm of the distance: ``2``, or ``float("inf")`` for the largest change of a feature.
     max_iter : int, default=10
-        Iterations of the search. More find nearer points.
+        Number of iterations of the search. More find nearer points.
     max_eval : int, default=10000
-        Most labels asked for in one iteration to estimate a direction.
+        Maximum number of labels queried in an iteration to estimate a direction.
     init_eval : int, default=50
-        As many in the first iteration; their number grows with the square root of the iteration.
+        The same number in the first iteration. It grows with the square root of the iteration.
     random_state : int, RandomState instance or None, default=None
-        Seeds the search. It is the same for all rows, so that no row's score depends on another.
+        Seeds the search, which is the same for all rows, so a row's score does not depend on other rows.
     verbose : int, default=0
-        Above 0, a progress bar over rows.
+        If positive, show a progress bar over rows.
 
     Attributes
     ----------
@@ -44,35 +44,33 @@ class BoundaryAttack(MultipleQueryAttack):
     threshold_ : float
         Rows whose distance is at least this are called members.
     n_evaluations_ : int
-        Labels that ``fit`` asked for.
+        Number of labels that ``fit`` queried.
 
     Raises
     ------
     ImportError
-        When fitted, if the Adversarial Robustness Toolbox is not installed.
+        In ``fit``, if the Adversarial Robustness Toolbox is not installed.
 
     See Also
     --------
-    LabelOnlyAttack : Asks for tens of labels a row, not for a thousand.
+    LabelOnlyAttack : Queries tens of labels for each row instead of a thousand.
 
     Notes
     -----
-    This is HopSkipJump as the Adversarial Robustness Toolbox has it, one row after the other. A search starts at
-    the nearest known row with another label, which is why the fitted attack holds the known rows. Its result is
-    the nearest of all points that were asked about and had another label: never less than the true distance, and
-    nearer to it the more is asked. With the default parameters it was 0.6 % above for linear targets of 10 features
-    and 5 % above for those of 64. Forests answer in steps, which it follows badly: some distances were several
-    times those of longer searches.
+    This is HopSkipJump of the Adversarial Robustness Toolbox, for one row after the other. A search starts at the
+    nearest known row with another label, so the fitted attack holds the known rows. The distance is that of the nearest
+    queried point with another label. It is never below the true distance, and approaches it with more queries. With the
+    default parameters it was 0.6 % above for linear targets of 10 features and 5 % above for those of 64. The search
+    works less well on the step functions of forests: some distances were several times those of longer searches.
 
-    It costs some 1,200 labels a row in 130 calls of ``predict`` with the default parameters, and ``fit`` pays this
-    for each correctly labeled known row. ``predict_proba`` is not used, except that a bare skorch net is asked how
-    many columns it has.
+    Cost: about 1,200 labels for each row in 130 calls of ``predict`` with the default parameters, for each correctly
+    labeled known row as well. ``predict_proba`` is not used, except to count the columns of a bare skorch net.
 
-    The search stays in the range of the known rows, of all pixels together for images. The target is asked about
-    floating point numbers, also where X holds whole ones. Distances are in the units of X: where these are unlike,
-    attack the target behind its scaler, with scaled rows.
+    The search stays in the range of the known rows, of all pixels together for images. It queries floating point
+    numbers, also where X holds integers. Distances are in the units of X. If these differ between features, attack the
+    target behind its scaler, with scaled rows.
 
-    The search needs NumPy's global generator, which is seeded for it and put back after each row. Do not run it in
+    The search draws from NumPy's global generator, which is seeded for it and restored after each row. Do not run it in
     several threads of one process.
 
     References
@@ -177,7 +175,7 @@ class BoundaryAttack(MultipleQueryAttack):
         return distances, n_evaluations
 
     def _search(self, keeps_label, row, label):
-        """Search around one correctly labeled row."""
+        """Search for the nearest other label around a correctly labeled row."""
         low, high = (np.broadcast_to(side, row.shape) for side in (self._space.low, self._space.high))
         probe = Probe(keeps_label, row, low, high, self.norm, most_calls(self.max_iter))
         search(
@@ -192,7 +190,7 @@ class BoundaryAttack(MultipleQueryAttack):
         return probe
 
     def _starts(self, row, label):
-        """Return the known rows that the target gives other labels, the nearest first."""
+        """Return the known rows with another predicted label, the nearest first."""
         classes = np.unique(self._known_labels)
         others = self._known[label_columns(self._known_labels, classes) != label_columns(label, classes)]
         steps = (others - row).reshape(len(others), row.size)
@@ -202,5 +200,5 @@ class BoundaryAttack(MultipleQueryAttack):
 def _finite_numbers(X):
     values = as_floats(X)
     if np.isnan(values).any():
-        raise ValueError("X must have no missing values: no distance could be measured. Got NaN.")
+        raise ValueError("X must have no missing values, which have no distance. Got NaN.")
     return values

@@ -1,4 +1,4 @@
-"""The nearest point with another label, as HopSkipJump of the Adversarial Robustness Toolbox finds it."""
+"""The search for the nearest point with another label, by HopSkipJump of the Adversarial Robustness Toolbox."""
 
 import contextlib
 import logging
@@ -16,22 +16,22 @@ _NARROWEST = 1e-3
 
 
 def import_art():
-    """Return HopSkipJump and the wrapper for targets that are asked through a function."""
+    """Return HopSkipJump and the wrapper of targets that are queried through a function."""
     evasion = import_optional("art.attacks.evasion", extra="audit")
     classification = import_optional("art.estimators.classification", extra="audit")
     return evasion.HopSkipJump, classification.BlackBoxClassifierNeuralNetwork
 
 
 def most_calls(max_iter):
-    """Return how often a search can ask at most of a target that answers one point in one way."""
+    """Return the maximum number of calls in a search, if equal points always have equal labels."""
     return _CALLS_BEFORE + max_iter * _CALLS_AN_ITERATION
 
 
 @contextlib.contextmanager
 def numpy_seed(seed):
-    """Seed NumPy's global generator inside the block and put it back after it.
+    """Seed NumPy's global generator inside the block and restore it afterwards.
 
-    HopSkipJump draws from it and takes no other; nothing else in this library touches it.
+    HopSkipJump takes no other generator. Nothing else in this library uses the global one.
 
     Parameters
     ----------
@@ -47,38 +47,38 @@ def numpy_seed(seed):
 
 
 class _EndlessSearch(Exception):
-    """More calls than HopSkipJump can need of a target that answers one point in one way."""
+    """Raised after more calls than HopSkipJump can need if equal points always have equal labels."""
 
 
 class Probe:
-    """Asks for the labels of points around one row, and remembers the nearest that is another.
+    """Queries labels of points around a row, and records the nearest point with another label.
 
-    Points are given relative to the row and to the widest feature, so that single precision is enough for them.
+    Points are relative to the row and to the range of the widest feature, so that single precision is enough for them.
 
     Parameters
     ----------
     keeps_label : callable
-        Takes an array of rows, says of each whether it has the label of the row.
+        Takes an array of rows and returns for each whether its label is that of the row.
     row : ndarray, dtype float64
-        Where to search from.
+        The row to search from.
     low, high : ndarray, dtype float64
         The range to search in.
     norm : {2, inf}
-        How distance is measured.
+        Norm of the distance.
     max_calls : int
-        When to give up.
+        Number of calls after which the search stops.
 
     Attributes
     ----------
     distance : float
-        Of the nearest point with another label so far; infinity if there is none.
+        Distance of the nearest point with another label so far, infinity if there is none.
     n_evaluations : int
-        Labels asked for.
+        Number of labels queried.
     """
 
     def __init__(self, keeps_label, row, low, high, norm, max_calls):
         self._keeps_label, self._row, self._norm, self._max_calls = keeps_label, row, norm, max_calls
-        # The row may itself be outside of the range of others.
+        # The row itself may lie outside the range.
         self.low, self.high = np.minimum(low, row), np.maximum(high, row)
         self.unit = np.max(self.high - self.low) or 1.0
         self.distance, self.n_evaluations, self._n_calls = np.inf, 0, 0
@@ -87,15 +87,15 @@ class Probe:
         """Return rows as points relative to the row."""
         return ((points - self._row) / self.unit).astype(np.float32)
 
-    def ask(self, points):
-        """Say which points have another label."""
+    def query(self, points):
+        """Return which points have another label."""
         self._n_calls += 1
         if self._n_calls > self._max_calls:
             raise _EndlessSearch
         rows = np.clip(self._row + self.unit * points.astype(np.float64), self.low, self.high)
         axes = tuple(range(1, rows.ndim))
         differs = np.ones(len(rows), dtype=bool)
-        # A step without a direction is no point; HopSkipJump gives up once such a one succeeds.
+        # A step without direction gives NaN; HopSkipJump stops once such a point has another label.
         real = np.isfinite(rows).all(axis=axes)
         if real.any():
             differs[real] = ~self._keeps_label(rows[real])
@@ -106,13 +106,13 @@ class Probe:
         return differs
 
     def one_hot(self, points):
-        """Answer as HopSkipJump wants it: the row's label is class 0, all others are class 1."""
-        differs = self.ask(points)
+        """Return one-hot labels for HopSkipJump: the row's label is class 0, all others are class 1."""
+        differs = self.query(points)
         return np.column_stack([~differs, differs]).astype(np.float32)
 
     @property
     def farthest(self):
-        """How far a row in the range can be at most."""
+        """The distance of the farthest point in the range."""
         sides = np.maximum(self.high - self._row, self._row - self.low)
         return float(np.linalg.norm(sides.ravel(), ord=self._norm))
 
@@ -123,17 +123,17 @@ def search(probe, starts, *, seed, norm, max_iter, max_eval, init_eval):
     Parameters
     ----------
     probe : Probe
-        Asks the target. It holds the result.
+        Queries the target and records the result.
     starts : ndarray of shape (n_starts, ...), dtype float64
         Rows with other labels to start from, the best first.
     seed : int
         In [0, 2**32).
     norm, max_iter, max_eval, init_eval : object
-        As :class:`~skdiffence.attacks.BoundaryAttack` has them.
+        See :class:`~skdiffence.attacks.BoundaryAttack`.
     """
     hop_skip_jump, black_box = import_art()
     origin = np.zeros((1, *probe.low.shape), dtype=np.float32)
-    start = None if probe.ask(origin).any() else _first_that_differs(probe, starts, seed)
+    start = None if probe.query(origin).any() else _first_that_differs(probe, starts, seed)
     if start is None:
         return
     attack = hop_skip_jump(
@@ -152,10 +152,10 @@ def search(probe, starts, *, seed, norm, max_iter, max_eval, init_eval):
 def _first_that_differs(probe, starts, seed):
     starts = probe.relative(starts[:_N_STARTS])
     for start in starts:
-        if probe.ask(start[np.newaxis]).any():
+        if probe.query(start[np.newaxis]).any():
             return start
     random = np.random.default_rng(seed).uniform(probe.low, probe.high, size=(_N_RANDOM_STARTS, *probe.low.shape))
-    differs = probe.ask(probe.relative(random))
+    differs = probe.query(probe.relative(random))
     return probe.relative(random[differs.argmax()]) if differs.any() else None
 
 
@@ -166,7 +166,7 @@ def _clip_values(probe):
 
 @contextlib.contextmanager
 def _quiet():
-    """Hide divisions by zero, which end a search, and messages about single rows."""
+    """Silence divisions by zero, which end a search, and log messages about single rows."""
     logger = logging.getLogger("art")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""An attack that asks for labels alone: of a row and of its neighbors."""
+"""The attack on the labels of a row and of its neighbors."""
 
 from numbers import Integral, Real
 
@@ -27,64 +27,63 @@ _N_DECIMALS = 9
 
 
 class LabelOnlyAttack(MultipleQueryAttack):
-    """Call a row a member by the labels that the target gives to the row and to its neighbors.
+    """Call a row a member by the labels that the target predicts for the row and for its neighbors.
 
-    The target is asked for labels and for nothing else, so a defense that leaves every label as it was has no
-    influence on this attack: what it finds is the floor under all others. A target learns its members' labels by
-    heart, and more or less of their surroundings with them.
+    The target is queried for labels only, so a defense that keeps labels has no effect on this attack, and it is a
+    floor for all other attacks. A target memorizes the labels of its members, and those of neighbors to a varying
+    degree.
 
     Parameters
     ----------
     robustness : {"augmentation", "noise"}, default="augmentation"
-        What the neighbors are: the image flipped and shifted, for images of shape (n_samples, n_channels, height,
-        width), or the row with noise of several sizes, for rows and images.
+        The neighbors: flipped and shifted images, for images of shape (n_samples, n_channels, height, width), or rows
+        with noise of several scales, for rows and images.
     n_queries : int, default=None
-        How many labels a row, that of the unchanged row included. None is 18 augmentations, which is all there are,
-        or 31 with noise.
+        Number of labels queried for each row, including that of the unchanged row. None is all 18 augmentations, or 31
+        with noise.
     scale : int, float or array-like of float, default=None
-        Of augmentations, the pixels of a shift; None is an eighth of the smaller side. Of noise, its size in
-        standard deviations of each feature among the known rows, or several sizes, used in turn; None is 0.25, 0.5
-        and 1. Features that are 0 or 1 are flipped with the probability of the same mean square change.
+        For augmentations, the number of pixels of a shift; None is an eighth of the smaller side. For noise, its scale
+        in standard deviations of each feature among the known rows, or several scales, used in turn; None is 0.25, 0.5
+        and 1. Binary features are flipped with the probability of the same mean square change.
     estimator : "mean" or classifier, default=None
-        What tells members by their correct labels. None is a logistic regression: on one feature a query for
-        augmentations; for noise on the unchanged row and the share of each noise size, with their products. A
-        classifier is given the same features and needs ``decision_function`` or ``predict_proba``. "mean" is the
-        share of all queries that were answered correctly, in the direction that the known rows show.
+        Predicts membership from the correctness of the labels. None is a logistic regression. Its features are, for
+        augmentations, the correctness of each query; for noise, the correctness of the unchanged row, the share of
+        correct labels for each noise scale, and their products. A classifier is fitted to the same features, without
+        the products. "mean" is the share of correct labels of all queries, in the learned direction.
     random_state : int, RandomState instance or None, default=None
-        Seeds the noise, and an estimator that has no seed of its own. The noise of a query is the same for all
-        rows, so that no row's score depends on another.
+        Seeds the noise, and an estimator without a seed. The noise of a query is the same for all rows, so a row's
+        score does not depend on other rows.
 
     Attributes
     ----------
     target_ : classifier
         The target, after ``fit``.
     threshold_ : float
-        Scores of at least this are called members. It was learned on scores of known rows that the estimator had
-        not been fitted to, where each side has at least two.
+        Rows that score at least this are called members. Learned on cross-validated scores of the known rows if each
+        side has at least two.
     estimator_ : classifier
-        The fitted one, unless ``estimator="mean"``.
+        The fitted classifier, unless ``estimator="mean"``.
     direction_ : {-1, 1}
-        With ``estimator="mean"``, whether members are answered correctly less or more often; 1 otherwise, where the
-        estimator learned the direction.
+        With ``estimator="mean"``, -1 if members are labeled correctly less often than non-members; otherwise 1.
     n_queries_ : int
-        Calls of ``predict`` for a row.
+        Number of labels queried for each row.
 
     See Also
     --------
-    BoundaryAttack : Measures how far the nearest other label is.
-    ThresholdAttack : Asks for one label, with ``signal="correctness"``.
+    BoundaryAttack : Measures the distance to the nearest other label.
+    CorrectnessAttack : Queries one label.
 
     Notes
     -----
-    ``fit`` and ``score_samples`` ask for ``n_queries_`` labels a row, in as many calls of ``predict``.
-    ``predict_proba`` is not used, except that a bare skorch net is asked once how many columns it has.
+    Cost: ``n_queries_`` labels for each row, in as many calls of ``predict``. ``predict_proba`` is not used, except
+    once
+    to count the columns of a bare skorch net.
 
-    Changed rows stay in the range of the known ones, and in their own type: whole numbers are rounded, frames keep
-    their columns, missing values stay missing. On targets that learn single rows by heart, members are the rows
-    that are answered correctly while their neighbors are not, which "mean" does not see: on digits, a tenth of them
-    with wrong labels, it had an area under the ROC curve of 0.58 on a forest with noise, and the regression 0.68
-    (95 % intervals ± 0.02). Among the wrongly labeled rows of a network it was the other way round, 0.86 and 0.57
-    (± 0.06). A floor is the stronger of the two.
+    Changed rows stay in the range of the known rows and in their own type: integers are rounded, data frames keep their
+    columns, missing values stay missing. If a target memorizes single rows, members are labeled correctly while their
+    neighbors are not, which "mean" does not detect. On digits with a tenth of the labels wrong and a forest, "mean"
+    with noise had an area under the ROC curve of 0.58, and the regression 0.68 (95 % intervals ± 0.02). For the wrongly
+    labeled rows of a network it was the reverse, 0.86 and 0.57 (± 0.06). A floor is the stronger of the two.
 
     References
     ----------
@@ -101,7 +100,7 @@ class LabelOnlyAttack(MultipleQueryAttack):
     >>> X, y = load_digits(return_X_y=True)
     >>> is_member = y >= 0
     >>> is_member[::2] = False
-    >>> y[::5] = 9 - y[::5]  # wrong labels, which the forest learns by heart
+    >>> y[::5] = 9 - y[::5]  # wrong labels, which the forest memorizes
     >>> forest = RandomForestClassifier(10, random_state=0).fit(X[is_member], y[is_member])
     >>> attack = LabelOnlyAttack("noise", random_state=0)
     >>> attack = attack.fit(forest, X[:500], y[:500], is_member[:500])

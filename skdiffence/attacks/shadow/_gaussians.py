@@ -1,4 +1,4 @@
-"""Gaussians of the signals that shadow models give to each row: of those trained on it, and of those that were not."""
+"""Gaussians of the signals of shadow models for each row: of models trained on the row, and of the others."""
 
 import math
 import warnings
@@ -9,18 +9,18 @@ from scipy.special import log_ndtr
 
 from skdiffence.exceptions import MembershipWarning
 
-# Below this many models a spread of a row's own is mostly noise.
+# With fewer models the standard deviation of a single row is too noisy.
 _FEWEST_FOR_OWN_SPREAD = 64
 _SMALLEST_SPREAD = 1e-30
-# Equal signals have a spread of rounding errors.
+# Below this share of the pooled spread, differences are rounding errors.
 _NO_SPREAD = 1e-9
-# Numbers worked on at once, 2 MiB of float64, so that a pass needs little beside the signals themselves.
+# Number of values processed at once, 2 MiB of float64, so that little memory is needed beside the signals.
 _BLOCK = 2**18
 
 
 @dataclass(frozen=True)
 class Side:
-    """A Gaussian for each row and query: of the models trained on the row, or of those that were not.
+    """A Gaussian for each row and query: of the models trained on the row, or of the others.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Side:
 
     @property
     def known(self):
-        """Whether there is a model of this side at all, of shape (n_samples,)."""
+        """Whether each row has a model of this side, of shape (n_samples,)."""
         return ~np.isnan(self.center).all(axis=1)
 
     def take(self, rows):
@@ -44,11 +44,11 @@ class Side:
         return Side(self.center[rows], self.spread[rows], self.pooled)
 
     def log_density(self, signals):
-        """Return the logarithm of the density at signals of shape (n_samples, n_queries)."""
+        """Return the log-density at signals of shape (n_samples, n_queries)."""
         return -0.5 * (self._standard(signals) ** 2 + math.log(2 * math.pi)) - np.log(self.spread)
 
     def log_cdf(self, signals):
-        """Return the logarithm of the share below signals of shape (n_samples, n_queries)."""
+        """Return the log-probability of a lower signal, for signals of shape (n_samples, n_queries)."""
         return log_ndtr(self._standard(signals))
 
     def _standard(self, signals):
@@ -75,7 +75,7 @@ def resolve_variance(variance, n_models):
 
 
 def summarize(signals, membership, *, variance, center="mean", ddof=0, left_out=None, pooled=(None, None)):
-    """Fit the Gaussians of both sides, some rows at a time.
+    """Fit the Gaussians of both sides, a block of rows at a time.
 
     Parameters
     ----------
@@ -90,9 +90,9 @@ def summarize(signals, membership, *, variance, center="mean", ddof=0, left_out=
     ddof : int, default=0
         See ``lira_scores``.
     left_out : int, default=None
-        A model to leave out.
+        Index of a model to leave out.
     pooled : pair of float or None, default=(None, None)
-        Pooled spreads of other rows, to be used in place of those of these rows.
+        Pooled standard deviations of other rows, in place of those of these rows.
 
     Returns
     -------
@@ -119,14 +119,14 @@ def summarize(signals, membership, *, variance, center="mean", ddof=0, left_out=
 
 
 def which_signals(signals, name):
-    """Return which signals there are.
+    """Return which signals are not missing.
 
     Parameters
     ----------
     signals : ndarray
-        NaN where there is none.
+        NaN where a signal is missing.
     name : str
-        What errors call them.
+        Name of the signals in error messages.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def which_signals(signals, name):
         If a signal is infinite.
     """
     if np.isinf(signals).any():
-        raise ValueError(f"{name} must be finite, or NaN where there is none. Got infinite values.")
+        raise ValueError(f"{name} must be finite, or NaN where it is missing. Got infinite values.")
     return ~np.isnan(signals)
 
 
@@ -186,12 +186,12 @@ def _pooled_spread(moments, variance, ddof):
 
 
 def online_scores(signals, trained, others):
-    """Return the log-likelihood ratio, averaged over queries; NaN where a side has no model.
+    """Return the mean over queries of the log-likelihood ratio; NaN where a side has no model.
 
     Parameters
     ----------
     signals : ndarray of shape (n_samples, n_queries)
-        The target's.
+        The target's signals.
     trained, others : Side
         Gaussians of these rows.
 
@@ -203,16 +203,16 @@ def online_scores(signals, trained, others):
 
 
 def offline_scores(signals, others, *, two_sided=False):
-    """Return how far signals lie above those of models that were not trained on the row, averaged over queries.
+    """Return the mean over queries of the log-probability of a lower signal under models not trained on the row.
 
     Parameters
     ----------
     signals : ndarray of shape (n_samples, n_queries)
-        The target's.
+        The target's signals.
     others : Side
         Gaussians of these rows.
     two_sided : bool, default=False
-        Whether far below counts as well.
+        Whether to return the negated log-density instead.
 
     Returns
     -------
