@@ -20,7 +20,6 @@ from sklearn.preprocessing import StandardScaler
 import skdiffence
 from skdiffence import attacks, defenses
 from skdiffence._demo._cache import RegenerationCache
-from skdiffence._demo._controls import LabelOnly, OutputNoise
 from skdiffence.base import InferenceOnly, MembershipAttack
 from skdiffence.defenses._tuned import RuleToBeChosen
 from skdiffence.diffusion import DiffusionRegenerator
@@ -47,7 +46,6 @@ NET = {name: value for name, value in make_logit_net(max_epochs=2).get_params(de
        if name in ("module", "max_epochs", "lr", "batch_size", "optimizer", "verbose", "criterion")}  # fmt: skip
 NOISE = NoiseRegenerator(0.1)
 DEFENDED = defenses.DefendedClassifier(GaussianNB(), NOISE, n_candidates=3, calibration_size=0.3, random_state=0)
-FROZEN = FrozenEstimator(GaussianNB().fit(X, Y))
 SHADOWS = {"estimator": GaussianNB(), "n_shadows": 4, "pool": (X, Y), "random_state": 0}
 ESTIMATORS = [
     attacks.AnswerCostAttack(),
@@ -79,6 +77,7 @@ ESTIMATORS = [
     defenses.MembersRule(),
     defenses.NearestRule(n_grid=4),
     defenses.OutputClassifier(GaussianNB(), "label", random_state=0),
+    defenses.OutputNoiseClassifier(GaussianNB(), random_state=0),
     defenses.RelaxLossClassifier(**NET, random_state=0),
     defenses.SELENAClassifier(GaussianNB(), n_estimators=3, n_excluded=1, random_state=0),
     defenses.SwapRule(),
@@ -87,9 +86,7 @@ ESTIMATORS = [
     DiffusionRegenerator({"width": 4}, timestep=20, max_epochs=1, random_state=0),
     InferenceOnly(StandardScaler()),
     RegenerationCache(NOISE, "regenerations"),
-    LabelOnly(FROZEN),
     MemorizingClassifier(),
-    OutputNoise(FROZEN),
     RegenerationCache(NOISE),
     RuleToBeChosen(),
 ]

@@ -18,7 +18,7 @@ from paper.measure import (
 from paper.regenerators import RegenerationStore, ShippedRegenerator
 from paper.rows import attacked, calibration, joined, members
 from paper.targets import UNDEFENDED, AnswerCache, fit_target, make_net, make_target
-from skdiffence._demo._controls import LabelOnly, NoDenoiser, OutputNoise
+from skdiffence._demo._controls import NoDenoiser, label_only, output_noise
 from skdiffence._demo._engine import data_digest, mix_seed
 from skdiffence._demo._record import milliseconds_per_row
 from skdiffence.attacks import LiRAAttack, train_shadows
@@ -216,8 +216,8 @@ class Experiment:
         if not how:
             return bare
         if "output" in how:
-            control = {"label only": LabelOnly, "output noise": OutputNoise}[how["output"]]
-            return control(bare).fit(self.rows.other_calibration.X, self.rows.other_calibration.y)
+            control = {"label only": label_only, "output noise": output_noise}[how["output"]]
+            return control(bare, self.rows.other_calibration.X, self.rows.other_calibration.y)
         return self.defend(bare, self.regenerations(how["kind"], how["timestep"]), how["rule"])
 
     def floor(self, target):

@@ -5,7 +5,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
 from sklearn.utils import Bunch
 
-from skdiffence._demo._controls import LabelOnly, OutputNoise
+from skdiffence._demo._controls import label_only, output_noise
 from skdiffence.datasets import membership_partition
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.metrics import entropy_signal, logit_signal
@@ -156,7 +156,7 @@ def compare(split, regenerator, controls, progress):
     for name, control in controls.items():
         progress(name)
         records.append(split.measure(name, split.defend(FrozenEstimator(control), best)))
-    for name, control in (("label only", LabelOnly), ("output noise", OutputNoise)):
+    for name, control in (("label only", label_only), ("output noise", output_noise)):
         progress(name)
-        records.append(split.measure(name, control(split.net).fit(split.X_known, split.y_known)))
+        records.append(split.measure(name, control(split.net, split.X_known, split.y_known)))
     return records, {**defended, CHOSEN: rules[best]}

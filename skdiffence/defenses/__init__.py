@@ -2,7 +2,7 @@
 
 from skdiffence.defenses._defended import DefendedClassifier
 from skdiffence.defenses._tuned import TunedDefendedClassifier
-from skdiffence.defenses.output import MemGuardClassifier, OutputClassifier
+from skdiffence.defenses.output import MemGuardClassifier, OutputClassifier, OutputNoiseClassifier
 from skdiffence.defenses.rules import (
     BudgetedRule,
     ChoosingRule,
@@ -39,6 +39,7 @@ __all__ = [
     "MembersRule",
     "NearestRule",
     "OutputClassifier",
+    "OutputNoiseClassifier",
     "RelaxLossClassifier",
     "Rule",
     "SELENAClassifier",

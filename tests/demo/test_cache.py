@@ -1,24 +1,10 @@
-"""The cache of regenerations and the controls."""
+"""The cache of regenerations."""
 
 import numpy as np
 import pytest
 
 from skdiffence._demo._cache import RegenerationCache
-from skdiffence._demo._controls import LabelOnly, OutputNoise
 from tests.defenses.regenerators import NoiseRegenerator
-
-
-class Answers:
-    """A classifier with given answers."""
-
-    classes_ = np.arange(3)
-
-    def predict_proba(self, X):
-        rng = np.random.default_rng(0)
-        return rng.dirichlet(np.ones(3), size=len(X))
-
-    def predict(self, X):
-        return self.predict_proba(X).argmax(axis=1)
 
 
 def test_cache_answers_as_the_regenerator_and_makes_each_once():
@@ -32,25 +18,6 @@ def test_cache_answers_as_the_regenerator_and_makes_each_once():
                 cache.regenerate(X[rows], candidate), regenerator.regenerate(X[rows], candidate)
             )
     assert cache.n_made_ == 20
-
-
-@pytest.mark.parametrize("control", [LabelOnly, OutputNoise])
-def test_controls_keep_labels_and_sum_to_one(control):
-    """Only the confidence is another."""
-    X = np.random.default_rng(1).normal(size=(50, 2))
-    classifier = Answers()
-    answers = control(classifier).fit(X, classifier.predict(X)).predict_proba(X)
-    np.testing.assert_array_equal(answers.argmax(axis=1), classifier.predict(X))
-    np.testing.assert_allclose(answers.sum(axis=1), 1)
-    assert not (answers == classifier.predict_proba(X)).all(axis=1).any()
-
-
-def test_output_noise_is_a_function_of_row_and_key():
-    """The same row gets the same noise, under another key another."""
-    X = np.random.default_rng(1).normal(size=(5, 2))
-    first = OutputNoise(Answers())
-    np.testing.assert_array_equal(first.predict_proba(X), first.predict_proba(X))
-    assert not np.array_equal(first.predict_proba(X), OutputNoise(Answers(), key=b"other").predict_proba(X))
 
 
 class Refuses(NoiseRegenerator):

@@ -2,8 +2,10 @@
 
 from skdiffence.defenses.output._coarse import OutputClassifier
 from skdiffence.defenses.output._memguard import MemGuardClassifier
+from skdiffence.defenses.output._noise import OutputNoiseClassifier
 
 __all__ = [
     "MemGuardClassifier",
     "OutputClassifier",
+    "OutputNoiseClassifier",
 ]

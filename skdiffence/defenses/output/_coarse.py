@@ -248,13 +248,13 @@ def keep_top(proba, k):
 
 
 def with_confidence(labels, confidence, n_classes):
-    """Give each label the same confidence, and equal shares of the rest to the other classes.
+    """Return probabilities with a given confidence in each label, and equal shares of the rest on the other classes.
 
     Parameters
     ----------
     labels : ndarray of shape (n,)
-        Columns.
-    confidence : float
+        Column indices.
+    confidence : float or ndarray of shape (n,)
         In [1 / n_classes, 1].
     n_classes : int
         Number of columns.
@@ -263,6 +263,7 @@ def with_confidence(labels, confidence, n_classes):
     -------
     proba : ndarray of shape (n, n_classes)
     """
-    proba = np.full((len(labels), n_classes), (1 - confidence) / max(n_classes - 1, 1))
+    confidence = np.broadcast_to(confidence, len(labels))
+    proba = np.repeat((1 - confidence)[:, None] / max(n_classes - 1, 1), n_classes, axis=1)
     proba[np.arange(len(labels)), labels] = confidence
     return proba
