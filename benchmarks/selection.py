@@ -146,8 +146,8 @@ def tune(split, regenerators, options):
 
 def chosen(tuned):
     """Return the rule and the timestep that were chosen."""
-    results, best = tuned.results_, tuned.best_index_
-    return {"chosen": str(results["selection"][best]), "chosen_timestep": int(results["timestep"][best])}
+    best = tuned.best_params_
+    return {"chosen": str(best["selection"]), "chosen_timestep": int(best["timestep"])}
 
 
 def check_folder(options):

@@ -23,7 +23,7 @@ from skdiffence.utils._sklearn import Interval, fit_context, safe_indexing
 
 
 class RuleToBeChosen(SwapRule):
-    """Stands for the rule while there is none: it asks for calibration rows of both sides, and for one candidate."""
+    """Placeholder for the rule to be chosen, which needs calibration rows of both sides and one candidate."""
 
     needs_members = True
     needs_non_members = True
@@ -33,44 +33,48 @@ class RuleToBeChosen(SwapRule):
 
 
 class TunedDefendedClassifier(ClassifierWrapper):
-    """Choose the selection rule and the timestep of a defended classifier, under a budget of calls.
+    """Choose the rule and the timestep of a defended classifier, under a budget of calls.
 
-    Classifier and denoiser are trained once. On the calibration rows every rule is then measured at every timestep: how
-    far the answers to members and to non-members are apart, and how many calls they cost. Of those within the budget
-    whose divergence is within the sampling error of the least one, the cheapest is taken; of equally cheap ones, the
-    one of least divergence. Rules that learn are measured on calibration rows that they did not learn from.
+    Classifier and denoiser are trained once. Every rule is then measured at every timestep on the calibration rows: the
+    divergence between the answers for members and for non-members, and the number of calls. Of the settings within the
+    budget whose divergence is within the sampling error of the smallest one, the cheapest is chosen; of equally cheap
+    ones, the one of smallest divergence. Rules that are fitted to calibration rows are measured by cross-validation.
 
     Read more in the :ref:`User Guide <selection_rules>`.
 
     Parameters
     ----------
     defended : DefendedClassifier
-        With everything but rule and timestep as it is to be. A denoiser that is trained is trained for the highest
-        timestep.
+        With all other settings. A denoiser that is trained is trained for the highest timestep.
     timesteps : sequence of int or None, default=(120, 160, 200)
-        Timesteps to choose from; None keeps that of the regenerator.
+        Timesteps to choose from. None keeps that of the regenerator.
     selections : sequence of str or Rule, default=("swap", "lowest", "nearest", "within", "budgeted")
         Rules to choose from.
     max_calls : float, default=4.0
-        Calls of the denoiser that an answer may cost on average, at least 1.
+        Mean number of denoiser calls for each answer, at most; at least 1.
     tolerance : float, default=1.0
-        Standard errors by which a divergence may be above the least one; 0 takes the least whatever it costs.
+        Number of standard errors by which a divergence may exceed the smallest one. 0 chooses the smallest.
     n_folds : int, default=5
-        Parts of the calibration rows; a rule that learns is measured on each after learning from the others.
+        Number of folds of the calibration rows. A rule that is calibrated is measured on each fold and fitted to the
+        others.
 
     Attributes
     ----------
     best_estimator_ : DefendedClassifier
-        The fitted choice, whose rule learned from all calibration rows.
-    results_ : dict of str to ndarray
-        One entry for each timestep and rule: ``timestep``; ``selection``; ``divergence``, the Cramer-von Mises
-        divergence of phi less what chance gives; ``divergence_error``, its standard error; ``excess_error``, that of
-        its difference from the least affordable one on the same rows; ``calls`` a row; ``retention``, the share of
-        candidates that keep the label; ``nll``, the negative log-likelihood of non-members; ``affordable``, whether the
-        calls are within the budget; ``eligible``, whether the divergence is within the error as well. NaN where a rule
-        could not be fitted.
+        The chosen classifier, with its rule fitted to all calibration rows.
+    best_params_ : dict
+        The chosen ``timestep`` and ``selection``.
     best_index_ : int
-        The entry that was chosen.
+        The entry of ``cv_results_`` that was chosen.
+    cv_results_ : dict of str to list or ndarray
+        One entry for each timestep and rule, in the form of scikit-learn's searches. Settings: ``params``,
+        ``param_timestep`` and ``param_selection``. Measured over all folds together: ``test_divergence``, the
+        Cramer-von Mises divergence of phi less what chance gives; ``test_divergence_error``, its standard error;
+        ``test_excess_error``, the standard error of its difference from the smallest affordable one on the same rows;
+        ``test_calls``, the mean number of candidates; ``test_retention``, the share of candidates that keep the label;
+        ``test_nll``, the negative log-likelihood of non-members. These are NaN if the rule could not be fitted. The
+        choice: ``affordable``, whether the calls are within the budget; ``eligible``, whether the divergence is within
+        the error as well; ``rank_test_score``, the order of preference, 1 for the chosen entry.
     classes_ : ndarray of shape (n_classes,)
         The labels.
     n_features_in_ : int
@@ -86,14 +90,14 @@ class TunedDefendedClassifier(ClassifierWrapper):
 
     Notes
     -----
-    The figures of ``results_`` are of the rows that the choice was made on, and flatter what was chosen. Take those to
-    report from other rows. The error allows for the choice of no more than one: of many settings that are equally good,
-    the least divergence is low by chance.
+    The figures of ``cv_results_`` come from the rows that the choice was made on and are optimistic for the chosen
+    entry. Report figures of other rows. The standard error does not allow for multiple comparisons: of many equally
+    good settings, the smallest divergence is low by chance.
 
     References
     ----------
-    Breiman, Friedman, Olshen and Stone: Classification and regression trees, 1984, section 3.4.3, on the simplest that
-    is within one standard error of the best.
+    Breiman, Friedman, Olshen and Stone: Classification and regression trees, 1984, section 3.4.3, on the one standard
+    error rule.
 
     Examples
     --------
@@ -107,7 +111,7 @@ class TunedDefendedClassifier(ClassifierWrapper):
     >>> net = make_pipeline(StandardScaler(), LogisticRegression())
     >>> defended = DefendedClassifier(net, DiffusionRegenerator(max_epochs=20), calibration_size=0.2, random_state=0)
     >>> tuned = TunedDefendedClassifier(defended, timesteps=(20, 40), selections=("swap", "lowest")).fit(X, y)
-    >>> len(tuned.results_["calls"])
+    >>> len(tuned.cv_results_["params"])
     4
     >>> bool((tuned.predict(X) == tuned.best_estimator_.estimator_.predict(X)).all())
     True
@@ -153,7 +157,7 @@ class TunedDefendedClassifier(ClassifierWrapper):
         is_member : array-like of shape (n_samples,), dtype bool, default=None
             As :meth:`DefendedClassifier.fit` takes it.
         **fit_params : dict
-            Passed on by metadata routing.
+            Passed to the classifier's ``fit`` by metadata routing.
 
         Returns
         -------
@@ -162,8 +166,8 @@ class TunedDefendedClassifier(ClassifierWrapper):
         Raises
         ------
         ValueError
-            If there is nothing to choose from, the regenerator has no timestep, no rule can be fitted or afforded, or
-            the classifier is frozen and ``is_member`` not given.
+            If there is nothing to choose from, the regenerator has no timestep, no rule can be fitted within the
+            budget, or the classifier is frozen and ``is_member`` is None.
         """
         timesteps, rules = self._check_choices()
         if is_member is None and is_frozen(self.defended.estimator):
@@ -174,9 +178,9 @@ class TunedDefendedClassifier(ClassifierWrapper):
         X = defended._check_data(X)
         calibration = self._calibration(defended, X, y)
         measured = self._measure(defended, calibration, timesteps, rules)
-        self.results_, self.best_index_ = self._choose(measured)
-        best = measured[self.best_index_]
-        self.best_estimator_ = _settled(defended, X, calibration, best.timestep, best.selection)
+        self.cv_results_, self.best_index_ = self._choose(measured)
+        self.best_params_ = self.cv_results_["params"][self.best_index_]
+        self.best_estimator_ = _with_choice(defended, X, calibration, **self.best_params_)
         return self
 
     def _check_choices(self):
@@ -245,23 +249,25 @@ class TunedDefendedClassifier(ClassifierWrapper):
         least = compared[np.argmin(np.where(affordable, divergence, np.inf))]
         excess = np.array([np.nan if each is None else standard_error(each, least) for each in compared])
         eligible = affordable & (divergence - least.divergence <= self.tolerance * excess)
+        order = np.lexsort((divergence, np.round(calls, 9), ~eligible))
         results = {
-            "timestep": np.array([entry.timestep for entry in measured], dtype=object),
-            "selection": _objects([entry.selection for entry in measured]),
-            "divergence": divergence,
-            "divergence_error": np.array([np.nan if each is None else standard_error(each) for each in compared]),
-            "excess_error": excess,
-            "calls": calls,
-            "retention": np.array([entry.retention for entry in measured]),
-            "nll": np.array([entry.get("nll", np.nan) for entry in measured]),
+            "params": [{"timestep": entry.timestep, "selection": entry.selection} for entry in measured],
+            "param_timestep": _objects([entry.timestep for entry in measured]),
+            "param_selection": _objects([entry.selection for entry in measured]),
+            "test_divergence": divergence,
+            "test_divergence_error": np.array([np.nan if each is None else standard_error(each) for each in compared]),
+            "test_excess_error": excess,
+            "test_calls": calls,
+            "test_retention": np.array([entry.retention for entry in measured]),
+            "test_nll": np.array([entry.get("nll", np.nan) for entry in measured]),
             "affordable": affordable,
             "eligible": eligible,
+            "rank_test_score": 1 + np.argsort(order),
         }
-        order = np.lexsort((divergence, np.round(calls, 9), ~eligible))
         return results, int(order[0])
 
     def predict(self, X):
-        """Predict the label of each row: the wrapped classifier's, at its own cost.
+        """Return the label that the wrapped classifier predicts for each row.
 
         Parameters
         ----------
@@ -276,7 +282,7 @@ class TunedDefendedClassifier(ClassifierWrapper):
         return self.best_estimator_.predict(X)
 
     def predict_proba(self, X):
-        """Answer the probabilities of a regenerated input for each row, under the chosen rule.
+        """Return class probabilities computed on regenerations of each row, under the chosen rule.
 
         Parameters
         ----------
@@ -286,13 +292,13 @@ class TunedDefendedClassifier(ClassifierWrapper):
         Returns
         -------
         proba : ndarray of shape (n_samples, n_classes)
-            The largest entry of each row is that of the label that ``predict`` answers.
+            The argmax of each row is the label that ``predict`` returns.
         """
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_.predict_proba(X)
 
     def select(self, X):
-        """Answer the probabilities and say where they come from; for the owner, as :meth:`DefendedClassifier.select`.
+        """Return class probabilities with the chosen candidate of each row; see :meth:`DefendedClassifier.select`.
 
         Parameters
         ----------
@@ -337,14 +343,14 @@ def _at(regenerator, timestep):
     return FrozenEstimator(moved) if isinstance(regenerator, FrozenEstimator) else moved
 
 
-def _settled(defended, X, calibration, timestep, selection):
-    """Return the defended classifier as it would be, had it been fitted with this rule and timestep."""
+def _with_choice(defended, X, calibration, timestep, selection):
+    """Return the defended classifier as if it had been fitted with this rule and timestep."""
     defended.set_params(selection=selection)
     defended.regenerator_ = _at(defended.regenerator_, timestep)
     if timestep is not None and not isinstance(defended.regenerator, FrozenEstimator):
         defended.set_params(regenerator__timestep=timestep)
     members, non_members = (calibration.rows[side] for side in (calibration.is_member, ~calibration.is_member))
-    # Rules that learn nothing were chosen on these rows all the same.
+    # Also rules that are not calibrated were chosen on these rows.
     calibrated_on = defended.calibrated_on_
     rows = Bunch(members=members, non_members=non_members, train=members)
     defended._fit_rule(X, defended._new_rule(0), rows, None)
@@ -353,7 +359,7 @@ def _settled(defended, X, calibration, timestep, selection):
 
 
 def _objects(values):
-    """Return values as an array of objects, rules among them."""
+    """Return values, such as rules, as a masked array of objects without a mask."""
     array = np.empty(len(values), dtype=object)
     array[:] = values
-    return array
+    return np.ma.masked_array(array)

@@ -85,11 +85,13 @@ def test_results_are_what_a_defended_classifier_would_give(fitted):
     model, X, y, _ = fitted
     rows = model.best_estimator_.calibrated_on_.contains(X)
     assert rows.sum() > 50
-    results = model.results_
-    for index, (timestep, selection) in enumerate(zip(results["timestep"], results["selection"], strict=True)):
-        if selection == "nearest":
+    results = model.cv_results_
+    for index, params in enumerate(results["params"]):
+        if params["selection"] == "nearest":
             continue
-        defended = clone(model.defended).set_params(selection=selection, regenerator__timestep=timestep)
+        defended = clone(model.defended).set_params(
+            selection=params["selection"], regenerator__timestep=params["timestep"]
+        )
         defended = quiet(defended.fit, X, y, is_member=half(y))
         selected = defended.select(X[rows])
         labels = selected.proba.argmax(axis=1)
@@ -97,18 +99,30 @@ def test_results_are_what_a_defended_classifier_would_give(fitted):
         n, m = members.sum(), (~members).sum()
         statistic = cramervonmises_2samp(phi[members], phi[~members], method="asymptotic").statistic
         expected = (statistic - (1 + 1 / (n + m)) / 6) * (n + m) / (n * m)
-        assert results["divergence"][index] == pytest.approx(expected, abs=1e-6)
-        assert results["calls"][index] == selected.n_regenerations.mean()
+        assert results["test_divergence"][index] == pytest.approx(expected, abs=1e-6)
+        assert results["test_calls"][index] == selected.n_regenerations.mean()
         at_label = selected.proba[~members, np.searchsorted(model.classes_, y[rows][~members])]
-        assert results["nll"][index] == pytest.approx(-np.log(at_label).mean(), abs=1e-5)
+        assert results["test_nll"][index] == pytest.approx(-np.log(at_label).mean(), abs=1e-5)
+
+
+def test_results_have_the_form_of_a_search(fitted):
+    """What reads the results of scikit-learn's searches reads these."""
+    model, *_ = fitted
+    results = model.cv_results_
+    assert {len(column) for column in results.values()} == {6}
+    for name in ("timestep", "selection"):
+        assert results[f"param_{name}"].tolist() == [params[name] for params in results["params"]]
+    assert sorted(results["rank_test_score"]) == [1, 2, 3, 4, 5, 6]
+    assert results["rank_test_score"][model.best_index_] == 1
+    assert model.best_params_ == results["params"][model.best_index_]
 
 
 def entries(model, affordable=True):
     """Return (calls, divergence, excess error, index) of the entries within the budget."""
-    results = model.results_
+    results = model.cv_results_
     return [
-        (results["calls"][i], results["divergence"][i], results["excess_error"][i], i)
-        for i in range(len(results["calls"]))
+        (results["test_calls"][i], results["test_divergence"][i], results["test_excess_error"][i], i)
+        for i in range(len(results["test_calls"]))
         if results["affordable"][i] or not affordable
     ]
 
@@ -123,9 +137,9 @@ def test_choice_by_hand(max_calls, tolerance):
     near = [entry for entry in entries(model) if entry[1] - least <= tolerance * entry[2]]
     assert model.best_index_ == min(near)[3]
     if tolerance == 0:
-        assert model.results_["divergence"][model.best_index_] == least
+        assert model.cv_results_["test_divergence"][model.best_index_] == least
     if max_calls == 1 or tolerance == 1e6:
-        assert model.results_["selection"][model.best_index_] == "swap"
+        assert model.cv_results_["param_selection"][model.best_index_] == "swap"
 
 
 def test_choice_answers_as_if_it_had_been_the_only_one(fitted):
@@ -133,8 +147,8 @@ def test_choice_answers_as_if_it_had_been_the_only_one(fitted):
     model, X, y, _ = fitted
     best = model.best_estimator_
     index = model.best_index_
-    assert best.selection == model.results_["selection"][index]
-    assert best.regenerator_.timestep == best.regenerator.timestep == model.results_["timestep"][index]
+    assert best.selection == model.cv_results_["param_selection"][index]
+    assert best.regenerator_.timestep == best.regenerator.timestep == model.cv_results_["param_timestep"][index]
     assert set(best.retention_) == {"members", "non_members"}
     np.testing.assert_array_equal(model.predict_proba(X), best.predict_proba(X))
     np.testing.assert_array_equal(model.predict(X), best.predict(X))
@@ -148,7 +162,7 @@ def test_learning_rules_are_measured_on_rows_that_they_did_not_learn_from():
     rule = WithinRule(n_grid=25)
     model = tuned(LogisticRegression(C=1e-6), timesteps=(2,), selections=(rule,))
     model = quiet(model.fit, X, y, is_member=half(y))
-    assert model.results_["divergence"][0] > model.best_estimator_.selection_.objective_ + 1e-4
+    assert model.cv_results_["test_divergence"][0] > model.best_estimator_.selection_.objective_ + 1e-4
 
 
 def test_calibration_rows_are_on_record_whatever_is_chosen():
@@ -192,14 +206,14 @@ def test_timesteps_none_keeps_the_regenerators():
     """Rules alone are chosen, for regenerators without a timestep."""
     X, y = digits()
     model = quiet(tuned(regenerator=NoiseRegenerator(0.3), timesteps=None).fit, X, y, is_member=half(y))
-    assert list(model.results_["timestep"]) == [None] * 3
+    assert list(model.cv_results_["param_timestep"]) == [None] * 3
 
 
 def test_a_rule_that_cannot_be_fitted_is_passed_over():
     """Its entries are NaN; where nothing is left, what it said is part of the error."""
     X, y = digits()
     model = quiet(tuned(selections=(Refuses(), "swap")).fit, X, y, is_member=half(y))
-    assert list(np.isnan(model.results_["divergence"])) == [True, False] * 2
+    assert list(np.isnan(model.cv_results_["test_divergence"])) == [True, False] * 2
     assert model.best_estimator_.selection == "swap"
     with pytest.raises(ValueError, match="must allow for one rule at least.*nothing to learn from"):
         quiet(tuned(selections=(Refuses(),)).fit, X, y, is_member=half(y))
@@ -225,7 +239,7 @@ def test_few_calibration_rows():
     model = tuned(LogisticRegression(), selections=("swap", "budgeted", "within"), timesteps=(1,))
     model = quiet(model.fit, X, y, is_member=is_member)
     assert model.best_estimator_.selection == "swap"
-    np.testing.assert_array_equal(np.isnan(model.results_["divergence"]), [False, True, True])
+    np.testing.assert_array_equal(np.isnan(model.cv_results_["test_divergence"]), [False, True, True])
 
 
 def test_frozen_classifier_needs_is_member():
@@ -260,7 +274,7 @@ def test_equal_seeds_choose_and_answer_alike(fitted):
     model, X, y, _ = fitted
     again = quiet(clone(model).fit, X, y, is_member=half(y))
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
-    np.testing.assert_array_equal(again.results_["divergence"], model.results_["divergence"])
+    np.testing.assert_array_equal(again.cv_results_["test_divergence"], model.cv_results_["test_divergence"])
 
 
 @pytest.mark.parametrize(
