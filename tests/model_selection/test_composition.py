@@ -200,7 +200,9 @@ def test_workers_share_a_seed_that_was_not_given():
     assert one == two
 
 
-@pytest.mark.parametrize("wrap", [lambda net: net, lambda net: make_pipeline(StandardScaler(), net)])
+@pytest.mark.parametrize(
+    "wrap", [lambda net: net, lambda net: make_pipeline(StandardScaler(), net)], ids=["bare", "pipeline"]
+)
 def test_bare_net(wrap):
     X, y = digits()
     X, y = X.astype(np.float32), y.astype(np.int64)

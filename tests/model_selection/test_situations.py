@@ -138,7 +138,7 @@ def test_frozen_needs_membership():
         next(crossed(make_pipeline(StandardScaler(), FrozenEstimator(forest)), make_scorer((X, y)), X, y))
 
 
-@pytest.mark.parametrize("wrap", [lambda model: model, FrozenEstimator])
+@pytest.mark.parametrize("wrap", [lambda model: model, FrozenEstimator], ids=["bare", "frozen"])
 @pytest.mark.parametrize("side", ["members", "non-members", "both"])
 def test_membership_is_looked_up(wrap, side):
     X, y, is_member, forest = half_trained()

@@ -1,0 +1,101 @@
+"""Figures of attacks: those of the metrics, with the right intervals, and not measured where rows are missing."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from skdiffence._evaluation._cross_fit import AttackScores
+from skdiffence._evaluation._measure import LEVELS, lowest_reliable_level, measure_attack
+from skdiffence._evaluation._results import NOT_MEASURED, AttackResult, Estimate, TargetResult
+from skdiffence.metrics import (
+    accuracy_interval,
+    attack_accuracy_score,
+    auc_interval,
+    tnr_at_fnr_interval,
+    tnr_at_fnr_score,
+    tpr_at_fpr_interval,
+    tpr_at_fpr_score,
+)
+
+RNG = np.random.default_rng(0)
+IS_MEMBER, CORRECT = np.arange(300) % 3 == 0, RNG.random(300) < 0.8
+SCORES = RNG.normal(size=300) + IS_MEMBER
+SAID = AttackScores(SCORES, SCORES > 0.5)
+
+
+def test_figures_are_those_of_the_metrics():
+    level = {"confidence_level": 0.9}
+    result = measure_attack("a", SAID, IS_MEMBER, correct=CORRECT, fpr_levels=[0.1], fnr_levels=[0.2], **level)
+    right = IS_MEMBER[CORRECT], SCORES[CORRECT]
+    (tpr,), (tnr,) = result.tpr_at_fpr, result.tnr_at_fnr
+    for estimate, value, ends in [
+        (result.roc_auc, roc_auc_score(IS_MEMBER, SCORES), auc_interval(IS_MEMBER, SCORES, **level)),
+        (result.correct_roc_auc, roc_auc_score(*right), auc_interval(*right, **level)),
+        (
+            result.accuracy,
+            attack_accuracy_score(IS_MEMBER, SAID.predictions),
+            accuracy_interval(IS_MEMBER, SAID.predictions, **level),
+        ),
+        (
+            tpr.tpr,
+            tpr_at_fpr_score(IS_MEMBER, SCORES, max_fpr=0.1),
+            tpr_at_fpr_interval(IS_MEMBER, SCORES, max_fpr=0.1, **level),
+        ),
+        (
+            tnr.tpr,
+            tnr_at_fnr_score(IS_MEMBER, SCORES, max_fnr=0.2),
+            tnr_at_fnr_interval(IS_MEMBER, SCORES, max_fnr=0.2, **level),
+        ),
+    ]:
+        assert (estimate.value, estimate.low, estimate.high) == pytest.approx((value, *ends))
+
+
+def test_what_lacks_rows_or_input_is_not_measured():
+    result = measure_attack("a", AttackScores(SCORES), IS_MEMBER, correct=IS_MEMBER)
+    assert result.accuracy == result.correct_roc_auc == NOT_MEASURED
+    assert np.isnan(result.correct_auc.value)
+    assert result.by_class is None
+    assert not np.isnan(result.roc_auc.value)
+
+
+def test_given_intervals_replace_those_in_closed_form():
+    seen = []
+
+    def interval(is_member, values, metric):
+        seen.append(metric(is_member, values))
+        return 0.25, 0.75
+
+    result = measure_attack("a", AttackScores(SCORES), IS_MEMBER, fpr_levels=[0.1], interval=interval)
+    for estimate in (result.roc_auc, result.tpr_at_fpr[0].tpr):
+        assert (estimate.low, estimate.high) == (0.25, 0.75)
+        assert estimate.value in seen
+
+
+@pytest.mark.parametrize(("n", "level"), [(99, None), (100, 0.1), (199, 0.1), (200, 0.05), (10**6, 0.001)])
+def test_reliable_levels_stand_for_ten_rows(n, level):
+    assert lowest_reliable_level(n) == level
+    assert level is None or level in LEVELS
+
+
+def target(*attacks):
+    """Return the result of a target on which attacks reach areas, given as (name, area, label_only)."""
+    results = [
+        AttackResult(name, Estimate(auc, auc, auc), NOT_MEASURED, NOT_MEASURED, (), (), label_only=label_only)
+        for name, auc, label_only in attacks
+    ]
+    return TargetResult(tuple(results), None, None, {}, {}, 0.0)
+
+
+def test_floor_is_the_strongest_attack_that_reads_labels_only():
+    result = target(("a", 0.9, False), ("b", 0.4, True), ("c", 0.55, True), ("d", 0.58, False))
+    assert result.floor.attack == "b"  # reversed, it has an area of 0.6
+    assert [attack.attack for attack in result.attacks if result.is_weaker_than_labels(attack)] == ["d"]
+    assert target(("a", 0.9, False), ("b", np.nan, True)).floor is None
+
+
+def test_results_are_plain_values_at_the_edge():
+    result = measure_attack("a", SAID, IS_MEMBER, correct=CORRECT, classes=CORRECT.astype(int), fpr_levels=[0.1])
+    text = json.dumps(result.to_dict(), allow_nan=False)
+    assert json.loads(text) == result.to_dict()
