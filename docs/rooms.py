@@ -17,8 +17,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 PACKAGE = "skdiffence"
 # Written into the drawing, and replaced by the color of the page's text, so that both themes can be read.
 INK, TINT = "#123456", "#1f77b4"
-WIDTH, HEIGHT = 2.7, 0.8  # of a box, in inches
-BETWEEN, BELOW = 0.5, 0.4  # boxes, and layers
+WIDTH, HEIGHT = 2.05, 1.0  # of a box, in inches
+BETWEEN, BELOW = 0.25, 0.35  # boxes, and layers
 
 
 def layers():
@@ -89,8 +89,8 @@ def draw():
         corner = x - WIDTH / 2, y - HEIGHT / 2
         rounded = "round,pad=0,rounding_size=0.08"
         ax.add_patch(FancyBboxPatch(corner, WIDTH, HEIGHT, rounded, facecolor=f"{TINT}22", edgecolor=INK))
-        ax.text(x, y + 0.24, room, ha="center", va="center", weight="bold", size=10, color=INK)
-        ax.text(x, y - 0.1, fill(sentence(room), 42), ha="center", va="center", size=7.5, color=INK)
+        ax.text(x, y + 0.34, room, ha="center", va="center", weight="bold", size=10, color=INK)
+        ax.text(x, y - 0.1, fill(sentence(room), 32), ha="center", va="center", size=8, color=INK)
     for edge in imports(at):
         path, head = Path(route(order, at, *edge)), "-|>,head_width=3,head_length=6"
         ax.add_patch(FancyArrowPatch(path=path, arrowstyle=head, facecolor=INK, edgecolor=INK))
