@@ -1,4 +1,4 @@
-"""Attacks by an adversary who knows that inputs are regenerated."""
+"""Attacks by an adversary who knows that a defense regenerates its inputs."""
 
 from skdiffence.attacks.adaptive._cost import AnswerCostAttack
 from skdiffence.attacks.adaptive._fallback import FallbackAttack

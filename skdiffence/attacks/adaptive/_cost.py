@@ -1,4 +1,4 @@
-"""An attack on how much work an answer took."""
+"""The attack on a timing side channel: how much work an answer takes."""
 
 import time
 from numbers import Integral
@@ -10,26 +10,26 @@ from skdiffence.utils._sklearn import Interval, StrOptions, num_samples, safe_in
 
 
 class AnswerCostAttack(StatisticAttack):
-    """Tell members by how many regenerations, or how much time, an answer took.
+    """Call a row a member by the number of regenerations, or the time, that its answer takes.
 
-    A defense that searches for a regeneration that it likes finds one sooner for some rows than for others.
+    A defense that searches for an acceptable regeneration finds one sooner for some rows than for others.
 
     Parameters
     ----------
     cost : {"n_regenerations", "seconds"}, default="n_regenerations"
-        "n_regenerations" reads what the target's ``select`` says it made: the owner's audit, exact, of what time can
-        tell at most. "seconds" times ``predict_proba``, row by row, as anybody can who is answered at once.
+        "n_regenerations" reads the number that the target's ``select`` reports: the owner's exact bound on what time
+        can tell. "seconds" times ``predict_proba``, row by row, as any user can.
     n_repeats : int, default=5
-        How often each row is timed; the median counts. Not used by "n_regenerations".
+        Number of times that each row is timed; the median is used. Not used by "n_regenerations".
 
     Attributes
     ----------
     target_ : classifier
         The target, after ``fit``.
     direction_ : {-1, 1}
-        Whether the answers for members took less or more among the known rows.
+        -1 if the answers for members cost less among the known rows, 1 if they cost more.
     threshold_ : float
-        Scores of at least this are called members.
+        Rows that score at least this are called members.
 
     See Also
     --------
@@ -37,9 +37,9 @@ class AnswerCostAttack(StatisticAttack):
 
     Notes
     -----
-    Cost: one query for each row, or ``n_repeats`` with "seconds" and one more to warm up; rows are then asked one at a
-    time, in rounds and in another order each, so that a slow minute of the machine falls on all of them. Times are of
-    this machine and this minute: the same attack may give other scores. Labels are not used.
+    Cost: one query for each row; with "seconds" ``n_repeats`` queries, and one more to warm up. Rows are then queried
+    one at a time, in rounds of different order, so that slow moments of the machine affect all of them. Times are not
+    reproducible. Labels are not used.
 
     References
     ----------
@@ -80,7 +80,7 @@ class AnswerCostAttack(StatisticAttack):
 
     @property
     def shares_answers(self):
-        """Whether answers given before will do: unless they are timed."""
+        """Whether earlier answers may be used: unless answers are timed."""
         return self.cost == "n_regenerations"
 
     def _prepare(self, target, X, y):
@@ -106,7 +106,7 @@ class AnswerCostAttack(StatisticAttack):
         target.predict_proba(rows[0])
         rounds = np.empty((self.n_repeats, len(rows)))
         for number, seconds in enumerate(rounds):
-            # In the order given, rows of one side would often stand together, and share the machine's slow moments.
+            # In the given order, rows of one side often stand together and would share the machine's slow moments.
             for row in np.random.default_rng(number).permutation(len(rows)):
                 seconds[row] = _seconds_for(target, rows[row])
         return np.median(rounds, axis=0)

@@ -1,4 +1,4 @@
-"""An attack on answers that a defense gave without defending them."""
+"""The attack on answers that a defense gives undefended."""
 
 from numbers import Integral, Real
 
@@ -13,63 +13,63 @@ from skdiffence.metrics._signals import check_proba
 from skdiffence.utils._random import draw_seed
 from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions
 
-# Below any probability of a float32 softmax, so that two answers of "never" are alike.
+# Below any positive probability of a float32 softmax.
 _FLOOR = 1e-45
 _CHANGED_ROW, _ROUNDING = 0.05, 0.001
 
 
 class FallbackAttack(RegressionAttack):
-    """Recognize the rows that are answered undefended, and judge these and the others each by their own rule.
+    """Detect undefended answers, and score them and the other answers separately.
 
-    A defense that answers as if it were not there where it finds no regeneration to its liking says two things: that
-    it found none, and what the bare classifier thinks of the row.
+    A defense that falls back to the undefended answer where it finds no acceptable regeneration reveals that it found
+    none, and the answer of the bare classifier.
 
     Parameters
     ----------
     undefended : classifier or None, default=None
-        The bare classifier, fitted: the worst case, in which the attacker, or the owner who audits, can compare each
-        answer with the undefended one. Inside ``FrozenEstimator`` it survives cloning. None recognizes an undefended
-        answer by its hardly changing when the row hardly changes.
+        The fitted bare classifier. This is the worst case, in which the attacker, or the owner in an audit, compares
+        each answer with the undefended one. Inside ``FrozenEstimator`` it survives cloning. If None, an answer counts
+        as undefended if it hardly changes when the row hardly changes.
     neighbor : {"quantum", "exact", "ulp"}, default="quantum"
-        How the row is changed, see :class:`RepeatedQueryAttack`. "exact" will do against noise that is drawn anew for
+        How the row is changed, see :class:`RepeatedQueryAttack`. "exact" is enough against noise that is drawn anew for
         every answer. Not used with ``undefended``.
     k : int, default=3
-        Queries for each row, at least two; the first is the row itself. Not used with ``undefended``.
+        Number of queries for each row, at least two; the first is the row itself. Not used with ``undefended``.
     tolerance : float or "auto", default="auto"
-        Two answers are the same if no logarithm of a probability differs by more. "auto" is 0.001 with ``undefended``,
-        for rounding, and 0.05 without, for what the change of the row does to an undefended answer.
+        Maximum difference of log-probabilities of equal answers. "auto" is 0.001 with ``undefended``, which allows for
+        rounding, and 0.05 without, which allows for the change of the row.
     value_range : "auto" or pair, default="auto"
         Lowest and highest value, see :class:`RepeatedQueryAttack`. Not used with ``undefended``.
     random_state : int, RandomState instance or None, default=None
-        Seeds how rows are changed.
+        Seeds the changes of rows.
 
     Attributes
     ----------
     target_ : classifier
         The target, after ``fit``.
     model_ : Pipeline
-        A logistic regression on phi, with an intercept and a slope for rows that seem to be answered undefended and
-        others for the rest.
+        A logistic regression on phi, with one intercept and slope for answers that count as undefended and another for
+        the rest. Scores are its log-odds, with both sides weighted equally.
     threshold_ : float
-        Scores of at least this are called members; learned on scores of known rows by models that did not know them.
+        Rows that score at least this are called members. Learned on cross-validated scores of the known rows.
     undefended_rate_ : float
-        Share of the known rows that seem to be answered undefended.
+        Share of the known rows whose answers count as undefended.
     neighbors_ : object or None
-        Makes the changed rows.
+        Returns the changed rows.
     row_shape_ : tuple of int or None
         Shape of a row, where rows are changed.
 
     See Also
     --------
-    skdiffence.defenses.DefendedClassifier : ``fallback="swap"`` gives no undefended answer.
+    skdiffence.defenses.DefendedClassifier : Gives no undefended answer with ``fallback="swap"``.
 
     Notes
     -----
     Cost: one query of the target and one of the bare classifier for each row; without ``undefended``, k queries of
     the target.
 
-    Without ``undefended`` nothing is recognized where regenerated answers hardly change either, as they do under noise
-    that is the same for all rows: all rows then seem undefended, and the score is phi alone.
+    Without ``undefended``, regenerated answers that hardly change, as under noise that is the same for all rows, count
+    as undefended as well. The score is then phi alone.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Near-duplicates of rows, by which an attacker asks about the same row again without repeating the question."""
+"""Near-duplicates of rows: queries about the same row that are not equal."""
 
 import numpy as np
 
@@ -8,21 +8,21 @@ from skdiffence.utils._random import mix_seed
 
 NEIGHBORS = ("exact", "gray", "quantum", "ulp")
 _LEVELS = 255
-# A little more than one level of 8 bits: rounding to even brings exactly one level back at half of the values.
+# A little more than one level of 8 bits: half of the changes by exactly one level would be undone by rounding to even.
 _SURVIVES = 1.001
 
 
 class Neighbors:
-    """Makes the near-duplicates of rows, by number; the same changes for every row.
+    """Numbered near-duplicates of rows, with the same changes for all rows.
 
     Parameters
     ----------
     kind : {"exact", "gray", "quantum", "ulp"}
-        How they differ from the rows.
+        Kind of change, see :class:`RepeatedQueryAttack`.
     X : ndarray of shape (n_samples, ...)
-        Known rows, from which the size of a gray level is learned.
+        Known rows, which determine the size of a gray level.
     value_range : float64 ndarray of shape (2,) or (2, X.shape[1])
-        Lowest and highest value. Changes that would leave it go the other way.
+        Lowest and highest value. Changes that would leave it are made in the other direction.
     share : float
         Share of the values that "gray" changes.
     seed : int
@@ -47,7 +47,7 @@ class Neighbors:
         X : ndarray of shape (n_samples, ...)
             Rows.
         number : int
-            Which of the near-duplicates; 0 is the rows themselves.
+            Number of the near-duplicate; 0 is the row itself.
 
         Returns
         -------
@@ -64,7 +64,7 @@ class Neighbors:
         return self._moved(X, signs * change)
 
     def _one_value(self, number):
-        """One value, another one for each number, and more than one step once all had their turn."""
+        """Return a change of one value, another one for each number, by more steps once all values had their turn."""
         order = np.flatnonzero(self.step)
         order = np.random.default_rng(mix_seed("neighbors", self.seed)).permutation(order)
         turn, place = divmod(number - 1, len(order))

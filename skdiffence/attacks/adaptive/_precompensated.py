@@ -1,4 +1,4 @@
-"""An attack that changes a row so that the defense's regeneration changes it back."""
+"""The attack on rows that are changed so that the defense's regeneration undoes the change."""
 
 from numbers import Integral, Real
 
@@ -14,10 +14,10 @@ from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions
 
 
 class PrecompensatedQueryAttack(StatisticAttack):
-    """Ask about a changed row whose regeneration looks like the row.
+    """Query a changed row whose regeneration resembles the row.
 
-    What a regeneration takes from a row an attacker with a denoiser of its own can add beforehand: the classifier
-    behind the defense then sees more of the row that it was trained on.
+    An attacker with a denoiser can add beforehand what a regeneration removes from a row. The classifier behind the
+    defense then receives more of the row that it was trained on.
 
     Parameters
     ----------
@@ -26,21 +26,21 @@ class PrecompensatedQueryAttack(StatisticAttack):
         clone of it is fitted to the known rows; inside ``FrozenEstimator``, or without ``fit``, it is used as it is.
         Not used by "contrast".
     mode : {"residual", "contrast"}, default="residual"
-        "residual" adds what the attacker's own regenerations have lost of the row, "contrast" stretches the row about
-        the middle of the value range, which needs no denoiser.
+        "residual" adds the difference between the row and the attacker's own regenerations of it. "contrast" stretches
+        the row about the middle of the value range, which needs no denoiser.
     n_queries : int, default=1
-        Queries of the target for each row, whose signals are averaged. With "residual" each adds what other
-        regenerations have lost, with "contrast" each stretches by another amount.
+        Number of queries of the target for each row, whose signals are averaged. With "residual" each query uses other
+        regenerations, with "contrast" each stretches by another amount.
     n_iterations : int, default=1
-        Times that "residual" regenerates the changed row again and adds what is still missing.
+        Number of times that "residual" regenerates the changed row and adds the remaining difference.
     n_regenerations : int, default=8
-        The attacker's regenerations of each row and iteration, dealt to the queries: at least one for each. What a
-        query adds is averaged over its own.
+        Number of the attacker's regenerations of each row and iteration, at least one for each query. Differences are
+        averaged over the regenerations of a query.
     strength : float, default=2.0
-        How much is added of what was lost; "contrast" stretches by 1 + strength, or from a little to twice the
-        strength in several queries. Above -1.
+        Factor of the added difference. "contrast" stretches by 1 + strength, and in several queries by strengths up to
+        twice as large. Above -1.
     signal : {"logit", "answered_logit", "entropy"}, default="logit"
-        What is read in each answer: phi at the true label, phi at the answered label, or the negated entropy.
+        The signal of each answer: phi at the true label, phi at the predicted label, or the negated entropy.
     value_range : "auto" or pair, default="auto"
         Lowest and highest value, as numbers or one number for each feature or channel; changed rows are clipped to it.
         "auto" is learned from the known rows: the natural range of images, four standard deviations on either side of
@@ -53,9 +53,9 @@ class PrecompensatedQueryAttack(StatisticAttack):
     target_ : classifier
         The target, after ``fit``.
     direction_ : {-1, 1}
-        Whether members have the lower or the higher signal among the known rows.
+        -1 if members have the lower signal among the known rows, 1 if they have the higher one.
     threshold_ : float
-        Scores of at least this are called members.
+        Rows that score at least this are called members.
     regenerator_ : object or None
         The fitted regenerator.
     row_shape_ : tuple of int
@@ -65,21 +65,21 @@ class PrecompensatedQueryAttack(StatisticAttack):
 
     See Also
     --------
-    RepeatedQueryAttack : Asks about near-duplicates, and needs no denoiser.
-    SurrogateRegenerationAttack : Asks about the regenerations themselves.
+    RepeatedQueryAttack : Queries near-duplicates, without a denoiser.
+    SurrogateRegenerationAttack : Queries the regenerations themselves.
 
     Notes
     -----
-    With m the mean of regenerations and s the strength, an iteration sets x' to x' + s (x - m(x')), clipped, beginning
-    with x' = x. Where it converges, m(x') = x. To converge it needs s small enough, 1 for most regenerators; one
-    iteration may use more. Rows that lie outside the value range are clipped no further than they lie.
+    With m the mean of regenerations and s the strength, an iteration sets x' to x' + s (x - m(x')), clipped, starting
+    from x' = x. At convergence m(x') = x. Convergence needs a small s, 1 for most regenerators; a single iteration may
+    use more. Rows outside the value range are clipped no further than they lie.
 
     Cost: ``n_queries`` queries of the target for each row, and ``n_regenerations * n_iterations`` regenerations by the
     attacker, known rows included. A query is one row of ``predict_proba``, and of ``predict`` unless that is its
     argmax by construction.
 
-    With the defense's own key (the same ``key`` or ``random_state`` and known rows) the attacker's noise is the
-    defense's: that is the attack of somebody to whom the key has leaked.
+    With the defense's own key (the same ``key`` or ``random_state`` and known rows) the attacker's noise is that of the
+    defense, as if its key had leaked.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""An attack that asks about a row again and again."""
+"""The attack by repeated queries."""
 
 from numbers import Integral, Real
 
@@ -15,30 +15,30 @@ _STATISTICS = {"max": np.max, "mean": np.mean, "spread": np.std}
 
 
 class RepeatedQueryAttack(StatisticAttack):
-    """Ask about each row, and about near-duplicates of it, and put the answers together.
+    """Query each row, and near-duplicates of it, and combine the answers.
 
-    A defense that draws noise for every answer hides a member behind the noise; the mean of k answers has less of
-    it. Noise that is a function of the row is drawn anew for a row that differs by one gray level, and noise that is
-    the same for all rows can't be averaged in this way.
+    If a defense draws noise for every answer, the mean of k answers has less noise. Noise that is a function of the row
+    is drawn anew for a row that differs by one gray level. Noise that is the same for all rows can't be averaged out in
+    this way.
 
     Parameters
     ----------
     k : int, default=8
-        Queries for each row; the first is the row itself.
+        Number of queries for each row; the first is the row itself.
     neighbor : {"exact", "ulp", "quantum", "gray"}, default="exact"
-        What the other queries ask about:
+        The other queries:
 
-        - "exact": the row again;
-        - "ulp": every value moved to the next number of single precision (of half precision or whole numbers, if X
-          is of these), which no rounding of the defense's own would notice;
+        - "exact": the same row;
+        - "ulp": every value moved to the adjacent number in single precision (in half precision or to the next integer,
+          if X has that type), which any rounding by the defense undoes;
         - "quantum": one value, another one in each query, moved by 1/255 of the value range, the smallest step that
-          survives rounding to 8 bits; to the next whole number at least, if X is of integers;
-        - "gray": a share of the values moved by one gray level, the smallest difference that occurs among the known
-          rows, 1/255 of the value range at least.
+          survives rounding to 8 bits; at least to the next integer, if X holds integers;
+        - "gray": a share of the values moved by one gray level, the smallest difference between values of the known
+          rows, at least 1/255 of the value range.
     statistic : {"mean", "max", "spread"}, default="mean"
-        What is made of the k signals of a row; "spread" is their standard deviation.
+        The statistic of the k signals of a row; "spread" is their standard deviation.
     signal : {"logit", "answered_logit", "entropy"}, default="logit"
-        What is read in each answer: phi at the true label, phi at the answered label, or the negated entropy.
+        The signal of each answer: phi at the true label, phi at the predicted label, or the negated entropy.
     value_range : "auto" or pair, default="auto"
         Lowest and highest value, as numbers or one number for each feature or channel. "auto" is learned from the
         known rows: the natural range of images, four standard deviations on either side of each feature's mean for
@@ -46,18 +46,18 @@ class RepeatedQueryAttack(StatisticAttack):
     share : float, default=0.2
         Share of the values that "gray" changes, in (0, 1].
     random_state : int, RandomState instance or None, default=None
-        Seeds which values are changed and in which direction.
+        Seeds the choice of values and directions.
 
     Attributes
     ----------
     target_ : classifier
         The target, after ``fit``.
     direction_ : {-1, 1}
-        Whether members have the lower or the higher statistic among the known rows.
+        -1 if members have the lower statistic among the known rows, 1 if they have the higher one.
     threshold_ : float
-        Scores of at least this are called members.
+        Rows that score at least this are called members.
     neighbors_ : object
-        Makes the near-duplicates.
+        Returns the near-duplicates.
     row_shape_ : tuple of int
         Shape of a row.
     value_range_ : float64 ndarray of shape (2,) or (2, n_features)
@@ -66,15 +66,15 @@ class RepeatedQueryAttack(StatisticAttack):
     See Also
     --------
     PrecompensatedQueryAttack : Changes the row so that the regeneration undoes the change.
-    ThresholdAttack : One query.
+    ThresholdAttack : Uses one query.
 
     Notes
     -----
     Cost: k queries of the target for each row, known ones included. A query is one row of ``predict_proba``, and of
     ``predict`` unless that is its argmax by construction.
 
-    The changes are a function of the seed and the number of the query, the same for all rows, so that a row's score
-    depends on no other row. Values at an end of the range are moved inwards.
+    Changes depend on the seed and the number of the query only, so a row's score does not depend on other rows. Values
+    at an end of the range are moved inwards.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""The attacks that somebody who knows of a regeneration defense would try."""
+"""The suite of attacks on a defense that regenerates its inputs."""
 
 from numbers import Integral
 
@@ -26,24 +26,23 @@ def attacks_on_regeneration(regenerator=None, *, target=None, surrogate=None, k=
     Parameters
     ----------
     regenerator : object with ``regenerate(X, candidate)`` or None, default=None
-        The attacker's own, see :class:`PrecompensatedQueryAttack`. Without it the attacker has no denoiser, and
-        stretches the contrast.
+        The attacker's own, see :class:`PrecompensatedQueryAttack`. Without it the suite stretches the contrast instead.
     target : classifier or None, default=None
-        What will be attacked. If it has ``select``, the number of regenerations that its answers took is attacked
-        too.
+        The target. If it has ``select``, the number of regenerations of its answers is attacked too.
     surrogate : classifier or None, default=None
         A classifier of the attacker's own, see :class:`SurrogateRegenerationAttack`.
     k : int, default=8
-        Queries for each row of the attacks that ask several times, and regenerations by the attacker.
+        Number of queries for each row, and of the attacker's regenerations.
     random_state : int, RandomState instance or None, default=None
-        Of every attack.
+        Seeds every attack.
 
     Returns
     -------
     attacks : dict of str to MembershipAttack
-        Unfitted. "non_monotone" asks once, "answer_cost" once, "repeated_exact", "repeated_gray", "repeated_quantum"
-        and "repeated_ulp" k times; with a regenerator "precompensated_1" asks once, "precompensated_k", named by
-        the number, k times and "surrogate" 1 + k times; without, "contrast" asks k times.
+        Unfitted. "non_monotone" and "answer_cost" query each row once; "repeated_exact", "repeated_gray",
+        "repeated_quantum" and "repeated_ulp" k times. With a regenerator, "precompensated_1" queries once,
+        "precompensated_k", named by the number, k times and "surrogate" 1 + k times. Without, "contrast" queries k
+        times.
 
     See Also
     --------

@@ -1,4 +1,4 @@
-"""An attack that runs the diffusion itself, and asks about its own regenerations."""
+"""The attack that queries the attacker's own regenerations."""
 
 from numbers import Integral
 
@@ -15,8 +15,8 @@ from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions
 class SurrogateRegenerationAttack(RegressionAttack):
     """Compare the answer for a row with the answers for the attacker's own regenerations of it.
 
-    A member stands out from its surroundings: the classifier is surer of it than of what a diffusion model makes of
-    it, and gives more of that the same label. Labels are what a defense that keeps them can't hide.
+    The classifier is more confident on a member than on regenerations of it, and predicts the same label for more of
+    the regenerations. A defense that keeps labels has no effect on the latter.
 
     Parameters
     ----------
@@ -24,12 +24,12 @@ class SurrogateRegenerationAttack(RegressionAttack):
         The attacker's own, such as a :class:`~skdiffence.diffusion.DiffusionRegenerator` of a pretrained denoiser. A
         clone of it is fitted to the known rows; inside ``FrozenEstimator``, or without ``fit``, it is used as it is.
     surrogate : classifier or None, default=None
-        A classifier of the attacker's own, fitted to other rows: its answers to the same questions tell how difficult
-        a row is for one that never saw it. Inside ``FrozenEstimator`` it survives cloning.
+        A classifier of the attacker's own, fitted to other rows. Its answers to the same queries measure how difficult
+        a row is for a classifier that was not trained on it. Inside ``FrozenEstimator`` it survives cloning.
     n_regenerations : int, default=8
-        Regenerations of each row.
+        Number of regenerations of each row.
     signal : {"logit", "answered_logit", "entropy"}, default="logit"
-        What is read in each answer: phi at the true label, phi at the answered label, or the negated entropy.
+        The signal of each answer: phi at the true label, phi at the predicted label, or the negated entropy.
     random_state : int, RandomState instance or None, default=None
         Seeds the regenerator where that has no ``random_state`` of its own.
 
@@ -38,10 +38,11 @@ class SurrogateRegenerationAttack(RegressionAttack):
     target_ : classifier
         The target, after ``fit``.
     model_ : Pipeline
-        A logistic regression on what was read: the signal of the row, the mean and the standard deviation of those of
-        its regenerations, the share of these that get the true label, and the same four of the surrogate.
+        A logistic regression on the signal of the row, the mean and standard deviation of the signals of its
+        regenerations, the share of these with the true label, and the same four features of the surrogate. Scores are
+        its log-odds, with both sides weighted equally.
     threshold_ : float
-        Scores of at least this are called members; learned on scores of known rows by models that did not know them.
+        Rows that score at least this are called members. Learned on cross-validated scores of the known rows.
     regenerator_ : object
         The fitted regenerator.
     row_shape_ : tuple of int
@@ -49,20 +50,19 @@ class SurrogateRegenerationAttack(RegressionAttack):
 
     See Also
     --------
-    PrecompensatedQueryAttack : Adds to the row what regenerations take from it.
+    PrecompensatedQueryAttack : Adds to the row what regenerations remove from it.
 
     Notes
     -----
-    The difference of the row's signal and the mean of its regenerations' is a weighted sum of the two, and the
-    surrogate's difficulty calibration, the target's signal less the surrogate's, is one too: the model finds their
-    weights.
+    The difference between the signals of the row and of its regenerations, and difficulty calibration, the difference
+    between the signals of the target and of the surrogate, are linear in the features. The model learns the weights.
 
     Cost: ``1 + n_regenerations`` queries of the target for each row, known ones included, as many of the surrogate,
     and ``n_regenerations`` regenerations by the attacker. A query is one row of ``predict_proba``, and of ``predict``
     unless that is its argmax by construction.
 
-    With the defense's own key (the same ``key`` or ``random_state`` and known rows) the attacker's noise is the
-    defense's: that is the attack of somebody to whom the key has leaked.
+    With the defense's own key (the same ``key`` or ``random_state`` and known rows) the attacker's noise is that of the
+    defense, as if its key had leaked.
 
     References
     ----------
