@@ -320,7 +320,7 @@ class MembershipRocDisplay(DisplayMixin):
 
     def _draw_curve(self, ax, fpr, tpr, low, style):
         points = with_more_points(fpr, tpr, start=low / 10)
-        # Zero has no place on a logarithmic axis: it goes out of sight.
+        # A logarithmic axis has no zero: such points are drawn outside of the limits.
         points = (np.maximum(rates, low / 10) for rates in points)
         self.lines_ += ax.plot(*points, **style)
 

@@ -184,7 +184,7 @@ class SignalDisplay(DisplayMixin):
                 default="logit"
             The signal, see :mod:`skdiffence.metrics`.
         at : {"answered", "true"}, default="answered"
-            The label at which the signal is taken. Everybody sees the answered one.
+            The label at which the signal is taken. An attacker always sees the answered one.
         ax : matplotlib.axes.Axes or array-like of them, default=None
             Axes to draw on, one for each panel. None makes a new figure.
         **kwargs : dict

@@ -22,9 +22,9 @@ _ADVICE = {
     "none found": "What to do: see what was not tested. No leak found is not the same as no leak.",
 }
 CONTROLS = {
-    "null": "Null control: non-members that are called members at random must not be told apart",
+    "null": "Null control: attacks must not separate non-members that are called members at random",
     "positive": "Positive control: attacks on a classifier that memorizes its members must succeed",
-    "blind": "Blind control: members and non-members must not be told apart without asking the classifier",
+    "blind": "Blind control: members and non-members must not be separable without the classifier",
 }
 
 
