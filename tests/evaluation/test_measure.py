@@ -60,6 +60,18 @@ def test_what_lacks_rows_or_input_is_not_measured():
     assert not np.isnan(result.roc_auc.value)
 
 
+def test_area_below_a_half_is_that_of_the_reversed_scores():
+    """An attacker who reverses the scores reaches the same area."""
+    rng = np.random.default_rng(0)
+    is_member, correct = np.arange(100) % 2 == 0, np.arange(100) < 80
+    scores = rng.normal(size=100) + is_member
+    results = [measure_attack("a", AttackScores(sign * scores), is_member, correct=correct) for sign in (1, -1)]
+    for figure in ("auc", "correct_auc"):
+        straight, reverse = (getattr(result, figure).to_dict(figure) for result in results)
+        assert straight == pytest.approx(reverse)
+        assert straight[figure] > 0.6
+
+
 def test_given_intervals_replace_those_in_closed_form():
     seen = []
 

@@ -3,7 +3,6 @@
 import warnings
 from dataclasses import replace
 from functools import partial
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse
-from scipy.special import expit
 from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer
@@ -23,13 +21,8 @@ from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
-from skdiffence._evaluation._cross_fit import AttackScores, cross_fit, cross_fit_interval
-from skdiffence._evaluation._measure import measure_attack
 from skdiffence._evaluation._named_attacks import named_attacks
-from skdiffence._evaluation._rows import AttackedRows
-from skdiffence._evaluation._run_attack import query_target, run_attack
-from skdiffence._evaluation._significance import compare_with_chance, undirected_signal
-from skdiffence.attacks import Answers, ThresholdAttack, get_attack_names
+from skdiffence.attacks import ThresholdAttack, get_attack_names
 from skdiffence.datasets import membership_partition
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.exceptions import MembershipWarning
@@ -38,8 +31,8 @@ from skdiffence.inspection._audit import STANDARD, _shown, _suite
 from skdiffence.inspection._audit_controls import blind_control, positive_control
 from skdiffence.inspection._audit_rows import audit_rows
 from skdiffence.inspection.report._sentences import defense_sentences
-from skdiffence.metrics import auc_interval, logit_signal
-from skdiffence.utils._rows import RowSet, row_digests
+from skdiffence.metrics import logit_signal
+from skdiffence.utils._rows import RowSet
 from tests.attacks.targets import Counting, Dictated, normal
 from tests.defenses.regenerators import NoiseRegenerator
 from tests.inspection.audit_cases import FAST, Cheating, Labels, Repeated, sides
@@ -95,93 +88,6 @@ def test_no_leak_is_claimed_where_there_is_none():
     assert "can't be ruled out" in repr(report)
 
 
-def null_comparison(seed):
-    """Attack a target that does not leak and compare the strongest of three attacks with chance."""
-    target, members, others = sides(normal(0.0), normal(0.0), n=120, seed=seed)
-    rows, _ = audit_rows([], members, others, seed)
-    queried = query_target(target, rows.X, rows.y, [])
-    attacks = named_attacks([*FAST, ("learned", ThresholdAttack("logit", threshold="per_class"))])
-    said = {name: run_attack(name, each, queried, rows, known=0.5, seed=seed).said for name, each in attacks.items()}
-    signals = {"entropy": undirected_signal(attacks["entropy"], queried.answers, rows.is_member)}
-    assert undirected_signal(attacks["learned"], queried.answers, rows.is_member) is None
-    everywhere = np.ones(len(rows), dtype=bool)
-    test = compare_with_chance(said, signals, rows.is_member, everywhere, rows.keys, n_permutations=100, seed=seed)
-    return test, [measure_attack(name, each, rows.is_member).auc for name, each in said.items()]
-
-
-def test_false_claims_are_as_rare_as_promised():
-    """In 40 audits without a leak 5 % may claim one, and 95 % intervals hold 0.5; tolerances are binomial."""
-    found = [null_comparison(seed) for seed in range(40)]
-    claims = sum(test.p_value <= 0.05 for test, _ in found)
-    assert claims <= 6  # more happen in 0.3 % of 40 draws at 0.05
-    missed = sum(not auc.low <= 0.5 <= auc.high for _, areas in found for auc in areas)
-    assert missed <= 0.1 * 120  # attacks on one audit miss together
-
-
-def test_comparison_with_chance_is_the_exact_permutation_test():
-    """One signal, few rows: against all permutations of the memberships; learned scores count in a half."""
-    rng = np.random.default_rng(1)
-    is_member, half = np.arange(8) % 2 == 0, np.arange(8) // 4
-    signal = rng.normal(size=8) + is_member
-    areas = []
-    for members in combinations(range(8), 4):
-        areas.append(abs(roc_auc_score(np.isin(np.arange(8), members), signal) - 0.5))
-    exact = np.mean(np.array(areas) >= abs(roc_auc_score(is_member, signal) - 0.5) - 1e-12)
-    keys = row_digests(np.arange(8)[:, None])
-    said = {"a": AttackScores(signal, half=half)}
-    of_all = is_member, np.ones(8, dtype=bool), keys
-    found = compare_with_chance(said, {"a": signal}, *of_all, n_permutations=20000, seed=0)
-    assert found.p_value == pytest.approx(exact, abs=0.01)
-    learned = compare_with_chance(said, {}, *of_all, n_permutations=1000, seed=0)
-    assert learned.p_value >= 2 / 6  # of six ways to call two of four members, and for two halves
-
-
-def test_small_but_certain_area_is_not_lost_among_uncertain_ones():
-    """All members are labeled correctly, and 6 % of the non-members are not: an area of 0.53 that is no chance."""
-    rng = np.random.default_rng(0)
-    is_member, half = np.arange(800) % 2 == 0, np.arange(800) // 2 % 2
-    right = np.where(is_member, 1.0, rng.random(800) > 0.06)
-    noise = rng.normal(size=(5, 800))
-    signals = {"right": right} | {f"noise {i}": signal for i, signal in enumerate(noise)}
-    said = {name: AttackScores(signal, half=half) for name, signal in signals.items()}
-    of_all = is_member, np.ones(800, dtype=bool), row_digests(noise.T)
-    found = compare_with_chance(said, signals, *of_all, n_permutations=1000, seed=0)
-    assert found.least_likely == "right"
-    assert found.p_value < 0.01
-
-
-def cross_fitted(seed, n=100):
-    """Attack answers that do not differ; return what each half made of the other's chance differences."""
-    rng = np.random.default_rng(seed)
-    is_member, y = np.arange(2 * n) % 2 == 0, np.zeros(2 * n, dtype=int)
-    p = expit(rng.normal(size=2 * n))
-    answers = Answers(np.column_stack([p, 1 - p]), y, y, np.arange(2))
-    rows = AttackedRows(None, y, is_member, row_digests(rng.normal(size=(2 * n, 1))))
-    said = cross_fit(ThresholdAttack("logit"), None, answers, rows, known=0.5, seed=0)
-    return is_member, said.scores, said.half
-
-
-def test_cross_fit_interval_covers_where_pooled_rows_do_not():
-    """Nominal 95 %, without a leak, 120 audits: pooled intervals hold 0.5 too rarely, the mean of the halves' does."""
-    audits = [cross_fitted(seed) for seed in range(120)]
-    pooled = [auc_interval(is_member, scores) for is_member, scores, _ in audits]
-    honest = [cross_fit_interval(auc_interval, *parts) for parts in audits]
-    shares = [np.mean([low <= 0.5 <= high for low, high in ends]) for ends in (pooled, honest)]
-    # Binomial standard error at 0.95: 0.02.
-    assert shares[0] < 0.93
-    assert shares[1] > 0.93
-
-
-def test_cross_fit_interval_is_the_pooled_one_where_there_is_a_leak():
-    """Where the halves' own intervals exclude a guess, nothing is widened; a one-sided half is passed over."""
-    rng = np.random.default_rng(0)
-    is_member, half = np.arange(400) % 2 == 0, np.arange(400) // 2 % 2
-    scores = rng.normal(size=400) + 1.5 * is_member
-    assert cross_fit_interval(auc_interval, is_member, scores, half) == auc_interval(is_member, scores)
-    noise = rng.normal(size=400)
-    assert cross_fit_interval(auc_interval, is_member, noise, is_member.astype(int)) == auc_interval(is_member, noise)
-
-
 def test_figures_are_those_of_the_scores(forest, forest_report):
     """AUC, correct AUC, accuracy and rates against scikit-learn and counting, from the scores that are kept."""
     is_member = forest_report.is_member
@@ -201,18 +107,6 @@ def test_figures_are_those_of_the_scores(forest, forest_report):
     classes = found.by_class
     rows = y == 3
     assert classes["3"]["value"] == pytest.approx(roc_auc_score(is_member[rows], scores[rows]))
-
-
-def test_area_below_a_half_is_that_of_the_reversed_scores():
-    """An attacker who reverses the scores reaches the same area."""
-    rng = np.random.default_rng(0)
-    is_member, correct = np.arange(100) % 2 == 0, np.arange(100) < 80
-    scores = rng.normal(size=100) + is_member
-    results = [measure_attack("a", AttackScores(sign * scores), is_member, correct=correct) for sign in (1, -1)]
-    for figure in ("auc", "correct_auc"):
-        straight, reverse = (getattr(result, figure).to_dict(figure) for result in results)
-        assert straight == pytest.approx(reverse)
-        assert straight[figure] > 0.6
 
 
 def test_attack_weaker_than_labels_is_marked():
