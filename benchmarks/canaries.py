@@ -140,13 +140,14 @@ def main():
             n_jobs=options.jobs,
             random_state=options.seed,
         )
-        lira, threshold = audit.attacks["lira_logit"], audit.attacks["threshold_logit"]
+        figures = audit.to_dict()
+        lira, threshold = figures["lira_logit"], figures["threshold_logit"]
         cells = [cell(lira, "roc_auc"), cell(lira, "tpr_at_fpr_0.01"), cell(threshold, "roc_auc")]
-        cells.append(cell(audit.attacks["threshold_correctness"], "roc_auc"))
+        cells.append(cell(figures["threshold_correctness"], "roc_auc"))
         accuracy = f"{audit.accuracy.mean():.3f}±{audit.accuracy_sem:.3f}"
         line = f"{name:31}  {kind:11}  {asked:24}  " + "  ".join(f"{text:22}" for text in cells)
         print(f"{line}  {accuracy}", flush=True)
-        record = {"target": name, "canaries": kind, "asked": asked, "attacks": audit.attacks}
+        record = {"target": name, "canaries": kind, "asked": asked, "attacks": figures}
         records.append(record | {"accuracy": audit.accuracy.mean(), "accuracy_sem": audit.accuracy_sem})
     seconds = time.perf_counter() - started
     print(f"all in {seconds:.0f} s; intervals of 95 % over canaries and models")

@@ -300,14 +300,7 @@ def _measure(scores, name, *, membership, rates, confidence_level, n_resamples, 
         n_resamples=n_resamples,
         random_state=mix_seed(seed, "intervals", name) % 2**32,
     )
-    is_member = membership[there]
-    result = measure_attack(name, AttackScores(scores[there]), is_member, fpr_levels=rates, interval=interval)
-    figures = {"n_members": int(is_member.sum()), "n_non_members": int((~is_member).sum())}
-    figures |= result.roc_auc.to_dict("roc_auc")
-    for point in result.tpr_at_fpr:
-        key = f"tpr_at_fpr_{point.max_fpr:g}"
-        figures |= {**point.tpr.to_dict(key), f"{key}_reliable": point.is_reliable}
-    return figures
+    return measure_attack(name, AttackScores(scores[there]), membership[there], fpr_levels=rates, interval=interval)
 
 
 def _accuracies(models, X_test, y_test):

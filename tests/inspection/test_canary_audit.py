@@ -60,15 +60,15 @@ def test_nothing_leaks_from_answers_that_know_nothing():
     """Every interval holds 0.5."""
     result = audit(Remembering(), X, y, n_canaries=60, n_shadows=16, n_resamples=200, confidence_level=0.99)
     for measured in result.attacks.values():
-        assert measured["roc_auc_low"] <= 0.5 <= measured["roc_auc_high"]
-        assert measured["roc_auc_high"] - measured["roc_auc_low"] < 0.3
+        assert measured.roc_auc.low <= 0.5 <= measured.roc_auc.high
+        assert measured.roc_auc.high - measured.roc_auc.low < 0.3
 
 
 def test_all_leaks_from_answers_that_remember():
     """Both signals, with and without shadows, and for each canary; a third of the other labels is right by chance."""
     result = audit(Remembering(lift=20.0), X, y)
     for name, measured in result.attacks.items():
-        assert measured["roc_auc"] > (0.7 if name == "threshold_correctness" else 0.99), name
+        assert measured.roc_auc.value > (0.7 if name == "threshold_correctness" else 0.99), name
     assert min(result.row_auc["logit"]) == 1
 
 
@@ -94,7 +94,7 @@ def test_scores_are_those_of_attacking_each_model_with_the_others():
             np.testing.assert_allclose(result.scores[f"lira_{name}"][:, target], expected, atol=1e-8)
         np.testing.assert_allclose(result.scores[f"threshold_{name}"], values)
         area = roc_auc_score(membership.ravel(), result.scores[f"lira_{name}"].ravel())
-        assert result.attacks[f"lira_{name}"]["roc_auc"] == pytest.approx(area)
+        assert result.attacks[f"lira_{name}"].roc_auc.value == pytest.approx(area)
     correct = np.column_stack([each.correct for each in answers])
     np.testing.assert_array_equal(result.scores["threshold_correctness"], correct)
 
@@ -103,8 +103,7 @@ def test_every_canary_is_in_half_of_the_models():
     """So that both sides have as many pairs."""
     result = audit(GaussianNB(), X, y)
     np.testing.assert_array_equal(result.membership.sum(axis=1), 4)
-    assert {measured["n_members"] for measured in result.attacks.values()} == {80}
-    assert {measured["n_non_members"] for measured in result.attacks.values()} == {80}
+    assert {result.n_pairs(name) for name in result.attacks} == {(80, 80)}
 
 
 def test_a_defense_that_keeps_labels_does_not_lower_what_labels_tell():
@@ -122,10 +121,10 @@ def test_pairs_that_nobody_knows_are_left_out():
     """What a net holds out of its training is neither a member nor a non-member."""
     net = make_net(MLP, module__n_features=4, module__n_classes=3, max_epochs=1, train_split=ValidSplit(3))
     result = audit(net, X.astype(np.float32), y)
-    measured = result.attacks["lira_logit"]
-    assert measured["n_members"] == result.membership.sum() < 80
-    assert measured["n_non_members"] == 80
-    assert np.isnan(result.scores["threshold_hinge"]).sum() == 80 - measured["n_members"]
+    n_members, n_others = result.n_pairs("lira_logit")
+    assert n_members == result.membership.sum() < 80
+    assert n_others == 80
+    assert np.isnan(result.scores["threshold_hinge"]).sum() == 80 - n_members
 
 
 @pytest.mark.parametrize("kind", ["blank", "clean", "duplicated", "mislabeled", "out_of_distribution"])
@@ -202,11 +201,10 @@ def test_few_non_members_are_flagged():
     """A rate that stands for fewer than ten pairs is marked, and is not what the worst attack is chosen by."""
     result = audit(Remembering(5.0), X, y, max_fpr=(0.001, 0.2))
     for measured in result.attacks.values():
-        assert not measured["tpr_at_fpr_0.001_reliable"]
-        assert measured["tpr_at_fpr_0.2_reliable"]
+        assert [point.is_reliable for point in measured.tpr_at_fpr] == [False, True]
     assert "*: fewer than 10 non-members" in repr(result)
-    best = max(measured["tpr_at_fpr_0.2"] for measured in result.attacks.values())
-    assert result.attacks[result.worst]["tpr_at_fpr_0.2"] == best
+    best = max(measured.tpr_at_fpr[1].tpr.value for measured in result.attacks.values())
+    assert result.attacks[result.worst].tpr_at_fpr[1].tpr.value == best
     assert "*" not in repr(audit(Remembering(5.0), X, y, max_fpr=0.2))
 
 
@@ -215,7 +213,7 @@ def test_frame():
     result = audit(GaussianNB(), X, y)
     frame = result.to_frame()
     assert list(frame.index) == list(result.attacks)
-    assert frame.loc["lira_logit", "roc_auc"] == result.attacks["lira_logit"]["roc_auc"]
+    assert frame.loc["lira_logit", "roc_auc"] == result.attacks["lira_logit"].roc_auc.value
 
 
 # --- refusals ------------------------------------------------------------------------------------
