@@ -168,6 +168,7 @@ CHANGING = [name for name in NAMES if name not in {"cost", "fallback, bare model
         (lambda X: X * 1e300, "finite in float32"),
         (lambda X: X[:, 0], r"numeric array .* shape \(20,\)"),
     ],
+    ids=["frame", "text", "missing", "overflow", "one column"],
 )
 def test_rows_that_cannot_be_changed(name, spoil, message):
     """Rows must be numbers, in an array; nothing is asked otherwise, neither while fitting nor while scoring."""

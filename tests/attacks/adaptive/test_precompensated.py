@@ -171,6 +171,7 @@ class Wrong:
 @pytest.mark.parametrize(
     ("value", "message"),
     [(lambda X: X[:-1], r"shape of X, \(20, 3\). Got shape \(19, 3\)"), (lambda X: X * np.nan, "60 of the values")],
+    ids=["too few", "not finite"],
 )
 def test_bad_regenerations(value, message):
     """What a regenerator may not return is named."""

@@ -312,7 +312,11 @@ def test_matrix_is_what_each_model_says(n_jobs, tmp_path):
         assert np.isnan(answered[:, ~column]).all()
 
 
-@pytest.mark.parametrize("damage", [lambda whole: whole[:-8], lambda whole: b"", lambda whole: b"no array" + whole])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda whole: whole[:-8], lambda whole: b"", lambda whole: b"no array" + whole],
+    ids=["cut off", "empty", "no array"],
+)
 def test_damaged_files_are_made_anew(damage, tmp_path):
     """Cut short, empty, or something else."""
     path, known = tmp_path / "signals.npy", np.ones((len(y), 2), dtype=bool)
