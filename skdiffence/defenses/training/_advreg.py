@@ -9,7 +9,6 @@ from skorch.utils import to_numpy, to_tensor
 from torch import nn
 from torch.utils.data import Subset, default_collate
 
-from skdiffence.defenses._fit_classifier import rows_outside
 from skdiffence.defenses.training._adversary import Adversary
 from skdiffence.defenses.training._base import TrainingDefense, as_array
 from skdiffence.utils._random import mix_seed
@@ -124,6 +123,7 @@ class AdvRegClassifier(TrainingDefense):
         "warmup_epochs": [Interval(Integral, 0, None, closed="left")],
     }
     _uses_criterion = True
+    _trains_once_because = "rows that were held out would be trained on now, or the other way round"
 
     def __init__(
         self,
@@ -140,14 +140,15 @@ class AdvRegClassifier(TrainingDefense):
         random_state=None,
         **net_params,
     ):
-        super().__init__(module, criterion=criterion, train_split=train_split, **net_params)
+        super().__init__(
+            module, criterion=criterion, train_split=train_split, random_state=random_state, **net_params
+        )
         self.adversary_weight = adversary_weight
         self.reference_size = reference_size
         self.adversary_steps = adversary_steps
         self.adversary_lr = adversary_lr
         self.adversary_width = adversary_width
         self.warmup_epochs = warmup_epochs
-        self.random_state = random_state
 
     @all_or_nothing(forget=False)
     def fit(self, X, y, is_member=None, **fit_params):
@@ -182,41 +183,6 @@ class AdvRegClassifier(TrainingDefense):
         finally:
             self.told_ = None
 
-    def fit_loop(self, X, y=None, epochs=None, **fit_params):
-        """Train for some epochs, once.
-
-        Parameters
-        ----------
-        X : ndarray or tensor of shape (n_samples, ...)
-            Inputs.
-        y : array-like of shape (n_samples,), default=None
-            Class codes.
-        epochs : int, default=None
-            How many; None is ``max_epochs``.
-        **fit_params : dict
-            Passed to the module's ``forward``.
-
-        Returns
-        -------
-        self : AdvRegClassifier
-
-        Raises
-        ------
-        ValueError
-            If the net was trained before.
-        """
-        if len(self.history):
-            raise ValueError(
-                "AdvRegClassifier can't go on training: rows that it held out before would be trained on now, or the "
-                "other way round. Call fit, with warm_start=False."
-            )
-        self.adversary_ = None
-        try:
-            return super().fit_loop(X, y, epochs, **fit_params)
-        finally:
-            # They hold the private rows, and what tells them from others.
-            self.adversary_ = self.sides_ = None
-
     def get_split_datasets(self, X, y=None, **fit_params):
         """Take the reference rows out of what ``train_split`` leaves for training.
 
@@ -243,9 +209,8 @@ class AdvRegClassifier(TrainingDefense):
         is_member = self._sides(as_array(X)[rows], to_numpy(y)[rows], rows)
         members = rows[is_member]
         self.sides_ = Subset(dataset, members), Subset(dataset, rows[~is_member])
-        self.held_out_ = np.setdiff1d(np.arange(get_len(X)), members)
-        self.not_trained_on_ = rows_outside(as_array(X), self.held_out_)
-        self.n_samples_fit_ = len(members)
+        self.adversary_ = None
+        self._record_training_rows(X, members)
         return self.sides_[0], dataset_valid
 
     def train_step(self, batch, **fit_params):
@@ -291,6 +256,10 @@ class AdvRegClassifier(TrainingDefense):
         gain = self.adversary_.gain(logits, y)
         self.history.record_batch("adversary_gain", gain.item())
         return loss + self.adversary_weight * gain
+
+    def _end_training(self):
+        # They hold the private rows, and a network that tells them from others.
+        self.adversary_ = self.sides_ = None
 
     def _sides(self, X, y, rows):
         """Return which of the rows that may train do; the others are reference rows."""

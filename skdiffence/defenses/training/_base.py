@@ -1,4 +1,4 @@
-"""What the defenses that act while a net is trained have in common."""
+"""The base of skorch classifiers that are defended by the way they are trained."""
 
 import copy
 import traceback
@@ -13,6 +13,7 @@ from skorch.dataset import get_len
 from skorch.utils import to_numpy, to_tensor
 from torch import nn
 
+from skdiffence.defenses._fit_classifier import rows_outside
 from skdiffence.utils._random import draw_seed, mix_seed, torch_seed
 from skdiffence.utils._sklearn import all_or_nothing
 
@@ -21,23 +22,30 @@ _TRAINED = ("module_", "criterion_", "optimizer_", "history_")
 
 
 class TrainingDefense(NeuralNetClassifier, metaclass=ABCMeta):
-    """Base of skorch classifiers that are trained on another loss than the cross-entropy.
+    """Base of skorch classifiers that minimize another loss than the cross-entropy.
 
-    A subclass writes ``defended_loss``. The module gives logits, one a class; ``predict_proba`` applies the softmax.
+    A subclass writes ``defended_loss``. The module returns one logit for each class; ``predict_proba`` applies the
+    softmax.
     """
 
     _parameter_constraints: dict = {"random_state": ["random_state"]}
-    # Whether the parameters of the criterion have a place in the loss.
+    #: Whether the loss uses the parameters of the criterion.
     _uses_criterion = False
+    #: Why training can't be continued by ``partial_fit`` or ``warm_start``; None if it can.
+    _trains_once_because = None
+
+    def __init__(self, module, *, criterion, train_split, random_state, **net_params):
+        super().__init__(module, criterion=criterion, train_split=train_split, **net_params)
+        self.random_state = random_state
 
     @abstractmethod
     def defended_loss(self, logits, y):
-        """Return the loss that a batch is trained on.
+        """Return the training loss of a batch.
 
         Parameters
         ----------
         logits : tensor of shape (n_samples, n_classes)
-            What the module gives.
+            The output of the module.
         y : int64 tensor of shape (n_samples,)
             Class codes.
 
@@ -47,7 +55,7 @@ class TrainingDefense(NeuralNetClassifier, metaclass=ABCMeta):
         """
 
     def initialize(self):
-        """Make module, criterion, optimizer and history anew, from weights that ``random_state`` seeds.
+        """Initialize module, criterion, optimizer and history, with weights seeded by ``random_state``.
 
         Returns
         -------
@@ -56,7 +64,7 @@ class TrainingDefense(NeuralNetClassifier, metaclass=ABCMeta):
         Raises
         ------
         ValueError
-            If a parameter can't be used.
+            If a parameter is invalid.
         """
         BaseEstimator._validate_params(self)
         self._check_components()
@@ -75,8 +83,8 @@ class TrainingDefense(NeuralNetClassifier, metaclass=ABCMeta):
         X : ndarray or tensor of shape (n_samples, ...)
             Inputs, in the dtype of the module's weights.
         y : array-like of shape (n_samples,)
-            Class codes from 0 to n_classes - 1, as skorch wants them. ``DefendedClassifier(..., "passthrough")`` takes
-            labels of any type.
+            Class codes from 0 to n_classes - 1, as in skorch. ``DefendedClassifier(..., "passthrough")`` takes labels
+            of any type.
         **fit_params : dict
             Passed to the module's ``forward``.
 
@@ -87,7 +95,7 @@ class TrainingDefense(NeuralNetClassifier, metaclass=ABCMeta):
         Raises
         ------
         ValueError
-            If X, y or a parameter can't be used.
+            If X, y or a parameter is invalid.
         KeyboardInterrupt
             If training was interrupted, where a net of skorch itself would return half-trained.
         """
@@ -117,7 +125,7 @@ class TrainingDefense(NeuralNetClassifier, metaclass=ABCMeta):
         Raises
         ------
         ValueError
-            If X, y or a parameter can't be used.
+            If X, y or a parameter is invalid.
         KeyboardInterrupt
             If training was interrupted.
         """
@@ -135,7 +143,7 @@ class TrainingDefense(NeuralNetClassifier, metaclass=ABCMeta):
         return self
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
-        """Train for some epochs, from a seed.
+        """Train for a number of epochs.
 
         Parameters
         ----------
@@ -144,19 +152,41 @@ class TrainingDefense(NeuralNetClassifier, metaclass=ABCMeta):
         y : array-like of shape (n_samples,), default=None
             Class codes.
         epochs : int, default=None
-            How many; None is ``max_epochs``.
+            Number of epochs; None is ``max_epochs``.
         **fit_params : dict
             Passed to the module's ``forward``.
 
         Returns
         -------
         self : classifier
+
+        Raises
+        ------
+        ValueError
+            If the net was trained before and its training can't be continued.
         """
-        with torch_seed(mix_seed(self.seed_, "epochs", len(self.history))):
-            return super().fit_loop(X, y, epochs, **fit_params)
+        if self._trains_once_because and len(self.history):
+            raise ValueError(
+                f"{type(self).__name__} can't go on training: {self._trains_once_because}. Call fit, with "
+                "warm_start=False."
+            )
+        try:
+            with torch_seed(mix_seed(self.seed_, "epochs", len(self.history))):
+                return super().fit_loop(X, y, epochs, **fit_params)
+        finally:
+            self._end_training()
+
+    def _end_training(self):
+        """Remove what only training needs; called after the last epoch, also if an error or a callback ends it."""
+
+    def _record_training_rows(self, X, rows):
+        """Set which rows train, and which are held out."""
+        self.held_out_ = np.setdiff1d(np.arange(get_len(X)), rows)
+        self.not_trained_on_ = rows_outside(as_array(X), self.held_out_)
+        self.n_samples_fit_ = len(rows)
 
     def check_data(self, X, y):
-        """Refuse data that would fail later, or be learned wrongly.
+        """Raise an error if the data are invalid.
 
         Parameters
         ----------
@@ -190,13 +220,13 @@ class TrainingDefense(NeuralNetClassifier, metaclass=ABCMeta):
         Parameters
         ----------
         y_pred : tensor of shape (n_samples, n_classes)
-            Logits.
+            The output of the module.
         y_true : tensor of shape (n_samples,)
             Class codes.
         X : tensor, default=None
             Not used.
         training : bool, default=False
-            Whether the loss is to be trained on.
+            Whether it is the training loss.
 
         Returns
         -------
@@ -205,7 +235,7 @@ class TrainingDefense(NeuralNetClassifier, metaclass=ABCMeta):
         Raises
         ------
         ValueError
-            If the module does not give one logit for each class.
+            If the module does not return one logit for each class.
         """
         y = to_tensor(y_true, device=self.device).long()
         if y_pred.ndim != 2 or y_pred.shape[1] <= max(1, int(y.max())):
@@ -216,7 +246,7 @@ class TrainingDefense(NeuralNetClassifier, metaclass=ABCMeta):
         return self.defended_loss(y_pred, y) if training else super().get_loss(y_pred, y, X=X)
 
     def predict_proba(self, X):
-        """Answer probabilities.
+        """Return class probabilities.
 
         Parameters
         ----------
@@ -257,12 +287,12 @@ def _is_early_stop(interrupt):
 
 
 def as_array(X):
-    """Return X as an array.
+    """Return an array or tensor as an array.
 
     Raises
     ------
     ValueError
-        If it is none, but a frame, a dict or a data set.
+        If X is something else, such as a frame, a dict or a dataset.
     """
     if not isinstance(X, (np.ndarray, torch.Tensor)):
         raise ValueError(f"X must be an array or a tensor. Got {type(X).__name__}.")

@@ -5,13 +5,11 @@ from numbers import Real
 
 import numpy as np
 import torch
-from skorch.dataset import get_len
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Subset
 
-from skdiffence.defenses._fit_classifier import rows_outside
-from skdiffence.defenses.training._base import TrainingDefense, as_array
+from skdiffence.defenses.training._base import TrainingDefense
 from skdiffence.utils._optional import import_optional
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import Interval, StrOptions
@@ -124,6 +122,8 @@ class DPSGDClassifier(TrainingDefense):
         "accountant": [StrOptions({"prv", "rdp"})],
     }
 
+    _trains_once_because = "what was spent before, on which rows, would not be known"
+
     def __init__(
         self,
         module,
@@ -138,13 +138,14 @@ class DPSGDClassifier(TrainingDefense):
         random_state=None,
         **net_params,
     ):
-        super().__init__(module, criterion=criterion, train_split=train_split, **net_params)
+        super().__init__(
+            module, criterion=criterion, train_split=train_split, random_state=random_state, **net_params
+        )
         self.noise_multiplier = noise_multiplier
         self.max_grad_norm = max_grad_norm
         self.target_epsilon = target_epsilon
         self.delta = delta
         self.accountant = accountant
-        self.random_state = random_state
 
     def initialize_module(self):
         """Make the module, with layers that treat each row by itself.
@@ -192,19 +193,11 @@ class DPSGDClassifier(TrainingDefense):
         ValueError
             If the net was trained before.
         """
-        if len(self.history):
-            raise ValueError(
-                "DPSGDClassifier can't go on training: what was spent before, on which rows, would not be known. Call "
-                "fit, with warm_start=False."
-            )
         self.epochs_ = self.max_epochs if epochs is None else epochs
-        try:
-            with warnings.catch_warnings():
-                # Inputs need no gradient, and opacus hooks the first layer all the same.
-                warnings.filterwarnings("ignore", "Full backward hook is firing", UserWarning)
-                return super().fit_loop(X, y, epochs, **fit_params)
-        finally:
-            self._make_public()
+        with warnings.catch_warnings():
+            # Inputs need no gradient, and opacus hooks the first layer all the same.
+            warnings.filterwarnings("ignore", "Full backward hook is firing", UserWarning)
+            return super().fit_loop(X, y, epochs, **fit_params)
 
     def get_split_datasets(self, X, y=None, **fit_params):
         """Hold out what ``train_split`` asks for, and make the net private in the rows that are left.
@@ -227,9 +220,7 @@ class DPSGDClassifier(TrainingDefense):
         """
         dataset, dataset_valid = super().get_split_datasets(X, y, **fit_params)
         rows = np.asarray(dataset.indices) if isinstance(dataset, Subset) else np.arange(len(dataset))
-        self.held_out_ = np.setdiff1d(np.arange(get_len(X)), rows)
-        self.not_trained_on_ = rows_outside(as_array(X), self.held_out_)
-        self.n_samples_fit_ = len(dataset)
+        self._record_training_rows(X, rows)
         self._make_private(len(dataset))
         return dataset, dataset_valid
 
@@ -354,7 +345,7 @@ class DPSGDClassifier(TrainingDefense):
     def _count(self, optimizer):
         self.private_["n_steps"] += 1
 
-    def _make_public(self):
+    def _end_training(self):
         """Take opacus away again, with the un-noised gradients that it left behind, and settle the account."""
         if self.private_ is None:
             return

@@ -120,11 +120,12 @@ class HAMPClassifier(TrainingDefense):
         random_state=None,
         **net_params,
     ):
-        super().__init__(module, criterion=criterion, train_split=train_split, **net_params)
+        super().__init__(
+            module, criterion=criterion, train_split=train_split, random_state=random_state, **net_params
+        )
         self.entropy_threshold = entropy_threshold
         self.regularization = regularization
         self.modify_output = modify_output
-        self.random_state = random_state
 
     def initialize(self):
         """Make module, criterion, optimizer and history anew, and forget the range of the inputs.

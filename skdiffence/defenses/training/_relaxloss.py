@@ -93,10 +93,11 @@ class RelaxLossClassifier(TrainingDefense):
         random_state=None,
         **net_params,
     ):
-        super().__init__(module, criterion=criterion, train_split=train_split, **net_params)
+        super().__init__(
+            module, criterion=criterion, train_split=train_split, random_state=random_state, **net_params
+        )
         self.target_loss = target_loss
         self.max_posterior = max_posterior
-        self.random_state = random_state
 
     def defended_loss(self, logits, y):
         """Return the loss of the epoch's kind.
