@@ -1,4 +1,4 @@
-"""What the defenses that change a finished answer have in common."""
+"""The base of defenses that modify the predicted probabilities of a fitted classifier."""
 
 from abc import ABCMeta, abstractmethod
 
@@ -16,17 +16,17 @@ from skdiffence.utils._sklearn import fit_context, safe_indexing
 
 
 class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
-    """Base of classifiers that answer another's labels with other probabilities.
+    """Base of classifiers with the labels of another classifier and modified probabilities.
 
-    A subclass writes ``_change(proba, X)`` and, where it learns from known rows, ``_calibrate`` and
-    ``_share_to_calibrate``. The parameters ``estimator`` and ``random_state`` are expected.
+    A subclass has the parameters ``estimator`` and ``random_state`` and writes ``_change(proba, X)``. One that is
+    fitted to calibration rows also writes ``_calibrate`` and ``_share_to_calibrate``.
     """
 
     _needs_members = False
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, *, is_member=None, **fit_params):
-        """Fit the classifier, and what changes its answers.
+        """Fit the classifier, and the defense to its probabilities on calibration rows.
 
         Parameters
         ----------
@@ -35,8 +35,8 @@ class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
         y : array-like of shape (n_samples,)
             Labels.
         is_member : array-like of shape (n_samples,), dtype bool, default=None
-            Which rows train, or trained, the classifier; the others are known non-members. None trains on all rows
-            but the share that is held out for calibration.
+            True for rows that train, or trained, the classifier. The others are known non-members. None trains on all
+            rows but the share that is held out for calibration.
         **fit_params : dict
             Passed to the classifier's ``fit`` by metadata routing, cut to the rows that train it.
 
@@ -47,7 +47,7 @@ class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
         Raises
         ------
         ValueError
-            If X, y or ``is_member`` can't be used, or rows to calibrate on are missing.
+            If X, y or ``is_member`` is invalid, or there are no calibration rows.
         """
         X, y = self._check_fit_data(X, y)
         is_member = check_training_rows(is_member, len(y))
@@ -57,14 +57,14 @@ class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
         undefended = self._fit_undefended(X, y, is_member, rows, seed, fit_params)
         self.classes_, self.not_trained_on_ = undefended.classes_, undefended.not_trained_on_
         self.undefended_ = undefended
-        # A net can have held out some of the members by itself.
+        # A net can hold out some of the members by itself.
         rows.members = rows.members[~self.not_trained_on_.contains(safe_indexing(X, rows.members))]
         self.calibrated_on_ = self._calibrate_on(X, y, rows, seed)
         self.n_samples_fit_ = undefended.n_samples_fit_
         return self
 
     def predict(self, X):
-        """Predict the label of each row: the wrapped classifier's, at its own cost.
+        """Return the label that the wrapped classifier predicts for each row.
 
         Parameters
         ----------
@@ -79,7 +79,7 @@ class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
         return self.classes_[self._classifier().predict(self._check_data(X))]
 
     def predict_proba(self, X):
-        """Answer changed probabilities, of which the label's is the largest in each row.
+        """Return modified probabilities with the argmax preserved.
 
         Parameters
         ----------
@@ -103,15 +103,15 @@ class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
     # For subclasses
 
     def _share_to_calibrate(self):
-        """Return the share of the rows to hold out where ``is_member`` is None; 0 where nothing is learned."""
+        """Return the share of the rows to hold out if ``is_member`` is None; 0 if no calibration rows are needed."""
         return 0.0
 
     def _calibrate(self, members, non_members, seed):
-        """Learn from (proba, columns of the true labels) of each side; a label never seen in training has column -1."""
+        """Fit to (proba, true labels as column indices) of each side; a label without a column is -1."""
 
     @abstractmethod
     def _change(self, proba, X):
-        """Return other probabilities, as an array of its own."""
+        """Return modified probabilities, as a new array."""
 
     # Inside
 
@@ -140,7 +140,7 @@ class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
         n = min(len(rows.members), len(rows.non_members)) if self._needs_members else len(rows.non_members)
         used = {"members": rows.members[:n], "non_members": rows.non_members[:n]}
         if not n:
-            raise ValueError(f"{type(self).__name__} is left without known rows to calibrate on.")
+            raise ValueError(f"{type(self).__name__} has no calibration rows left.")
         sides = [self._known(safe_indexing(X, index), y[index]) for index in used.values()]
         self._calibrate(*sides, seed)
         return RowSet.of(safe_indexing(X, np.concatenate(list(used.values()))))
@@ -155,6 +155,6 @@ class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
         return FittedClassifier(self.undefended_.estimator_, len(self.classes_))
 
     def _answers(self, X):
-        """Return columns of labels, and probabilities in float64 whose largest entry is the label's."""
+        """Return labels as column indices, and probabilities in float64 whose argmax is the label."""
         labels, proba = self._classifier().predict_both(X)
         return labels, put_label_on_top(np.array(proba, dtype=np.float64), labels)

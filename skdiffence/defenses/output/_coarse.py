@@ -1,4 +1,4 @@
-"""Baselines: answers made coarser, with the label kept."""
+"""Baselines: coarser probabilities with the label kept."""
 
 from numbers import Integral, Real
 
@@ -9,15 +9,15 @@ from scipy.special import softmax
 from skdiffence.defenses.output._base import OutputDefense
 from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions
 
-# The temperatures among which the calibrated one is sought.
+# Bounds of the calibrated temperature.
 _TEMPERATURES = (0.05, 50.0)
 
 
 class OutputClassifier(OutputDefense):
-    """Answer less than the wrapped classifier knows: the usual baselines of output-time defenses.
+    """Coarsen the predicted probabilities: the usual baselines of output defenses.
 
-    The label of a row is the wrapped classifier's, always; its probabilities are rounded, flattened, cut to the
-    largest ones, or replaced by one confidence for all rows.
+    The predicted label of a row is always the wrapped classifier's. Its probabilities are rounded, scaled by a
+    temperature, cut to the largest ones, or replaced by one confidence for all rows.
 
     Read more in the :ref:`User Guide <output_defenses>`.
 
@@ -26,31 +26,32 @@ class OutputClassifier(OutputDefense):
     estimator : classifier
         With ``predict`` and ``predict_proba``. ``FrozenEstimator(net)`` is not trained again.
     output : {"round", "temperature", "top_k", "label"}, default="round"
-        What is answered. "round": probabilities of ``decimals`` digits that sum to 1. "temperature": the softmax of
-        the log-probabilities divided by ``temperature``. "top_k": the ``k`` largest probabilities, and equal shares of
-        the rest. "label": the label with ``confidence``, and equal shares of the rest.
+        How probabilities are modified. "round": rounded to ``decimals`` digits, with a sum of 1. "temperature": the
+        softmax of the log-probabilities divided by ``temperature``. "top_k": the ``k`` largest probabilities, and equal
+        shares of the rest. "label": the label with ``confidence``, and equal shares of the rest.
     decimals : int, default=1
-        Digits of "round".
+        Number of digits for "round".
     temperature : float or None, default=None
-        Of "temperature"; above 1 flattens. None minimizes the cross-entropy of held-out rows.
+        Temperature for "temperature"; above 1 it flattens. None minimizes the cross-entropy of held-out rows.
     k : int, default=1
-        Entries that "top_k" keeps.
+        Number of probabilities that "top_k" keeps.
     confidence : float or None, default=None
-        Of "label", in (0, 1]. None is the accuracy on held-out rows, with one error and one hit added.
+        Confidence for "label", in (0, 1]. None is the accuracy on held-out rows, with one correct and one incorrect row
+        added.
     calibration_size : float, default=0.1
-        Share of the rows held out to measure what is None, in (0, 1); not used where nothing is, or where ``fit`` is
-        told ``is_member``.
+        Share of the rows held out to fit the temperature or the confidence, in (0, 1). Not used if neither is fitted,
+        or if ``is_member`` is given to ``fit``.
     random_state : int, RandomState instance or None, default=None
         Seeds training and which rows are held out.
 
     Attributes
     ----------
     undefended_ : DefendedClassifier
-        The fitted classifier as it answers without this.
+        The fitted classifier with its undefended probabilities.
     temperature_ : float
-        In force; under "temperature" only.
+        The fitted temperature, if there is one.
     confidence_ : float
-        In force; under "label" only.
+        The fitted confidence, if there is one.
     classes_ : ndarray of shape (n_classes,)
         The labels.
     n_features_in_ : int
@@ -58,26 +59,26 @@ class OutputClassifier(OutputDefense):
     feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X was a frame with names.
     n_samples_fit_ : int or None
-        Number of rows that trained the classifier; None where it is frozen.
+        Number of rows that trained the classifier; None if it is frozen.
     not_trained_on_ : RowSet
         Keyed digests of rows given to ``fit`` that did not train it.
     calibrated_on_ : RowSet
-        Keyed digests of rows that the temperature or the confidence was measured on.
+        Keyed digests of the calibration rows.
 
     See Also
     --------
-    MemGuardClassifier : Changes answers so that an attack can't read them.
-    DefendedClassifier : Answers on regenerated inputs.
+    MemGuardClassifier : Adds noise optimized against an attack.
+    DefendedClassifier : Computes probabilities on regenerated inputs.
 
     Notes
     -----
-    Costs no call beyond the classifier's own: one a row, two where its ``predict`` is not the argmax of its
+    It costs one call of the classifier for each row, or two if its ``predict`` is not the argmax of its
     ``predict_proba``.
 
-    A fixed temperature keeps the order of answers of two classes, so that attacks which only rank confidences lose
-    nothing there. "label" leaves what labels tell, which is the floor for every defense that keeps labels.
+    With two classes a fixed temperature keeps the ranking of confidences, so that threshold attacks are not affected.
+    "label" leaks what labels leak, which is the floor of every defense that keeps labels.
 
-    Where the classifier's own argmax is not its label, as SVC's, the two entries change places.
+    If the classifier's label is not the argmax of its probabilities, as for SVC, the two probabilities are exchanged.
 
     References
     ----------
@@ -137,7 +138,7 @@ class OutputClassifier(OutputDefense):
     def _calibrate(self, members, non_members, seed):
         proba, columns = non_members
         if self.output == "label":
-            # Laplace's rule: a confidence of exactly 1 would make every error infinitely costly.
+            # Laplace's rule: with a confidence of exactly 1 an incorrect label would have infinite log loss.
             self.confidence_ = float((np.sum(proba.argmax(axis=1) == columns) + 1) / (len(columns) + 2))
         else:
             self.temperature_ = calibrated_temperature(proba[columns >= 0], columns[columns >= 0])
@@ -154,7 +155,7 @@ class OutputClassifier(OutputDefense):
 
 
 def round_to_sum(proba, decimals):
-    """Round each row so that it still sums to 1: digits are cut, and what is missing goes to the largest rests.
+    """Round each row with a sum of 1, by the largest remainder method.
 
     Parameters
     ----------
@@ -166,12 +167,12 @@ def round_to_sum(proba, decimals):
     Returns
     -------
     rounded : ndarray of shape (n, n_classes)
-        In each row, a larger entry is never rounded below a smaller one.
+        A larger probability is never rounded below a smaller one of the same row.
     """
     units = 10**decimals
-    # Rows of float32 sum to 1 but nearly.
+    # Rows of float32 do not sum to exactly 1.
     scaled = units * proba / proba.sum(axis=1, keepdims=True)
-    # A product a hair below a whole number is that number.
+    # A product just below a whole number, by rounding, is that number.
     whole = np.floor(scaled + 1e-9)
     order = np.argsort(whole - scaled, axis=1, kind="stable")
     missing = np.rint(units - whole.sum(axis=1)).astype(int)
@@ -199,7 +200,7 @@ def heat(proba, temperature):
 
 
 def calibrated_temperature(proba, columns):
-    """Return the temperature of least cross-entropy.
+    """Return the temperature that minimizes the cross-entropy.
 
     Parameters
     ----------
@@ -226,14 +227,14 @@ def calibrated_temperature(proba, columns):
 
 
 def keep_top(proba, k):
-    """Keep the largest entries of each row and share out the rest equally.
+    """Return the largest probabilities of each row, and equal shares of the rest.
 
     Parameters
     ----------
     proba : ndarray of shape (n, n_classes)
         Probabilities.
     k : int
-        Entries to keep; of equal ones the first.
+        Number of probabilities to keep; of equal ones the first.
 
     Returns
     -------

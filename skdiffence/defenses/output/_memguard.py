@@ -1,4 +1,4 @@
-"""MemGuard: noise on an answer, at which an attack on answers has to guess."""
+"""MemGuard: noise on the probabilities that makes a membership classifier guess."""
 
 from numbers import Integral, Real
 
@@ -13,20 +13,20 @@ from skdiffence.utils._random import mix_seed, torch_seed
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import HasMethods, Interval
 
-# Log-probabilities below this one carry nothing more.
+# Probabilities are clipped here before the logarithm.
 _LOWEST = 1e-30
-# How near to one half the attack's decision may be to count as a guess already.
+# Distance of the attack's decision to one half below which it counts as a guess.
 _GUESS = 1e-5
 _LABEL_WEIGHT = 10.0
 _FIRST_WEIGHT, _LAST_WEIGHT = 0.1, 1e5
 
 
 class MemGuardClassifier(OutputDefense):
-    """Add noise to each answer at which a membership classifier, trained here, is undecided.
+    """Add noise to the probabilities under which a membership classifier has to guess.
 
-    An attack's stand-in g learns from answers to members and non-members, sorted by size. For each query the smallest
-    change of the answer is sought that brings g to the other side of one half and keeps the label; it is released
-    with the probability that brings the expected decision of g as near to one half as the budget allows.
+    A surrogate attack g is trained on the sorted probabilities of members and non-members. For each query the smallest
+    noise is searched that moves g's decision across one half and keeps the label. It is added with the probability
+    that brings the expected decision of g as close to one half as the budget allows.
 
     Read more in the :ref:`User Guide <output_defenses>`.
 
@@ -35,30 +35,29 @@ class MemGuardClassifier(OutputDefense):
     estimator : classifier
         With ``predict`` and ``predict_proba``. ``FrozenEstimator(net)`` is not trained again.
     distortion_budget : float, default=1.0
-        Greatest expected L1 distance between the answer and the undefended one; no distance exceeds 2.
+        Largest expected L1 distance between the defended and the undefended probabilities; no distance exceeds 2.
     calibration_size : float, default=0.1
-        Share of the rows held out as known non-members, in (0, 1), where ``fit`` is not told ``is_member``.
+        Share of the rows held out as known non-members, in (0, 1), if ``is_member`` is not given to ``fit``.
     max_steps : int, default=300
-        Steps of a search at most.
+        Largest number of steps of a search.
     step : float, default=0.1
         Length of a step, in log-probabilities.
     hidden_layer_sizes : tuple of int, default=(64, 32)
-        Of g. The paper has (256, 128, 64).
+        Hidden layers of g. The paper has (256, 128, 64).
     attack_epochs : int, default=400
-        Passes in training g, of Adam over all known rows at once.
+        Number of full-batch steps of Adam that train g.
     random_state : int, RandomState instance or None, default=None
-        Seeds training, which rows are held out, and the release. With an integer, which answers were changed can be
-        computed by anybody who knows it.
+        Seeds training, which rows are held out, and which answers get noise. From an integer the latter can be
+        computed.
 
     Attributes
     ----------
     undefended_ : DefendedClassifier
-        The fitted classifier as it answers without this.
+        The fitted classifier with its undefended probabilities.
     attack_ : torch.nn.Module
-        g: takes probabilities of shape (n, n_classes) and gives log-odds of membership.
+        g: takes probabilities of shape (n, n_classes) and returns log-odds of membership.
     attack_accuracy_ : float
-        Share of the rows that g was trained on that it places right. At one half nothing is left to defend, or g is
-        too weak to tell.
+        Accuracy of g on its training rows. At one half there is no leak that g can find.
     classes_ : ndarray of shape (n_classes,)
         The labels.
     n_features_in_ : int
@@ -66,31 +65,31 @@ class MemGuardClassifier(OutputDefense):
     feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X was a frame with names.
     n_samples_fit_ : int or None
-        Number of rows that trained the classifier; None where it is frozen.
+        Number of rows that trained the classifier; None if it is frozen.
     not_trained_on_ : RowSet
         Keyed digests of rows given to ``fit`` that did not train it.
     calibrated_on_ : RowSet
-        Keyed digests of the rows that g was trained on: as many members as non-members.
+        Keyed digests of the rows that trained g, as many members as non-members.
 
     See Also
     --------
-    OutputClassifier : Coarser answers, by rule.
+    OutputClassifier : Coarser probabilities.
 
     Notes
     -----
-    Costs no call of the classifier beyond its own, and for each query up to ``max_steps`` passes of g for each weight
-    of the distortion, of which there are seven at most; all rows of a call are searched together.
+    It costs one call of the classifier and, for each query, up to ``max_steps`` passes of g for each of at most seven
+    weights of the distortion. All rows of a call are searched together.
 
     The search minimizes ``|g| + 10 relu(best other - label) + w distortion`` over noise on log-probabilities, by steps
     along the normalized gradient, until g's decision is crossed with the label kept; w starts at 0.1 and is
     multiplied by 10 for as long as that succeeds.
 
     With a = g(answer) - 1/2 and b = g(changed answer) - 1/2 the release probability p minimizes ``|(1 - p) a + p b|``
-    subject to p times the distortion being within the budget. A draw is a keyed hash of the row: asking again gives
-    the same answer.
+    subject to p times the distortion being within the budget. The draw is a keyed hash of the row, so that a repeated
+    query gets the same answer.
 
-    g is one attack. Another one, trained on answers that this defense gives, is not fooled by construction, and labels
-    tell as much as before.
+    g is one attack. Another attack, trained on defended answers, is not fooled by construction, and label-only attacks
+    are not affected.
 
     References
     ----------
@@ -145,7 +144,9 @@ class MemGuardClassifier(OutputDefense):
         self.random_state = random_state
 
     def release(self, X):
-        """Say what is released with which probability, for the owner of the classifier.
+        """Return undefended probabilities, probabilities with noise, and how likely the noise is added.
+
+        Only for the owner of the classifier.
 
         Parameters
         ----------
@@ -155,11 +156,11 @@ class MemGuardClassifier(OutputDefense):
         Returns
         -------
         proba : ndarray of shape (n_samples, n_classes)
-            Undefended answers.
+            Undefended probabilities.
         changed : ndarray of shape (n_samples, n_classes)
-            The answers with noise.
+            Probabilities with noise.
         probability : ndarray of shape (n_samples,)
-            Of the answer with noise.
+            Probability of adding the noise.
         """
         check_is_fitted(self)
         _, proba = self._answers(self._check_data(X))
@@ -190,7 +191,7 @@ class MemGuardClassifier(OutputDefense):
 
 
 class SortedAttack(nn.Module):
-    """Give log-odds of membership for probabilities, whatever their order.
+    """A network on sorted probabilities that returns log-odds of membership.
 
     Parameters
     ----------
@@ -212,7 +213,7 @@ class SortedAttack(nn.Module):
 
 
 def train_attack(members, non_members, hidden, epochs):
-    """Train the stand-in of an attack on as many answers of each side.
+    """Train the surrogate attack on as many answers of each side.
 
     Parameters
     ----------
@@ -239,7 +240,7 @@ def train_attack(members, non_members, hidden, epochs):
 
 
 def search_noise(attack, proba, step, max_steps):
-    """Seek for each row the smallest change that crosses the attack's decision and keeps the label.
+    """Search the smallest noise of each row that changes the attack's decision and keeps the label.
 
     Parameters
     ----------
@@ -250,12 +251,12 @@ def search_noise(attack, proba, step, max_steps):
     step : float
         Length of a step in log-probabilities.
     max_steps : int
-        Steps at most, for each weight of the distortion.
+        Largest number of steps for each weight of the distortion.
 
     Returns
     -------
     changed : ndarray of shape (n, n_classes)
-        ``proba`` itself in rows where nothing was found or the attack is undecided.
+        Probabilities with noise; ``proba`` in rows where none was found or the attack already guesses.
     """
     changed = proba.copy()
     with torch.no_grad():
@@ -270,7 +271,7 @@ def search_noise(attack, proba, step, max_steps):
 
 
 def _search(attack, proba, weight, step, max_steps):
-    """Run one weight; rows leave the search as soon as they have crossed."""
+    """Search with one weight of the distortion, and return which rows succeeded and their probabilities."""
     label = proba.argmax(dim=1)
     start = proba.clamp(min=_LOWEST).log()
     # Not proba itself: rounding errors would set the direction of the first step, whose distortion is zero.
@@ -305,7 +306,7 @@ def _direction(attack, origin, start, noise, label, weight):
 
 
 def release_probability(before, after, distortion, budget):
-    """Return the probability of noise that brings the expected decision nearest to a guess within the budget.
+    """Return the probability of noise under which the expected decision is closest to a guess within the budget.
 
     Parameters
     ----------
@@ -314,7 +315,7 @@ def release_probability(before, after, distortion, budget):
     distortion : ndarray of shape (n,)
         L1 norm of the noise.
     budget : float
-        Greatest expected distortion.
+        Largest expected distortion.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Defenses that act while the classifier is trained."""
+"""Defenses that change how the classifier is trained."""
 
 from skdiffence.defenses.training._advreg import AdvRegClassifier
 from skdiffence.defenses.training._dpsgd import DPSGDClassifier

@@ -1,4 +1,4 @@
-"""The opponent of adversarial regularization: a network that learns membership from logits and labels."""
+"""The attack in adversarial regularization: a network on logits and labels that predicts membership."""
 
 import torch
 from torch import nn
@@ -6,14 +6,14 @@ from torch.nn import functional
 
 
 class MembershipNetwork(nn.Module):
-    """Read logits and the true label, each in a branch of its own, and give the log-odds of membership.
+    """A network with one branch for the logits and one for the true label that returns log-odds of membership.
 
     Parameters
     ----------
     n_classes : int
         Number of logits.
     width : int, default=64
-        Size of the network: its widest layer has 16 times as many units.
+        Size of the network, whose widest layer has 16 times as many units.
     """
 
     def __init__(self, n_classes, width=64):
@@ -28,7 +28,7 @@ class MembershipNetwork(nn.Module):
         Parameters
         ----------
         logits : tensor of shape (n_samples, n_classes)
-            What the classifier gives.
+            The output of the classifier.
         y : int64 tensor of shape (n_samples,)
             True class codes.
 
@@ -46,7 +46,7 @@ def _layers(*sizes):
 
 
 class Adversary:
-    """A membership network and how it is trained.
+    """A membership network and its optimizer.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Adversary:
     lr : float
         Learning rate of Adam.
     device : torch.device
-        Where it computes.
+        The device of the network.
     """
 
     def __init__(self, n_classes, width, lr, device):
@@ -65,12 +65,12 @@ class Adversary:
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=lr)
 
     def learn(self, members, reference):
-        """Take a step towards telling the two sides apart.
+        """Take a step of training on as many rows of each side.
 
         Parameters
         ----------
         members, reference : tuple of (logits, y)
-            Answers to as many rows of each side, without gradients.
+            The classifier's output for rows of each side, without gradients.
 
         Returns
         -------
@@ -88,12 +88,12 @@ class Adversary:
         return loss.item()
 
     def gain(self, logits, y):
-        """Return what it gains from answers to members: their mean membership probability less one half.
+        """Return the mean membership probability of members, less one half.
 
         Parameters
         ----------
         logits : tensor of shape (n_samples, n_classes)
-            Answers; gradients flow to these and not to the network.
+            The classifier's output. Gradients flow to it and not to the network.
         y : int64 tensor of shape (n_samples,)
             True class codes.
 

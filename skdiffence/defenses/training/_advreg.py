@@ -1,4 +1,4 @@
-"""Adversarial regularization: a net that is trained against an attack on it."""
+"""Adversarial regularization: a net that is trained against a membership attack."""
 
 from numbers import Integral, Real
 
@@ -16,33 +16,34 @@ from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import Interval, all_or_nothing
 from skdiffence.utils._validation import check_is_member
 
-# Passes over the members that a new adversary makes before the classifier is trained against it.
+# Passes over the members that train the adversary before the classifier is trained against it.
 _FIRST_PASSES = 5
 
 
 class AdvRegClassifier(TrainingDefense):
-    """Train a net to classify its members and, at the same time, to hide them from an attack that learns alongside.
+    """Train a net against a membership attack that is trained at the same time.
 
-    The attack is a network that reads the logits and the true label of a row. It learns to tell the members from
-    reference rows, which do not train the classifier; the classifier pays for what the attack gains from its members.
+    The attack is a network whose inputs are the logits and the true label of a row. It is trained to separate members
+    from reference rows, which do not train the classifier. The attack's gain on members is added to the classifier's
+    loss.
 
     Parameters
     ----------
     module : torch.nn.Module class or callable
-        Makes the module, which gives logits, one for each class.
+        Returns the module, which returns one logit for each class.
     adversary_weight : float, default=3.0
         Weight of the attack's gain in the classifier's loss.
     reference_size : float, default=0.5
-        Share of the rows of each class that is held out as reference rows, in (0, 1), where ``fit`` is not told
-        ``is_member``.
+        Share of the rows of each class that is held out as reference rows, in (0, 1), if ``is_member`` is not given to
+        ``fit``.
     adversary_steps : int, default=1
-        Steps of the attack before each step of the classifier.
+        Number of steps of the attack before each step of the classifier.
     adversary_lr : float, default=0.001
-        Learning rate of the attack's Adam.
+        Learning rate of Adam for the attack.
     adversary_width : int, default=16
-        Size of the attack's network: the widest layer has 16 times as many units. 64 is the paper's.
+        Size of the attack's network, whose widest layer has 16 times as many units. The paper has 64.
     warmup_epochs : int, default=1
-        Epochs of the classifier without the attack, which is then trained for five passes over the members.
+        Number of epochs of the classifier without the attack, which is then trained for five passes over the members.
     criterion : type, default=torch.nn.CrossEntropyLoss
         The classification loss: this class or a subclass.
     train_split : callable or None, default=None
@@ -57,39 +58,39 @@ class AdvRegClassifier(TrainingDefense):
     n_samples_fit_ : int
         Number of rows that trained the classifier: the members.
     not_trained_on_ : RowSet
-        Keyed digests of the rows given to ``fit`` that did not: reference and validation rows.
+        Keyed digests of the rows given to ``fit`` that did not train it: reference and validation rows.
     held_out_ : ndarray of int
-        Their numbers.
+        Their indices.
     classes_ : ndarray of shape (n_classes,)
-        The class codes, also those that only reference rows have.
+        The class codes, including those of reference rows only.
 
     See Also
     --------
-    RelaxLossClassifier : A defense that needs no other rows.
+    RelaxLossClassifier : A defense that needs no reference rows.
     skdiffence.defenses.DefendedClassifier : May be put around it, for labels of any type with "passthrough".
-    skdiffence.model_selection.AttackScorer : Counts the rows held out as non-members of nobody's attack.
+    skdiffence.model_selection.AttackScorer : Uses held-out rows neither as members nor as non-members.
 
     Notes
     -----
-    A step of the classifier costs ``adversary_steps`` passes of twice a batch through the classifier, and as many
-    steps of the attack, on top of its own. Answering costs what it costs without the defense.
+    A step of the classifier costs, beside its own, ``adversary_steps`` passes of twice a batch through the classifier
+    and as many steps of the attack. Prediction costs the same as without the defense.
 
-    Loss: the criterion plus ``adversary_weight`` times (mean membership probability of the batch - 1/2). The attack
-    learns by the cross-entropy of membership, on as many members as reference rows. Its own weights start as torch's
-    layers do; the published codes start them from N(0, 0.01), from where a few hundred rows do not move them.
+    The loss is the criterion plus ``adversary_weight`` times (mean membership probability of the batch - 1/2). The
+    attack minimizes the cross-entropy of membership, on as many members as reference rows. Its weights are initialized
+    as usual in torch; the published codes draw them from N(0, 0.01), from which a few hundred rows do not train them.
 
-    Reference rows shape the classifier, though only through the attack: the layers that keep statistics of a batch do
-    not see them. They are neither members nor rows that the classifier has never met, so that attacks must not be
-    scored on them. ``history`` has the attack's ``adversary_loss`` and, as ``adversary_gain``, its gain in each batch.
-    The attack itself is discarded at the end: it was trained on who is a member.
+    Reference rows influence the classifier, but only through the attack: layers that keep statistics of a batch do not
+    get them. They are neither members nor unseen rows, so that attacks must not be scored on them. ``history`` has the
+    attack's ``adversary_loss`` and, as ``adversary_gain``, its gain in each batch. The attack itself is discarded after
+    training, because it was trained on membership.
 
-    Privacy is bought with accuracy: on digits of which a tenth had a wrong label, the default weight lowered entropy's
-    area under the ROC curve by 0.020 ± 0.013 and confidence's not at all, for 0.04 of accuracy; a weight of 10 lowered
-    them by 0.062 ± 0.036 and 0.032 ± 0.027, for 0.10 (``benchmarks/training_defenses.py``).
+    Privacy costs accuracy: on digits with a tenth of wrong labels, the default weight lowered the area under the ROC
+    curve of the entropy attack by 0.020 ± 0.013, and that of the confidence attack not at all, for 0.04 of accuracy. A
+    weight of 10 lowered them by 0.062 ± 0.036 and 0.032 ± 0.027, for 0.10 (``benchmarks/training_defenses.py``).
 
-    Without ``is_member`` half of the rows are lost to training, which alone costs accuracy.
+    Without ``is_member`` half of the rows do not train the classifier, which by itself costs accuracy.
 
-    Training can't be continued by ``partial_fit``: the rows that were held out would not be known any more.
+    Training can't be continued by ``partial_fit``, because the held-out rows would not be known any more.
 
     References
     ----------
@@ -152,17 +153,17 @@ class AdvRegClassifier(TrainingDefense):
 
     @all_or_nothing(forget=False)
     def fit(self, X, y, is_member=None, **fit_params):
-        """Train the net on its members, against an attack that learns to tell them from reference rows.
+        """Train the net on members, against an attack that separates them from reference rows.
 
         Parameters
         ----------
         X : ndarray or tensor of shape (n_samples, ...)
             Inputs, in the dtype of the module's weights.
         y : array-like of shape (n_samples,)
-            Class codes from 0 to n_classes - 1, as skorch wants them.
+            Class codes from 0 to n_classes - 1, as in skorch.
         is_member : array-like of shape (n_samples,), dtype bool, default=None
-            Which rows train the classifier; the others are reference rows. None holds out a stratified share of
-            ``reference_size``, chosen by a keyed hash of the rows' content.
+            True for rows that train the classifier. The others are reference rows. None holds out a stratified share
+            of ``reference_size``, chosen by a keyed hash of the rows' content.
         **fit_params : dict
             Passed to the module's ``forward``.
 
@@ -173,7 +174,7 @@ class AdvRegClassifier(TrainingDefense):
         Raises
         ------
         ValueError
-            If X, y, ``is_member`` or a parameter can't be used, or a side is left without rows.
+            If X, y, ``is_member`` or a parameter is invalid, or one side has no rows.
         KeyboardInterrupt
             If training was interrupted.
         """
@@ -184,7 +185,7 @@ class AdvRegClassifier(TrainingDefense):
             self.told_ = None
 
     def get_split_datasets(self, X, y=None, **fit_params):
-        """Take the reference rows out of what ``train_split`` leaves for training.
+        """Hold out the reference rows, from the rows that ``train_split`` leaves for training.
 
         Parameters
         ----------
@@ -200,7 +201,7 @@ class AdvRegClassifier(TrainingDefense):
         members : torch.utils.data.Subset
             The rows that train the classifier.
         dataset_valid : dataset or None
-            The rows of validation.
+            The validation rows.
         """
         dataset, dataset_valid = super().get_split_datasets(X, y, **fit_params)
         rows = np.arange(len(dataset))
@@ -214,7 +215,7 @@ class AdvRegClassifier(TrainingDefense):
         return self.sides_[0], dataset_valid
 
     def train_step(self, batch, **fit_params):
-        """Let the attack learn, if it is on, and then take a step of the classifier.
+        """Take the steps of the attack, after the warm-up, and then a step of the classifier.
 
         Parameters
         ----------
@@ -242,7 +243,7 @@ class AdvRegClassifier(TrainingDefense):
         Parameters
         ----------
         logits : tensor of shape (n_samples, n_classes)
-            What the module gives.
+            The output of the module.
         y : int64 tensor of shape (n_samples,)
             Class codes.
 
@@ -262,7 +263,7 @@ class AdvRegClassifier(TrainingDefense):
         self.adversary_ = self.sides_ = None
 
     def _sides(self, X, y, rows):
-        """Return which of the rows that may train do; the others are reference rows."""
+        """Return which rows train, as a mask; the others are reference rows."""
         if self.told_ is None:
             key = mix_seed(self.seed_, "reference rows").to_bytes(8, "little")
             is_member = ~lowest_share(row_digests(X, key), y, self.reference_size)
@@ -270,7 +271,7 @@ class AdvRegClassifier(TrainingDefense):
             is_member = self.told_[rows]
         if is_member.all() or not is_member.any():
             raise ValueError(
-                "Rows must be left both to train on and as reference rows. Got "
+                "There must be both rows to train on and reference rows. Got "
                 f"{is_member.sum()} of the former and {(~is_member).sum()} of the latter, by "
                 f"{'is_member' if self.told_ is not None else f'reference_size={self.reference_size}'}."
             )
@@ -281,7 +282,7 @@ class AdvRegClassifier(TrainingDefense):
         return smaller if self.batch_size == -1 else min(self.batch_size, smaller)
 
     def _teach(self, **fit_params):
-        # Batch statistics would let reference rows train the classifier, and tell the sides apart by themselves.
+        # In training mode batch statistics would be updated by reference rows, and would separate the sides.
         self._set_training(False)
         answers = [self._ask(side, **fit_params) for side in self.sides_]
         if self.adversary_ is None:
@@ -298,7 +299,7 @@ class AdvRegClassifier(TrainingDefense):
 
 
 def lowest_share(digests, y, share):
-    """Choose a share of the rows of each class by their digests, so that equal rows stay together.
+    """Choose a share of the rows of each class by their digests, so that duplicates stay together.
 
     Parameters
     ----------
@@ -312,7 +313,7 @@ def lowest_share(digests, y, share):
     Returns
     -------
     chosen : ndarray of shape (n_samples,), dtype bool
-        In each class, a row at least is left out and none chosen where there is but one.
+        In each class at least one row is not chosen, and none is if there is only one.
     """
     chosen = np.zeros(len(y), dtype=bool)
     for label in np.unique(y):
@@ -320,5 +321,5 @@ def lowest_share(digests, y, share):
         n = min(max(round(share * len(rows)), 1), len(rows) - 1)
         if n > 0:
             chosen[rows] = digests[rows] <= np.sort(digests[rows])[n - 1]
-    # A row whose duplicate, of another class, is left out is left out too.
+    # A row is not chosen if a duplicate of it, of another class, is not.
     return chosen & ~np.isin(digests, digests[~chosen])

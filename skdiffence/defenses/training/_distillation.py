@@ -1,4 +1,4 @@
-"""Training a classifier on probabilities instead of labels."""
+"""Distillation: train a classifier on probabilities instead of labels."""
 
 import numpy as np
 from sklearn import config_context
@@ -25,7 +25,7 @@ class SoftNLLLoss(nn.NLLLoss):
 
 
 def check_student(student):
-    """Refuse classifiers that can't be trained on probabilities.
+    """Raise an error if a classifier can't be trained on probabilities.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def check_student(student):
     Raises
     ------
     ValueError
-        Names what can be done instead.
+        With the remedy.
     """
     inside = skorch.nets_inside(student, frozen=False)
     final = skorch.final_estimator(student)
@@ -54,7 +54,7 @@ def check_net(net):
     Raises
     ------
     ValueError
-        Names the parameter.
+        Naming the parameter.
     """
     criterion = net.criterion if isinstance(net.criterion, type) else type(net.criterion)
     if not (skorch.is_binary_net(net) or issubclass(criterion, (nn.CrossEntropyLoss, nn.NLLLoss))):
@@ -75,14 +75,14 @@ def distill(student, X, proba, classes, seed, *, seeded):
     Parameters
     ----------
     student : classifier
-        A net, a pipeline that ends in one, or anything that takes ``sample_weight``; the latter gets each row once for
-        every class, weighted by its probability.
+        A net, a pipeline that ends in one, or a classifier that takes ``sample_weight``. The latter gets each row once
+        for every class, weighted by its probability.
     X : array-like of shape (n, ...)
         Rows.
     proba : ndarray of shape (n, n_classes)
         Their soft labels.
     classes : ndarray of shape (n_classes,)
-        What the columns stand for.
+        The class of each column.
     seed : int
         Seeds training.
     seeded : bool
@@ -110,7 +110,7 @@ def distill(student, X, proba, classes, seed, *, seeded):
     with torch_seed(mix_seed(seed, "student", data_digest(X, proba))):
         trained.fit(X, target)
     skorch.check_trained_to_the_end([net])
-    # skorch keeps the distinct labels that it saw: here the soft labels of private rows.
+    # skorch stores the distinct labels of training, which are the soft labels of private rows.
     skorch.final_estimator(trained).classes_inferred_ = np.arange(len(classes))
     return trained
 
@@ -123,14 +123,14 @@ def _soft_criterion(net, prefix):
 def _distill_by_weights(trained, X, proba, classes):
     n, n_classes = proba.shape
     rows, columns = np.repeat(np.arange(n), n_classes), np.tile(np.arange(n_classes), n)
-    # Rows of weight 0 stay, so that what precedes the classifier in a pipeline sees every row equally often.
+    # Rows of weight 0 stay, so that transformers in a pipeline get every row equally often.
     repeated = safe_indexing(X, rows) if is_frame(X) else np.asarray(X)[rows]
     with config_context(enable_metadata_routing=False):
         return trained.fit(repeated, classes[columns], **{_weight_name(trained): proba.ravel()})
 
 
 def _weight_name(estimator):
-    """Return the name by which ``fit`` hands weights to the classifier that answers, or None."""
+    """Return the name of the parameter that passes weights to the final classifier, or None."""
     if isinstance(estimator, Pipeline):
         name, final = estimator.steps[-1]
         inner = _weight_name(final)

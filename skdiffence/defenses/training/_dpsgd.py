@@ -1,4 +1,4 @@
-"""DP-SGD: gradients of single rows, clipped and drowned in noise, with an account of the privacy spent."""
+"""DP-SGD: clipped gradients with Gaussian noise, and an account of the privacy spent."""
 
 import warnings
 from numbers import Real
@@ -18,25 +18,26 @@ from skdiffence.utils._sklearn import Interval, StrOptions
 class DPSGDClassifier(TrainingDefense):
     """Train a net with differential privacy, by opacus.
 
-    The gradient of each row is clipped to a norm, their sum gets Gaussian noise, and every batch takes each row with
-    the same probability, independently. How much a single row can have changed the weights is then bounded, and the
-    bound is a fitted attribute.
+    The gradient of each row is clipped to a norm, Gaussian noise is added to their sum, and every batch takes each row
+    independently with the same probability. This bounds the influence of a single row on the weights; the bound is a
+    fitted attribute.
 
     Read more in the :ref:`User Guide <training_defenses>`.
 
     Parameters
     ----------
     module : torch.nn.Module class or callable
-        Makes the module, which gives logits, one for each class. Batch normalization becomes group normalization.
+        Returns the module, which returns one logit for each class. Batch normalization is replaced by group
+        normalization.
     noise_multiplier : float, default=1.0
-        Standard deviation of the noise, as a multiple of ``max_grad_norm``; 0 clips only. Not used where
-        ``target_epsilon`` is given.
+        Standard deviation of the noise, as a multiple of ``max_grad_norm``. 0 clips only. Not used with
+        ``target_epsilon``.
     max_grad_norm : float, default=1.0
-        Norm that the gradient of a row is clipped to.
+        Norm to which the gradient of a row is clipped.
     target_epsilon : float or None, default=None
-        Epsilon to end at; the noise is chosen for it.
+        Epsilon at the end of training, for which the noise is chosen.
     delta : float or None, default=None
-        Of the guarantee, in (0, 1). None is one divided by the number of training rows.
+        Delta of the guarantee, in (0, 1). None is one divided by the number of training rows.
     accountant : {"rdp", "prv"}, default="rdp"
         How epsilon is computed. "rdp" bounds it at any noise. "prv" is tighter, by a sixth or so, but slow where there
         is little noise, and infinite at noise multipliers of a few hundredths.
@@ -45,8 +46,8 @@ class DPSGDClassifier(TrainingDefense):
     train_split : callable or None, default=None
         As in skorch, but nothing is held out unless asked for.
     random_state : int, RandomState instance or None, default=None
-        Seeds weights, batches and noise. With an integer the noise can be computed by anybody who knows it, and the
-        guarantee does not hold against them; None takes it from the operating system and keeps no seed of it.
+        Seeds weights, batches and noise. From an integer the noise can be computed, and the guarantee does not hold
+        against those who know it. None takes the noise from the operating system and stores no seed of it.
     **net_params : dict
         As in :class:`skorch.NeuralNetClassifier`: ``module__width``, ``optimizer``, ``lr``, ``max_epochs`` and others.
         ``batch_size`` is the mean size of a batch. Those of ``iterator_train`` have no place.
@@ -54,21 +55,21 @@ class DPSGDClassifier(TrainingDefense):
     Attributes
     ----------
     epsilon_ : float
-        Spent by the steps taken, at ``delta_``; infinite without noise.
+        Epsilon of the steps taken, at ``delta_``; infinite without noise.
     delta_ : float
-        Of the guarantee.
+        Delta of the guarantee.
     noise_multiplier_ : float
-        In force.
+        The noise multiplier in use.
     n_steps_ : int
-        Steps taken.
+        Number of steps.
     sample_rate_ : float
-        Probability with which a batch takes a row.
+        Probability that a batch takes a row.
     n_samples_fit_ : int
         Number of rows that trained the net.
     not_trained_on_ : RowSet
         Keyed digests of rows that ``train_split`` held out; epsilon says nothing about them.
     held_out_ : ndarray of int
-        Their numbers.
+        Their indices.
     classes_ : ndarray of shape (n_classes,)
         The class codes.
 
@@ -79,14 +80,15 @@ class DPSGDClassifier(TrainingDefense):
 
     Notes
     -----
-    A step costs a forward and a backward pass and memory for the gradient of every row in the batch. Answering costs
-    what it costs without the defense.
+    A step costs a forward and a backward pass, and memory for the gradient of every row in the batch. Prediction costs
+    the same as without the defense.
 
-    Epsilon is about the weights alone, and about adding or removing one row. ``history`` has training losses, which
-    are not covered: give away the weights alone, as ``save_params(f_params=...)`` writes them. Neither are choices
-    made by looking at results: settings tried before, an early stop, or the number of rows.
+    Epsilon covers the weights only, and adding or removing one row. It does not cover the training losses in
+    ``history``: publish the weights alone, as ``save_params(f_params=...)`` writes them. Nor does it cover choices that
+    depend on the data: hyperparameter search, early stopping, or the number of rows. A fit that is interrupted leaves
+    neither weights nor an account of them.
 
-    The generators of noise are torch's, which are not made for cryptography.
+    The noise comes from torch's generators, which are not cryptographically secure.
 
     Training can't be continued by ``partial_fit``, and ``warm_start`` neither: call ``fit``.
 
@@ -148,7 +150,7 @@ class DPSGDClassifier(TrainingDefense):
         self.accountant = accountant
 
     def initialize_module(self):
-        """Make the module, with layers that treat each row by itself.
+        """Initialize the module, with layers that treat each row independently.
 
         Returns
         -------
@@ -161,7 +163,7 @@ class DPSGDClassifier(TrainingDefense):
         """
         super().initialize_module()
         validators = import_optional("opacus.validators", extra="privacy")
-        # Before the optimizer is made, which would else hold the parameters of layers that are gone.
+        # Before the optimizer is initialized, which would hold the parameters of replaced layers.
         self.module_ = validators.ModuleValidator.fix(self.module_)
         opacus = import_optional("opacus", extra="privacy")
         errors = validators.ModuleValidator.validate(self.module_)
@@ -171,7 +173,7 @@ class DPSGDClassifier(TrainingDefense):
         return self
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
-        """Train for some epochs, once, and account for them.
+        """Train for a number of epochs and account for the privacy spent.
 
         Parameters
         ----------
@@ -180,7 +182,7 @@ class DPSGDClassifier(TrainingDefense):
         y : array-like of shape (n_samples,), default=None
             Class codes.
         epochs : int, default=None
-            How many; None is ``max_epochs``.
+            Number of epochs; None is ``max_epochs``.
         **fit_params : dict
             Passed to the module's ``forward``.
 
@@ -200,7 +202,7 @@ class DPSGDClassifier(TrainingDefense):
             return super().fit_loop(X, y, epochs, **fit_params)
 
     def get_split_datasets(self, X, y=None, **fit_params):
-        """Hold out what ``train_split`` asks for, and make the net private in the rows that are left.
+        """Hold out validation rows, and prepare the net for private training on the others.
 
         Parameters
         ----------
@@ -214,9 +216,9 @@ class DPSGDClassifier(TrainingDefense):
         Returns
         -------
         dataset_train : dataset
-            The rows that train.
+            The training rows.
         dataset_valid : dataset or None
-            The rows of validation.
+            The validation rows.
         """
         dataset, dataset_valid = super().get_split_datasets(X, y, **fit_params)
         rows = np.asarray(dataset.indices) if isinstance(dataset, Subset) else np.arange(len(dataset))
@@ -225,14 +227,14 @@ class DPSGDClassifier(TrainingDefense):
         return dataset, dataset_valid
 
     def get_iterator(self, dataset, training=False):
-        """Return batches: for training, those that take each row with the same probability.
+        """Return batches; for training, each row is in a batch with the same probability.
 
         Parameters
         ----------
         dataset : dataset
             Rows.
         training : bool, default=False
-            Whether they are to be trained on.
+            Whether the batches are for training.
 
         Returns
         -------
@@ -250,7 +252,7 @@ class DPSGDClassifier(TrainingDefense):
         return DataLoader(dataset, batch_sampler=sampler, collate_fn=_CollateOrEmpty(dataset))
 
     def train_step(self, batch, **fit_params):
-        """Take a step; on a batch without rows, one of noise alone.
+        """Take a step; on an empty batch, a step of noise only.
 
         Parameters
         ----------
@@ -273,18 +275,18 @@ class DPSGDClassifier(TrainingDefense):
         return {"loss": torch.zeros(()), "y_pred": None}
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Run an epoch; one without any rows counts as one row of loss 0, so that it has a mean loss.
+        """Run an epoch. One without any rows counts as one row of loss 0, so that the mean loss is defined.
 
         Parameters
         ----------
         iterator : iterable of batches
             Rows.
         training : bool
-            Whether they are trained on.
+            Whether the net is trained on them.
         prefix : str
-            Of what ``history`` gets.
+            Prefix of the entries in ``history``.
         step_fn : callable
-            What is done with a batch.
+            Called with each batch.
         **fit_params : dict
             Passed to the module's ``forward``.
         """
@@ -298,7 +300,7 @@ class DPSGDClassifier(TrainingDefense):
         Parameters
         ----------
         logits : tensor of shape (n_samples, n_classes)
-            What the module gives.
+            The output of the module.
         y : int64 tensor of shape (n_samples,)
             Class codes.
 
@@ -309,14 +311,14 @@ class DPSGDClassifier(TrainingDefense):
         return functional.cross_entropy(logits, y)
 
     def _make_private(self, n_samples):
-        """Put opacus around module and optimizer for as long as training lasts."""
+        """Wrap module and optimizer by opacus, until training ends."""
         opacus = import_optional("opacus", extra="privacy")
         optimizers = import_optional("opacus.optimizers", extra="privacy")
         batch_size = n_samples if self.batch_size == -1 else min(self.batch_size, n_samples)
         n_batches = -(-n_samples // batch_size)
         self.sample_rate_, self.delta_ = 1 / n_batches, 1 / n_samples if self.delta is None else self.delta
         self.noise_multiplier_ = self._noise(n_batches * self.epochs_)
-        # Whoever knows a seed can subtract the noise: the one of the operating system is not kept.
+        # From its seed the noise can be computed: one from the operating system is not kept.
         seed = draw_seed(None) if self.random_state is None else self.seed_
         self.private_ = {"seed": seed, "optimizer": self.optimizer_, "n_steps": 0}
         self.module_ = opacus.GradSampleModule(self.module_)
@@ -346,7 +348,7 @@ class DPSGDClassifier(TrainingDefense):
         self.private_["n_steps"] += 1
 
     def _end_training(self):
-        """Take opacus away again, with the un-noised gradients that it left behind, and settle the account."""
+        """Unwrap module and optimizer, remove the gradients without noise, and compute epsilon."""
         if self.private_ is None:
             return
         self.n_steps_, self.optimizer_ = self.private_["n_steps"], self.private_["optimizer"]
@@ -369,7 +371,7 @@ class DPSGDClassifier(TrainingDefense):
 
 
 class _CollateOrEmpty:
-    """Make a batch of rows, or of none with the same shapes."""
+    """Collate rows to a batch, or to an empty batch of the same shapes."""
 
     def __init__(self, dataset):
         self.dataset = dataset
@@ -386,9 +388,9 @@ def spent_epsilon(accountant, noise_multiplier, sample_rate, n_steps, delta):
     Parameters
     ----------
     accountant : {"rdp", "prv"}
-        How it is computed.
+        Name of the accountant.
     noise_multiplier : float
-        Standard deviation of the noise by the sensitivity.
+        Standard deviation of the noise divided by the sensitivity.
     sample_rate : float
         Probability of a row to be in a step.
     n_steps : int

@@ -1,4 +1,4 @@
-"""HAMP: soft labels and a reward for entropy in training, values of random inputs in answers."""
+"""HAMP: soft labels and entropy regularization in training, confidences of random inputs in answers."""
 
 from numbers import Real
 
@@ -17,22 +17,22 @@ _STEP = 100  # steps from probability 1 to 0
 
 
 class HAMPClassifier(TrainingDefense):
-    """Train a net to be unsure, and answer values that belong to random inputs.
+    """Train a net to be less confident, and return confidences of random inputs.
 
-    Three parts: labels that leave a share of the probability to the other classes; a reward for the entropy of what
-    the net answers in training; and answers whose values are those that the net gives a random input, sorted into the
-    order of the classes that the row itself has. The order, and so the predicted label, is kept.
+    There are three parts: soft labels; an entropy regularization of the predicted probabilities in training; and
+    answers that consist of the confidences of a random input, sorted into the row's ranking of the classes. The
+    ranking, and so the predicted label, is kept.
 
     Parameters
     ----------
     module : torch.nn.Module class or callable
-        Makes the module, which gives logits, one for each class.
+        Returns the module, which returns one logit for each class.
     entropy_threshold : float, default=0.8
-        Entropy of the labels as a share of that of the uniform distribution, in [0, 1); 0 leaves labels as they are.
+        Entropy of the soft labels as a share of that of the uniform distribution, in [0, 1). 0 uses hard labels.
     regularization : float, default=0.01
-        Weight of the entropy of what the net answers.
+        Weight of the entropy of the predicted probabilities.
     modify_output : bool, default=True
-        Whether ``predict_proba`` answers the values of a random input.
+        Whether ``predict_proba`` returns the confidences of a random input.
     criterion : type, default=torch.nn.CrossEntropyLoss
         What the validation loss is; it must be this class or a subclass without arguments.
     train_split : callable or None, default=None
@@ -46,35 +46,34 @@ class HAMPClassifier(TrainingDefense):
     Attributes
     ----------
     input_range_ : tuple of three ndarrays
-        Lowest and highest value, and whether there are no others, of each feature of the rows seen in training, or of
-        each channel of images.
+        Lowest and highest value in training, and whether there are no others, of each feature or channel of images.
     classes_ : ndarray of shape (n_classes,)
         The class codes.
 
     See Also
     --------
-    RelaxLossClassifier : Keeps the training loss at a level.
+    RelaxLossClassifier : Keeps the training loss at a target.
     skdiffence.defenses.DefendedClassifier : May be put around it, for labels of any type with "passthrough".
 
     Notes
     -----
-    ``predict_proba``, and ``predict`` through it, costs two passes of the network a row instead of one.
+    ``predict_proba`` and ``predict`` cost two forward passes for each row instead of one.
 
-    Loss: the Kullback-Leibler divergence of the answer from the soft label, averaged over rows, less
-    ``regularization`` times the mean entropy. The authors' code averages the divergence over rows and classes; a weight
-    given for it becomes the same multiplied by the number of classes here, and the learning rate divided by it.
+    The loss is the Kullback-Leibler divergence of the predicted probabilities from the soft label, averaged over rows,
+    less ``regularization`` times the mean entropy. The authors' code averages the divergence over rows and classes: for
+    the same loss, multiply their weight by the number of classes and divide their learning rate by it.
 
-    The random input of a row is drawn from a hash of its content under the seed: one row gets one answer, so that
-    asking again tells nothing new; the authors draw anew each time, which can be averaged away. A row that differs in
-    one bit has another random input. Features with two values are drawn from these, others uniformly between the
-    lowest and the highest value seen. That range, which is private, is stored in the fitted net.
+    The random input of a row is drawn from a keyed hash of its content, so that a repeated query gets the same answer.
+    The authors draw anew for each query, which can be averaged away. A row that differs in one bit has another random
+    input. Features with two values are drawn from these, others uniformly between the lowest and the highest value in
+    training. This range, which is private, is stored in the fitted net.
 
-    Training alone need not hide members: on digits of which a tenth had a wrong label, a network that learned them all
-    gave an area under the ROC curve of 0.65 to confidence undefended, 0.73 with the training part and 0.60 with
+    Training alone need not hide members: for a network that memorized digits with a tenth of wrong labels, the
+    confidence attack had an area under the ROC curve of 0.65 undefended, 0.73 with the training part and 0.60 with
     modified answers (``benchmarks/training_defenses.py``).
 
-    Answered values are no longer about the row: probabilities are not calibrated, and confidence does not tell right
-    answers from wrong ones. The label still leaks; label-only attacks see as much as before the last part.
+    Modified answers do not depend on the row's own confidence: probabilities are not calibrated, and confidence does
+    not separate correct from incorrect labels. Label-only attacks are not affected by them.
 
     References
     ----------
@@ -128,7 +127,7 @@ class HAMPClassifier(TrainingDefense):
         self.modify_output = modify_output
 
     def initialize(self):
-        """Make module, criterion, optimizer and history anew, and forget the range of the inputs.
+        """Initialize module, criterion, optimizer and history, and reset the range of the inputs.
 
         Returns
         -------
@@ -138,7 +137,7 @@ class HAMPClassifier(TrainingDefense):
         return super().initialize()
 
     def check_data(self, X, y):
-        """Refuse data that can't be used, and note the range of the inputs.
+        """Raise an error if the data are invalid, and record the range of the inputs.
 
         Parameters
         ----------
@@ -156,7 +155,7 @@ class HAMPClassifier(TrainingDefense):
         Parameters
         ----------
         logits : tensor of shape (n_samples, n_classes)
-            What the module gives.
+            The output of the module.
         y : int64 tensor of shape (n_samples,)
             Class codes.
 
@@ -171,7 +170,7 @@ class HAMPClassifier(TrainingDefense):
         return functional.kl_div(log_proba, target, reduction="batchmean") - self.regularization * entropy
 
     def predict_proba(self, X):
-        """Answer the values of a random input in the row's own order of classes.
+        """Return the confidences of a random input, sorted into the row's ranking.
 
         Parameters
         ----------
@@ -188,10 +187,10 @@ class HAMPClassifier(TrainingDefense):
         return exchange_values(proba, super().predict_proba(self._random_inputs(X)))
 
     def _random_inputs(self, X):
-        """Return for each row of X an input that depends on its content and on the seed alone."""
+        """Return a random input for each row, a function of its content and the seed."""
         X = as_array(X)
         low, high, is_binary = self.input_range_
-        # Philox from numpy, keyed: a stream for each row, whatever rows are asked with it.
+        # One keyed stream of numpy's Philox for each row, so that an answer does not depend on the other rows.
         digests = row_digests(X, mix_seed(self.seed_, "random inputs").to_bytes(8, "little"))
         keys = (int.from_bytes(bytes(digest).ljust(16, b"\0"), "little") for digest in digests)
         uniform = np.stack([np.random.Generator(np.random.Philox(key=key)).random(X[0].shape) for key in keys])
@@ -200,7 +199,7 @@ class HAMPClassifier(TrainingDefense):
 
 
 def high_entropy_labels(n_classes, entropy_threshold):
-    """Return the soft label of each class: the one nearest to one-hot whose entropy reaches a threshold.
+    """Return the soft label of each class: the one closest to one-hot whose entropy reaches a threshold.
 
     Parameters
     ----------
@@ -217,7 +216,7 @@ def high_entropy_labels(n_classes, entropy_threshold):
     Raises
     ------
     ValueError
-        If no label that still prefers its class reaches the threshold.
+        If no label whose class has the largest probability reaches the threshold.
     """
     at_class = np.arange(_STEP, 0, -1) / _STEP
     at_class = at_class[at_class > 1 / n_classes]
@@ -237,21 +236,21 @@ def high_entropy_labels(n_classes, entropy_threshold):
 
 
 def exchange_values(proba, values):
-    """Give each row the values of another, in its own order.
+    """Return the values of other rows, sorted into each row's ranking.
 
     Parameters
     ----------
     proba : ndarray of shape (n_samples, n_classes)
-        Their order is kept.
+        Probabilities whose ranking is kept.
     values : ndarray of shape (n_samples, n_classes)
-        Their values are answered.
+        Probabilities whose values are returned.
 
     Returns
     -------
     exchanged : ndarray of shape (n_samples, n_classes)
         With the argmax of ``proba`` in each row, also where values are equal.
     """
-    # Of equal entries the first is the greater one, as it is for argmax.
+    # Of equal entries the first ranks higher, as for argmax.
     order = np.argsort(-proba, axis=1, kind="stable")
     exchanged = np.empty_like(values)
     np.put_along_axis(exchanged, order, -np.sort(-values, axis=1), axis=1)
@@ -259,8 +258,8 @@ def exchange_values(proba, values):
 
 
 def _range_of(X, before):
-    """Return low, high and is_binary of X and of what was seen before, in a shape that broadcasts to a row."""
-    # The pixels of a channel share a range; one of its own would tell where private images have ink.
+    """Return low, high and is_binary of X and of earlier data, in a shape that broadcasts to a row."""
+    # The pixels of a channel share one range: a range for each pixel would reveal where private images have ink.
     axes = (0, *range(2, X.ndim)) if X.ndim > 2 else (0,)
     low, high = (function(axis=axes, keepdims=True)[0] for function in (X.min, X.max))
     is_binary = ((low == X) | (high == X)).all(axis=axes, keepdims=True)[0]

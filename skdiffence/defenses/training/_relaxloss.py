@@ -1,4 +1,4 @@
-"""RelaxLoss: the training loss is kept at a level instead of at zero."""
+"""RelaxLoss: the training loss is kept at a target instead of zero."""
 
 from numbers import Real
 
@@ -11,21 +11,21 @@ from skdiffence.utils._sklearn import Interval
 
 
 class RelaxLossClassifier(TrainingDefense):
-    """Train a net to a cross-entropy that its non-members reach as well, and not below.
+    """Train a net to a target cross-entropy, one that non-members reach as well.
 
-    Epochs alternate. In every first one the distance of a batch's mean cross-entropy from the level is minimized,
-    upwards from below. In every second one a batch above the level is trained as usual; one below has its posteriors
-    flattened: the cross-entropy of its rows is raised, and rows that are wrong are pulled to a label that keeps the
-    probability of the true class and shares out the rest.
+    Epochs alternate. In every first epoch the distance of a batch's mean cross-entropy from the target is minimized,
+    from above and from below. In every second epoch a batch above the target is trained as usual. A batch below it has
+    its posteriors flattened: the cross-entropy of its rows is increased, and incorrectly classified rows are trained on
+    a label that keeps the probability of the true class and has equal shares of the rest.
 
     Parameters
     ----------
     module : torch.nn.Module class or callable
-        Makes the module, which gives logits, one for each class.
+        Returns the module, which returns one logit for each class.
     target_loss : float, default=0.3
-        The level, in nats; 0 trains as usual.
+        The target, in nats. 0 trains as usual.
     max_posterior : float, default=1.0
-        Highest probability of the true class in the labels of flattening, in (0, 1].
+        Highest probability of the true class in the flattened labels, in (0, 1].
     criterion : type, default=torch.nn.CrossEntropyLoss
         What the validation loss is; it must be this class or a subclass without arguments.
     train_split : callable or None, default=None
@@ -42,20 +42,19 @@ class RelaxLossClassifier(TrainingDefense):
 
     See Also
     --------
-    HAMPClassifier : Soft labels, and answers that belong to random inputs.
+    HAMPClassifier : Soft labels, and confidences of random inputs.
     skdiffence.defenses.DefendedClassifier : May be put around it, for labels of any type with "passthrough".
 
     Notes
     -----
     Training and answering cost what they cost without the defense.
 
-    Epochs are those of ``history``, so that ``partial_fit`` goes on where ``fit`` ended. With an even ``max_epochs``
-    the last epoch flattens.
+    Epochs are counted by ``history``, so that ``partial_fit`` continues where ``fit`` ended. With an even
+    ``max_epochs`` the last epoch flattens.
 
-    The label of flattening is a constant here: no gradient flows through the probability that it is made from. In the
-    authors' code, and in the copies of it, the gradient does flow.
+    The flattened label is a constant: no gradient flows through the probability in it. In the authors' code it does.
 
-    The loss of an epoch may be negative. It says little about how good the net is; the validation loss does.
+    The loss of an epoch can be negative and is no measure of the net's quality; the validation loss is.
 
     References
     ----------
@@ -100,12 +99,12 @@ class RelaxLossClassifier(TrainingDefense):
         self.max_posterior = max_posterior
 
     def defended_loss(self, logits, y):
-        """Return the loss of the epoch's kind.
+        """Return the loss of a batch, which depends on the number of the epoch.
 
         Parameters
         ----------
         logits : tensor of shape (n_samples, n_classes)
-            What the module gives.
+            The output of the module.
         y : int64 tensor of shape (n_samples,)
             Class codes.
 
@@ -127,11 +126,11 @@ def relaxed_loss(logits, y, target_loss, max_posterior, is_first):
     y : int64 tensor of shape (n_samples,)
         Class codes.
     target_loss : float
-        The level.
+        The target.
     max_posterior : float
-        Highest probability of the true class in a label of flattening.
+        Highest probability of the true class in a flattened label.
     is_first : bool
-        Whether the epoch is the first, the third and so on.
+        Whether it is the first, the third, the fifth epoch and so on.
 
     Returns
     -------
@@ -149,7 +148,7 @@ def relaxed_loss(logits, y, target_loss, max_posterior, is_first):
 
 
 def _flat_labels(logits, y, max_posterior):
-    """Keep the probability of the true class, and share out the rest equally."""
+    """Return labels with the predicted probability of the true class and equal shares of the rest."""
     with torch.no_grad():
         at_class = functional.softmax(logits, dim=1).gather(1, y[:, None]).clamp(max=max_posterior)
         elsewhere = (1 - at_class) / (logits.shape[1] - 1)

@@ -1,4 +1,4 @@
-"""SELENA: each row is answered for by models that were not trained on it, and one model learns to answer like them."""
+"""SELENA: an ensemble of sub-models that exclude rows, and self-distillation from it."""
 
 from numbers import Integral
 
@@ -19,11 +19,11 @@ from skdiffence.utils._skorch import check_uninstantiated
 
 
 class SELENAClassifier(ClassifierWrapper):
-    """Answer for each row as models do that were not trained on it.
+    """Answer for each row with sub-models that excluded the row from training.
 
-    ``n_estimators`` clones are trained, each row being kept from ``n_excluded`` of them. The mean answer of these is,
-    for members as for others, an answer of models that never saw the row. With ``distill`` a single student learns
-    these answers and replaces the clones; without, they go on answering.
+    ``n_estimators`` sub-models are trained, and each row is excluded from ``n_excluded`` of them. The mean of their
+    probabilities comes from models that never saw the row, for members as for non-members. With ``distill`` a single
+    student is trained on these probabilities and replaces the sub-models; without, the sub-models answer.
 
     Read more in the :ref:`User Guide <training_defenses>`.
 
@@ -32,27 +32,27 @@ class SELENAClassifier(ClassifierWrapper):
     estimator : classifier
         With ``predict`` and ``predict_proba``: a skorch net, a pipeline or any scikit-learn classifier.
     n_estimators : int, default=25
-        Number of clones.
+        Number of sub-models.
     n_excluded : int, default=10
-        How many of them are not trained on a row, for every row.
+        Number of sub-models that each row is excluded from.
     student : classifier or None, default=None
-        What is trained on the answers: a skorch net, a pipeline that ends in one, or anything whose ``fit`` takes
-        ``sample_weight``. None is a clone of ``estimator``.
+        The student: a skorch net, a pipeline that ends in one, or a classifier whose ``fit`` takes ``sample_weight``.
+        None is a clone of ``estimator``.
     distill : bool, default=True
         Whether a student answers.
     n_jobs : int or None, default=None
-        Clones trained at the same time, by joblib; the result does not depend on it.
+        Number of sub-models trained in parallel by joblib. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
-        Seeds training and who is kept from what.
+        Seeds training and which rows are excluded from which sub-models.
     verbose : int, default=0
-        Of joblib.
+        Verbosity of joblib.
 
     Attributes
     ----------
     estimator_ : classifier
         The student; with ``distill`` only.
     estimators_ : list of classifier
-        The clones; without ``distill`` only.
+        The sub-models; without ``distill`` only.
     classes_ : ndarray of shape (n_classes,)
         The labels.
     n_features_in_ : int
@@ -60,27 +60,28 @@ class SELENAClassifier(ClassifierWrapper):
     feature_names_in_ : ndarray of shape (n_features,)
         Column names, where X was a frame with names.
     n_samples_fit_ : int
-        Number of rows that trained a clone or the student.
+        Number of rows that trained a sub-model or the student.
     not_trained_on_ : RowSet
-        Keyed digests of rows given to ``fit`` that trained none: each net's ``train_split`` held them out.
+        Keyed digests of rows given to ``fit`` that trained no sub-model, because the ``train_split`` of each held them
+        out.
 
     See Also
     --------
-    RelaxLossClassifier : Acts while a single net is trained.
+    RelaxLossClassifier : Changes the loss of a single net.
 
     Notes
     -----
-    Training costs about ``n_estimators - n_excluded`` trainings on all rows, and the student's. An answer costs one
-    call of the student, or of ``n_excluded`` clones.
+    Training costs about as much as ``n_estimators - n_excluded`` trainings on all rows, and the student's. An answer
+    costs one call of the student, or of ``n_excluded`` sub-models.
 
-    Which clones a row is kept from is a keyed hash of its content. So equal rows are kept from the same ones, which
-    the paper's independent draws do not do: there a clone trained on one copy answers for the other. And a row that
-    trained nothing is answered for by clones drawn in the same way, without looking anything up. Rows that are nearly
-    equal are still kept from different clones, and answer for each other; that is how the defense is attacked.
+    The sub-models that a row is excluded from are a keyed hash of its content. Duplicates are therefore excluded from
+    the same ones; with the paper's independent draws, a sub-model trained on one copy answers for the other. For a row
+    that was not given to ``fit`` sub-models are drawn in the same way. Near-duplicates are excluded from different
+    sub-models and answer for each other, which attacks exploit.
 
-    A student trained on answers for members remembers some of them, too.
+    A student trained on answers for members memorizes some of them as well.
 
-    A classifier that is not a net learns probabilities by getting each row once for every class, weighted.
+    A classifier that is not a net is trained on probabilities by repeating each row once for every class, weighted.
 
     References
     ----------
@@ -138,7 +139,7 @@ class SELENAClassifier(ClassifierWrapper):
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y):
-        """Train the clones, and the student on their answers.
+        """Fit the sub-models, and the student to their probabilities.
 
         Parameters
         ----------
@@ -154,8 +155,8 @@ class SELENAClassifier(ClassifierWrapper):
         Raises
         ------
         ValueError
-            If X or y can't be used, ``n_excluded`` leaves no clone to train, a clone would see one class only, an
-            estimator is frozen, or the student can't learn probabilities.
+            If X or y is invalid, ``n_excluded`` leaves no sub-model to train, a sub-model would get one class only, an
+            estimator is frozen, or the student can't be trained on probabilities.
         """
         X, y = self._check_fit_data(X, y)
         self._check_estimators()
@@ -163,22 +164,22 @@ class SELENAClassifier(ClassifierWrapper):
         seed = draw_seed(self.random_state)
         self.key_ = mix_seed(seed, "lists").to_bytes(8, "little")
         excluded = self._excluded(X)
-        outcomes = self._train_clones(X, y, excluded, seed)
-        clones = [(trained, np.searchsorted(self.classes_, classes)) for trained, classes, _ in outcomes]
+        outcomes = self._train_submodels(X, y, excluded, seed)
+        submodels = [(trained, np.searchsorted(self.classes_, classes)) for trained, classes, _ in outcomes]
         held_out = set(range(len(y))).difference(*(rows.tolist() for _, _, rows in outcomes))
         if self.distill:
             student = self.estimator if self.student is None else self.student
-            soft = self._mean_answers(clones, X, excluded)
+            soft = self._mean_proba(submodels, X, excluded)
             self.estimator_ = distill(student, X, soft, self.classes_, seed, seeded=self.random_state is not None)
             held_out = set()
         else:
-            self.estimators_, self.columns_ = ([clone[part] for clone in clones] for part in (0, 1))
+            self.estimators_, self.columns_ = ([model[part] for model in submodels] for part in (0, 1))
         self.not_trained_on_ = rows_outside(X, np.array(sorted(held_out), dtype=int))
         self.n_samples_fit_ = len(y) - len(held_out)
         return self
 
     def predict(self, X):
-        """Predict the label of the largest probability.
+        """Return the label of the largest probability.
 
         Parameters
         ----------
@@ -193,7 +194,7 @@ class SELENAClassifier(ClassifierWrapper):
         return self.classes_[proba.argmax(axis=1)]
 
     def predict_proba(self, X):
-        """Answer the student's probabilities, or the mean of the clones that were kept from a row.
+        """Return the probabilities of the student, or the mean of those of the sub-models that excluded the row.
 
         Parameters
         ----------
@@ -208,11 +209,11 @@ class SELENAClassifier(ClassifierWrapper):
         X = self._check_data(X)
         if hasattr(self, "estimator_"):
             return FittedClassifier(self.estimator_, len(self.classes_)).predict_both(X)[1]
-        clones = list(zip(self.estimators_, self.columns_, strict=True))
-        return self._mean_answers(clones, X, self._excluded(X))
+        submodels = list(zip(self.estimators_, self.columns_, strict=True))
+        return self._mean_proba(submodels, X, self._excluded(X))
 
     def get_metadata_routing(self):
-        """Return that no metadata is passed to the clones.
+        """Return the metadata that ``fit`` consumes; none is passed to the sub-models.
 
         Returns
         -------
@@ -223,45 +224,45 @@ class SELENAClassifier(ClassifierWrapper):
     def _check_estimators(self):
         if self.n_excluded >= self.n_estimators:
             raise ValueError(
-                f"n_excluded must be below n_estimators={self.n_estimators}, so that every row trains a clone. Got "
+                f"n_excluded must be below n_estimators={self.n_estimators}, so that every row trains a sub-model. Got "
                 f"{self.n_excluded}."
             )
         for name in ("estimator", "student"):
             inner = getattr(self, name)
             if inner is not None and is_frozen(inner):
-                raise ValueError(f"{name} must be trained anew, many times. Got a frozen one, {inner!r}.")
+                raise ValueError(f"{name} must not be frozen, because it is trained several times. Got {inner!r}.")
         if self.student is not None:
             check_uninstantiated(self.student)
         if self.distill:
             check_student(self.estimator if self.student is None else self.student)
 
     def _excluded(self, X):
-        """Return which clones each row is kept from: a mask of shape (n, n_estimators)."""
+        """Return the sub-models that each row is excluded from, as a mask of shape (n, n_estimators)."""
         mask = np.zeros((num_samples(X), self.n_estimators), dtype=bool)
         for row, digest in enumerate(row_digests(X, self.key_)):
             stream = np.random.Generator(np.random.Philox(key=int.from_bytes(bytes(digest), "little")))
             mask[row, stream.permutation(self.n_estimators)[: self.n_excluded]] = True
         return mask
 
-    def _train_clones(self, X, y, excluded, seed):
-        """Return each clone with its classes and the numbers of the rows that trained it."""
+    def _train_submodels(self, X, y, excluded, seed):
+        """Return each sub-model with its classes and the indices of the rows that trained it."""
         parts = [np.flatnonzero(~excluded[:, number]) for number in range(self.n_estimators)]
         for number, rows in enumerate(parts):
             if len(np.unique(y[rows])) < 2:
                 raise ValueError(
-                    f"y must leave two classes to every clone. Got {len(np.unique(y[rows]))} in the {len(rows)} rows "
-                    f"of clone {number}; lower n_excluded={self.n_excluded}, or give more rows."
+                    f"Every sub-model must get rows of two classes. Got {len(np.unique(y[rows]))} in the "
+                    f"{len(rows)} rows of sub-model {number}: lower n_excluded={self.n_excluded}, or give more rows."
                 )
         seeded = self.random_state is not None
         return Parallel(n_jobs=self.n_jobs, verbose=self.verbose)(
-            delayed(_train_clone)(self.estimator, X, y, rows, mix_seed(seed, "clone", number), seeded)
+            delayed(_train_submodel)(self.estimator, X, y, rows, mix_seed(seed, "clone", number), seeded)
             for number, rows in enumerate(parts)
         )
 
-    def _mean_answers(self, clones, X, excluded):
-        """Return the mean over the clones that each row is kept from."""
+    def _mean_proba(self, submodels, X, excluded):
+        """Return the mean probabilities of the sub-models that each row is excluded from."""
         total = np.zeros((num_samples(X), len(self.classes_)))
-        for number, (trained, columns) in enumerate(clones):
+        for number, (trained, columns) in enumerate(submodels):
             rows = np.flatnonzero(excluded[:, number])
             if len(rows):
                 proba = FittedClassifier(trained, len(columns)).predict_both(safe_indexing(X, rows))[1]
@@ -269,6 +270,6 @@ class SELENAClassifier(ClassifierWrapper):
         return total / self.n_excluded
 
 
-def _train_clone(estimator, X, y, rows, seed, seeded):
+def _train_submodel(estimator, X, y, rows, seed, seeded):
     trained, classes, held_out = train(estimator, safe_indexing(X, rows), y[rows], y, seed, {}, seeded=seeded)
     return trained, classes, np.delete(rows, held_out)

@@ -227,8 +227,8 @@ def test_training_is_not_continued():
     ("is_member", "message"),
     [
         (np.ones(59, dtype=bool), "is_member must have one value for each row"),
-        (np.ones(60, dtype=bool), "Rows must be left both to train on"),
-        (np.zeros(60), "Rows must be left both to train on"),
+        (np.ones(60, dtype=bool), "There must be both rows to train on"),
+        (np.zeros(60), "There must be both rows to train on"),
         (np.full(60, 0.5), "is_member must hold True for members"),
         (np.full(60, "yes"), "is_member must hold True for members"),
     ],
