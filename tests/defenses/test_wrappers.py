@@ -83,6 +83,7 @@ def test_scikit_learn_compatibility(estimator, check):
         ("frame", GaussianNB()),
         ("strings", make_pipeline(StandardScaler(), make_net(max_epochs=2))),
     ],
+    ids=["net", "binary_net", "image_net", "frame", "net_in_pipeline"],
 )
 def test_labels_and_inputs_of_any_type(make, kind, estimator):
     """Probabilities that are some, and labels that are their largest, whatever goes in."""

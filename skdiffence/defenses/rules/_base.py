@@ -191,7 +191,21 @@ class ChoosingRule(Rule):
         return cheapest(phi, self.cost(phi))
 
     def start(self, labels, n_classes, dtype):
-        """Return the state of a new call: the best candidate so far and its cost; see :class:`Rule`."""
+        """Return the state of a new call: the best candidate of each row so far, and its cost.
+
+        Parameters
+        ----------
+        labels : ndarray of shape (n,), dtype int
+            The label of each row, as a column index.
+        n_classes : int
+            Number of classes.
+        dtype : dtype
+            Of the probabilities.
+
+        Returns
+        -------
+        state : Bunch
+        """
         n = len(labels)
         return Bunch(
             labels=labels,
@@ -202,7 +216,21 @@ class ChoosingRule(Rule):
         )
 
     def add(self, state, rows, candidate, predicted, proba):
-        """Keep the candidate in the rows where it costs less than those before; see :class:`Rule`."""
+        """Keep the candidate in the rows where it costs less than those before.
+
+        Parameters
+        ----------
+        state : Bunch
+            The state of the call.
+        rows : ndarray of shape (m,), dtype int
+            Indices of the rows.
+        candidate : int
+            Number of the candidate.
+        predicted : ndarray of shape (m,), dtype int
+            The label that the classifier predicts on the candidate, as a column index.
+        proba : ndarray of shape (m, n_classes)
+            The classifier's probabilities on the candidate.
+        """
         labels = state.labels[rows]
         kept = predicted == labels
         counts = kept | self.relabels
@@ -214,11 +242,32 @@ class ChoosingRule(Rule):
         state.candidate[taken], state.kept[taken] = candidate, kept[better]
 
     def unfinished(self, state):
-        """Return the rows without a candidate of cost 0; see :class:`Rule`."""
+        """Return which rows have no candidate of cost 0 yet.
+
+        Parameters
+        ----------
+        state : Bunch
+            The state of the call.
+
+        Returns
+        -------
+        unfinished : ndarray of shape (n,), dtype bool
+        """
         return state.cost > 0
 
     def finish(self, state):
-        """Return the best candidate of each row; see :class:`Rule`."""
+        """Return the best candidate of each row.
+
+        Parameters
+        ----------
+        state : Bunch
+            The state of the call.
+
+        Returns
+        -------
+        answers : Bunch
+            ``proba``, ``candidate`` and ``kept``, see :meth:`Rule.finish`.
+        """
         return Bunch(proba=state.proba, candidate=state.candidate, kept=state.kept)
 
 
