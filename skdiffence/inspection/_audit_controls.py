@@ -89,7 +89,7 @@ def null_control(attacks, queried, rows, *, known, seed, attack_seed):
     of_split = replace(queried, answers=queried.answers.take(outside))
     areas = _areas(attacks, of_split, split, known=known, seed=attack_seed)
     wrong = [name for name, auc in areas.items() if not auc.low <= 0.5 <= auc.high]
-    found = f"{', '.join(wrong)} told non-members from non-members" if wrong else "no attack told non-members apart"
+    found = f"{', '.join(wrong) or 'no attack'} separated non-members from non-members"
     why = f"{found}: {len(split)} of them were called members and non-members at random"
     return ControlResult("null", not wrong, why, areas)
 
@@ -99,7 +99,7 @@ def _rekeyed(keys, seed):
 
 
 def positive_control(attacks, rows, *, known, seed):
-    """Attack a classifier that remembers the members, with the attacks that need one answer for each row.
+    """Attack a classifier that memorizes the members, with the attacks that need one answer for each row.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def positive_control(attacks, rows, *, known, seed):
     """
     usable = {name: attack for name, attack in attacks.items() if attack.asks_once and not attack.needs_shadows}
     if not usable:
-        return _not_run("positive", "none of the attacks works on one answer a row")
+        return _not_run("positive", "none of the attacks works on one answer for each row")
     members = rows.take(rows.is_member)
     try:
         reference = MemorizingClassifier().fit(members.X, members.y)
@@ -128,14 +128,14 @@ def positive_control(attacks, rows, *, known, seed):
     areas = _areas(usable, queried, rows, known=known, seed=mix_seed(seed, "positive"))
     best = max(areas, key=lambda name: areas[name].value)
     why = (
-        f"the strongest attack on a classifier that remembers all members, {best}, has an AUC of "
+        f"the strongest attack on a classifier that memorizes all members, {best}, has an AUC of "
         f"{areas[best].value:.3f}; at least {_FOUND} is expected"
     )
     return ControlResult("positive", areas[best].value >= _FOUND, why, areas)
 
 
 def blind_control(rows, *, seed):
-    """Tell members from non-members by the rows and labels alone, without asking the target.
+    """Separate members from non-members by rows and labels alone, without querying the target.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def blind_control(rows, *, seed):
     said = _scored_by_trees(points, chosen, mix_seed(seed, "blind"))
     auc = measure_attack("trees", said, chosen.is_member, confidence_level=1 - _CHANCE).roc_auc
     why = (
-        f"trees that see rows and labels but never ask the classifier have an AUC of {auc.value:.3f} "
+        f"trees that see rows and labels but never query the classifier have an AUC of {auc.value:.3f} "
         f"[{auc.low:.3f}, {auc.high:.3f}]"
     )
     if auc.low > 0.5:

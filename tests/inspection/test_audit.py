@@ -155,7 +155,7 @@ def test_cheating_attack_fails_the_null_control():
     assert report.controls["null"].holds is False
     assert report.verdict.status == "invalid"
     assert repr(report).startswith("A control failed")
-    assert "cheating told non-members from non-members" in report.verdict.sentences[0]
+    assert "cheating separated non-members from non-members" in report.verdict.sentences[0]
 
 
 def test_weak_attacks_fail_the_positive_control():
