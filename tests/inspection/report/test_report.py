@@ -26,7 +26,7 @@ from skdiffence.inspection.report._sentences import untested
 from tests.attacks.targets import Dictated, normal, planted
 from tests.inspection.audit_cases import FAST, Repeated, sides
 
-EVIL = '<script>alert("1")</script>'
+EVIL = '<script>alert("1")</script> $x^2$'
 VOID = {"img", "meta"}
 
 
@@ -39,7 +39,7 @@ def evil_sides():
 
 @pytest.fixture(scope="module")
 def report():
-    """An audit beside an undefended target, with an attack whose name must be escaped."""
+    """An audit beside an undefended target, with an attack whose name is neither HTML nor mathematics."""
     target, members, others = evil_sides()
     attacks = [*FAST, (EVIL, Repeated())]
     return audit(
