@@ -6,6 +6,7 @@ import re
 import runpy
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -23,6 +24,7 @@ from skdiffence.inspection.report import _html
 from skdiffence.inspection.report._format import percent
 from skdiffence.inspection.report._sections import png_uri
 from skdiffence.inspection.report._sentences import untested
+from skdiffence.inspection.report._verdict import CONTROLS
 from tests.attacks.targets import Dictated, normal, planted
 from tests.inspection.audit_cases import FAST, Repeated, sides
 
@@ -129,6 +131,14 @@ def test_page_holds_the_figures(report):
         assert sentence in text
     assert "noise" in text  # rates below ten non-members are never bare
     assert f"seed {report.settings['seed']}" in text
+
+
+def test_page_marks_the_strongest_attacks_and_failed_controls(failed):
+    """Of each target, and no others."""
+    marked = re.findall(r'<tr class="mark"><td[^>]*>([^<]*)', failed.to_html())
+    strongest = [target.worst.attack for target in failed.targets.values()]
+    controls = [CONTROLS[control.name] for control in failed.failed_controls]
+    assert [unescape(cell) for cell in marked] == strongest + controls
 
 
 def test_compact_page_is_closed(report):
