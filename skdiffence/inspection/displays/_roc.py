@@ -167,8 +167,7 @@ class MembershipRocDisplay(DisplayMixin):
         curves = self._curves(name, curve_kwargs)
         (ax,) = self._set_axes(ax, (6, 5.6))
         n_before = sum(line.get_gid() == _CURVE for line in ax.lines)
-        low = self._left_end(curves)
-        low = min(low, ax.get_xlim()[0]) if n_before else low
+        low = min(self._left_end(curves), ax.get_xlim()[0] if n_before else 1)
         self.lines_, self.bands_, self.chance_level_, self.noise_ = [], [], None, None
         for number, (label, fpr, tpr, given) in enumerate(curves, start=n_before):
             style = {"color": PALETTE[number % len(PALETTE)], "linewidth": 1.6, "label": label, "gid": _CURVE}
