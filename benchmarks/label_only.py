@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skdiffence._demo._engine import attack_scores
-from skdiffence.attacks import BoundaryAttack, LabelOnlyAttack, ThresholdAttack
+from skdiffence.attacks import BoundaryAttack, LabelOnlyAttack, LabelOnlyReferenceAttack, ThresholdAttack
 from skdiffence.datasets import load_digit_images
 from skdiffence.metrics import auc_interval
 
@@ -26,6 +26,8 @@ ATTACKS = {
     "augmentation, mean": LabelOnlyAttack(estimator="mean"),
     "noise": LabelOnlyAttack("noise"),
     "noise, mean": LabelOnlyAttack("noise", estimator="mean"),
+    "reference": LabelOnlyReferenceAttack(),
+    "reference, noise": LabelOnlyReferenceAttack(n_queries=31),
     "boundary": BoundaryAttack(),
     "confidence": ThresholdAttack("confidence"),
 }

@@ -55,6 +55,7 @@ ESTIMATORS = [
     attacks.FallbackAttack(random_state=0),
     attacks.HistogramAttack(n_bins=4),
     attacks.LabelOnlyAttack("noise", random_state=0),
+    attacks.LabelOnlyReferenceAttack(n_queries=3, random_state=0),
     attacks.LiRAAttack(**SHADOWS),
     attacks.NeuralAttack(max_epochs=1, random_state=0),
     attacks.NonMonotoneAttack(n_estimators=3, random_state=0),

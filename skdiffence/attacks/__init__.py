@@ -20,7 +20,7 @@ from skdiffence.attacks.answer import (
     QuantileAttack,
     ThresholdAttack,
 )
-from skdiffence.attacks.label_only import BoundaryAttack, LabelOnlyAttack
+from skdiffence.attacks.label_only import BoundaryAttack, LabelOnlyAttack, LabelOnlyReferenceAttack
 from skdiffence.attacks.shadow import (
     LiRAAttack,
     RMIAAttack,
@@ -39,6 +39,7 @@ __all__ = [
     "FallbackAttack",
     "HistogramAttack",
     "LabelOnlyAttack",
+    "LabelOnlyReferenceAttack",
     "LiRAAttack",
     "NeuralAttack",
     "NonMonotoneAttack",

@@ -121,7 +121,8 @@ def query(target, X, y):
     Examples
     --------
     >>> from sklearn.datasets import load_digits
-    >>>     >>> from skdiffence.attacks import query
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from skdiffence.attacks import query
     >>> X, y = load_digits(return_X_y=True)
     >>> forest = RandomForestClassifier(10, random_state=0).fit(X[:900], y[:900])
     >>> query(forest, X, y).proba.shape

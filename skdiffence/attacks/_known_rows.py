@@ -2,10 +2,15 @@
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score, roc_curve
-from sklearn.model_selection import cross_val_predict
+from sklearn.model_selection import PredefinedSplit, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from skdiffence.metrics._checks import check_membership
+
+_N_FOLDS = 5
 
 
 def canonical_order(features, is_member):
@@ -23,6 +28,33 @@ def canonical_order(features, is_member):
     order : ndarray of shape (n_samples,), dtype int64
     """
     return np.lexsort([is_member, *features.T])
+
+
+def content_folds(keys, is_member):
+    """Return a splitter that deals each side into folds by content.
+
+    Parameters
+    ----------
+    keys : ndarray of shape (n_samples,)
+        Digests of the known rows; equal rows of a side stay together.
+    is_member : ndarray of shape (n_samples,), dtype bool
+        Their membership.
+
+    Returns
+    -------
+    cv : PredefinedSplit or None
+        Up to five folds. None if a side has one distinct row only.
+    """
+    folds, fewest = np.empty(len(keys), dtype=np.int64), _N_FOLDS
+    for side in (is_member, ~is_member):
+        distinct, folds[side] = np.unique(keys[side], return_inverse=True)
+        fewest = min(fewest, len(distinct))
+    return PredefinedSplit(folds % fewest) if fewest > 1 else None
+
+
+def quadratic_regression():
+    """Return a logistic regression on features, their squares and their products."""
+    return make_pipeline(StandardScaler(), PolynomialFeatures(2, include_bias=False), LogisticRegression(max_iter=1000))
 
 
 def learn_direction(is_member, statistic):

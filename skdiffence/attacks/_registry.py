@@ -10,6 +10,7 @@ from skdiffence.attacks.answer._non_monotone import NonMonotoneAttack
 from skdiffence.attacks.answer._quantile import QuantileAttack
 from skdiffence.attacks.answer._threshold import ThresholdAttack
 from skdiffence.attacks.label_only._label_only import LabelOnlyAttack
+from skdiffence.attacks.label_only._reference import LabelOnlyReferenceAttack
 
 # Those that need nothing but a target and known rows.
 _ATTACKS = {
@@ -20,6 +21,8 @@ _ATTACKS = {
     "histogram": HistogramAttack,
     "label_only_augmentation": partial(LabelOnlyAttack, "augmentation"),
     "label_only_noise": partial(LabelOnlyAttack, "noise"),
+    "label_only_reference": LabelOnlyReferenceAttack,
+    "label_only_reference_noise": partial(LabelOnlyReferenceAttack, n_queries=31),
     "logit": partial(ThresholdAttack, "logit"),
     "loss": partial(ThresholdAttack, "loss"),
     "modified_entropy": partial(ThresholdAttack, "modified_entropy"),

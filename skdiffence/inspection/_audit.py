@@ -37,6 +37,8 @@ STANDARD = (
     "histogram",
     "label_only_augmentation",
     "label_only_noise",
+    "label_only_reference",
+    "label_only_reference_noise",
     "logit",
     "modified_entropy",
     "non_monotone",
@@ -44,7 +46,13 @@ STANDARD = (
 )
 SUITES = ("adaptive", "standard")
 # They change or learn from the rows themselves, which must be numeric and dense; the first needs images.
-_NEED_NUMBERS = ("label_only_augmentation", "label_only_noise", "quantile")
+_NEED_NUMBERS = (
+    "label_only_augmentation",
+    "label_only_noise",
+    "label_only_reference",
+    "label_only_reference_noise",
+    "quantile",
+)
 _NEED_IMAGES = ("label_only_augmentation",)
 _SHOWN_ROWS = 12
 
@@ -97,8 +105,9 @@ def audit(
     attacks : str, list or dict, default="standard"
         Attacks to run: a list of names, attacks or pairs of both, a dict of attacks by name, or the name of a suite.
         "standard" stands for all attacks that need nothing but known rows, including those on the labels of a row and
-        its neighbors. "adaptive" adds :func:`~skdiffence.attacks.attacks_on_regeneration`, which repeat and change
-        queries. Attacks that need more, such as shadow models or a denoiser, are passed as instances.
+        its neighbors, with and without a reference model. "adaptive" adds
+        :func:`~skdiffence.attacks.attacks_on_regeneration`, which repeat and change queries. Attacks that need more,
+        such as shadow models or a denoiser, are passed as instances.
     undefended : classifier, default=None
         The same classifier without its defense, to be measured beside it. None takes it from the estimator if that
         is a :class:`~skdiffence.defenses.DefendedClassifier`.
@@ -238,7 +247,7 @@ def _settings(estimator, counts, attacks, confidence_level, max_fpr, known, n_pe
         "estimator": _described(estimator),
         "attacks": {name: type(attack).__name__ for name, attack in attacks.items()},
         "attack_facts": {
-            name: {fact: getattr(attack, fact) for fact in ("family", "uses", "needs_shadows")}
+            name: {fact: getattr(attack, fact) for fact in ("family", "uses", "needs_shadows", "own_model")}
             for name, attack in attacks.items()
         },
         "confidence_level": float(confidence_level),

@@ -14,10 +14,10 @@ N_ROWS_OF_A_SIDE = 10
 ANSWERS = {
     "shadow": {"LiRAAttack", "RMIAAttack"},
     "Repeated": {"PrecompensatedQueryAttack", "RepeatedQueryAttack", "SurrogateRegenerationAttack"},
-    "labels": {"BoundaryAttack", "LabelOnlyAttack"},
+    "labels": {"BoundaryAttack", "LabelOnlyAttack", "LabelOnlyReferenceAttack"},
     "Timing": {"AnswerCostAttack"},
 }
-READ_LABELS = {"BoundaryAttack", "CorrectnessAttack", "LabelOnlyAttack"}
+READ_LABELS = {"BoundaryAttack", "CorrectnessAttack", "LabelOnlyAttack", "LabelOnlyReferenceAttack"}
 ONE_EACH = {type(case.make(world("null"))).__name__: case for case in reversed(CASES)}
 
 

@@ -523,5 +523,6 @@ def test_suites_ask_about_neighbors_of_numeric_rows_alone():
     images = replace(rows, X=rows.X.reshape(-1, 1, 8, 8))
     assert set(_suite("standard", None, images, counts)) == {*standard, "label_only_augmentation"}
     not_compared = counts | {"duplicates_left_out": None}
-    assert set(_suite("standard", None, rows, not_compared)) == set(standard) - {"label_only_noise", "quantile"}
+    of_numbers = {"label_only_noise", "label_only_reference", "label_only_reference_noise", "quantile"}
+    assert set(_suite("standard", None, rows, not_compared)) == set(standard) - of_numbers
     assert set(standard) < set(_suite("adaptive", None, rows, counts))

@@ -1,28 +1,29 @@
 """The attack on the labels of a row and of its neighbors."""
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import PredefinedSplit
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from skdiffence.attacks._base import MultipleQueryAttack
-from skdiffence.attacks._changed_rows import InputSpace, as_floats, check_row_shape
-from skdiffence.attacks._known_rows import best_threshold, fit_member_classifier, learn_direction, member_scores
+from skdiffence.attacks._known_rows import (
+    best_threshold,
+    content_folds,
+    fit_member_classifier,
+    learn_direction,
+    member_scores,
+    quadratic_regression,
+)
 from skdiffence.attacks._labels import check_labels, query_labels
 from skdiffence.attacks.label_only._augmentations import augmentations, check_images
-from skdiffence.utils._frames import like
-from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
+from skdiffence.attacks.label_only._noise import QUERIES_OPTION, SCALE_OPTIONS, NoisyNeighbors
+from skdiffence.utils._random import draw_seed, seed_nested
 from skdiffence.utils._rows import row_digests
-from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions
+from skdiffence.utils._sklearn import HasMethods, StrOptions
 
 _N_AUGMENTATIONS = 18
 _N_NOISY = 31
-_SCALES = (0.25, 0.5, 1.0)
-_N_FOLDS = 5
 _N_DECIMALS = 9
 
 
@@ -115,8 +116,8 @@ class LabelOnlyAttack(MultipleQueryAttack):
 
     _parameter_constraints: dict = {
         "robustness": [StrOptions({"augmentation", "noise"})],
-        "n_queries": [None, Interval(Integral, 1, None, closed="left")],
-        "scale": [None, Interval(Real, 0, None, closed="neither"), "array-like"],
+        "n_queries": [None, QUERIES_OPTION],
+        "scale": SCALE_OPTIONS,
         "estimator": [
             None,
             StrOptions({"mean"}),
@@ -136,9 +137,8 @@ class LabelOnlyAttack(MultipleQueryAttack):
     def _prepare(self, target, X, y):
         self._seed = draw_seed(self.random_state)
         if self.robustness == "noise":
-            self._scales = _noise_scales(self.scale)
             self.n_queries_ = _N_NOISY if self.n_queries is None else self.n_queries
-            self._space = InputSpace.of(as_floats(X))
+            self._noise = NoisyNeighbors(X, self.n_queries_, self.scale, self._seed)
         else:
             self._views = augmentations(step=_shift_step(self.scale, _check_augmentable(X).shape[2:]))
             self.n_queries_ = _N_AUGMENTATIONS if self.n_queries is None else self.n_queries
@@ -153,24 +153,14 @@ class LabelOnlyAttack(MultipleQueryAttack):
         correct = np.column_stack([query_labels(target, rows, y).correct for rows in self._neighbors(X)]).astype(float)
         if self.robustness == "augmentation" or self._by_mean():
             return correct, X
-        # Draws of one noise size are exchangeable, so their share tells as much, with fewer weights to learn.
-        n_sizes = min(len(self._scales), self.n_queries_ - 1)
-        shares = [correct[:, 1 + size :: len(self._scales)].mean(axis=1) for size in range(n_sizes)]
-        return np.column_stack([correct[:, 0], *shares]), X
+        return self._noise.summarize(correct), X
 
     def _neighbors(self, X):
-        """Yield X and then changed rows; each time all rows are changed in the same way."""
-        if self.robustness == "augmentation":
-            X = _check_augmentable(X)
-            yield from (view(X) for view in self._views[: self.n_queries_])
-            return
-        values = as_floats(X)
-        check_row_shape(values, self._space.spread.shape)
-        yield X
-        for number in range(1, self.n_queries_):
-            rng = np.random.default_rng(mix_seed("label-only noise", self._seed, number))
-            scale = self._scales[(number - 1) % len(self._scales)]
-            yield like(self._space.add_noise(values, scale, rng), X)
+        """Return X and then changed rows; each time all rows are changed in the same way."""
+        if self.robustness == "noise":
+            return self._noise.of(X)
+        X = _check_augmentable(X)
+        return (view(X) for view in self._views[: self.n_queries_])
 
     def _learn(self, observed, is_member):
         features, X = observed
@@ -179,7 +169,7 @@ class LabelOnlyAttack(MultipleQueryAttack):
             self.direction_ = learn_direction(is_member, features.mean(axis=1))
             known_scores = self._score(observed)
         else:
-            cv = _content_folds(row_digests(X), is_member)
+            cv = content_folds(row_digests(X), is_member)
             self.estimator_, known_scores = fit_member_classifier(self._new_estimator(), features, is_member, cv)
             known_scores = np.round(known_scores, _N_DECIMALS)
         self.threshold_ = best_threshold(is_member, known_scores)
@@ -197,19 +187,7 @@ class LabelOnlyAttack(MultipleQueryAttack):
     def _new_estimator(self):
         if self.estimator is not None:
             return seed_nested(clone(self.estimator), self._seed)
-        regression = LogisticRegression(max_iter=1000)
-        if self.robustness == "augmentation":
-            return regression
-        return make_pipeline(StandardScaler(), PolynomialFeatures(2, include_bias=False), regression)
-
-
-def _noise_scales(scale):
-    scales = np.atleast_1d(np.asarray(_SCALES if scale is None else scale))
-    if scales.ndim != 1 or scales.dtype.kind not in "iuf" or not len(scales) or not (scales > 0).all():
-        raise ValueError(f"scale must hold positive numbers, the sizes of the noise. Got {scale!r}.")
-    if not np.isfinite(scales).all():
-        raise ValueError(f"scale must be finite. Got {scale!r}.")
-    return scales.astype(np.float64)
+        return quadratic_regression() if self.robustness == "noise" else LogisticRegression(max_iter=1000)
 
 
 def _shift_step(scale, sides):
@@ -229,12 +207,3 @@ def _check_augmentable(X):
             f'{np.shape(X)}. For rows, pass robustness="noise".'
         )
     return check_images(X)
-
-
-def _content_folds(keys, is_member):
-    """Return a splitter that deals each side into folds by content, or None if a side has one distinct row only."""
-    folds, fewest = np.empty(len(keys), dtype=np.int64), _N_FOLDS
-    for side in (is_member, ~is_member):
-        distinct, folds[side] = np.unique(keys[side], return_inverse=True)
-        fewest = min(fewest, len(distinct))
-    return PredefinedSplit(folds % fewest) if fewest > 1 else None

@@ -45,7 +45,7 @@ class ShadowAttack(SingleQueryAttack):
     """
 
     family = "shadow"
-    needs_shadows = True
+    needs_shadows = own_model = True
     shares_answers = True
 
     _parameter_constraints: dict = {
