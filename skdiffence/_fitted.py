@@ -74,7 +74,7 @@ def fitted_parts(estimator):
     """Walk through a fitted estimator.
 
     Goes through pipelines, searches, ensembles, calibrated and thresholded classifiers, FrozenEstimator and every
-    meta-estimator that keeps what it fitted as ``best_estimator_``, ``estimator_`` or ``estimators_``.
+    meta-estimator that keeps what it fitted as ``best_estimator_``, ``defended_``, ``estimator_`` or ``estimators_``.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def _children(estimator):
         return [FittedPart(fold.estimator, all_rows=all_rows) for fold in estimator.calibrated_classifiers_]
     if _is_ensemble(estimator):
         return _children_of_ensemble(estimator)
-    inner = getattr(estimator, "estimator_", None)
+    inner = getattr(estimator, "defended_", getattr(estimator, "estimator_", None))
     if not hasattr(inner, "fit") or not _is_fitted(inner):
         return []
     steps = (estimator,) if isinstance(estimator, RFE) else ()
@@ -162,7 +162,7 @@ class StoredRows:
     not_trained_on : ndarray of shape (n_samples,), dtype bool
         Rows that a part was given but held out of its training.
     calibrated_on : ndarray of shape (n_samples,), dtype bool
-        Rows that a part was calibrated on.
+        Rows that a part was calibrated on, or that trained the student of a defense.
     n_lost : int
         Number of recorded rows that are not in X or can't be looked up.
     """
@@ -202,7 +202,14 @@ def stored_rows(estimator, X):
             digests = row_digests(part.transform(X), rows.key)
             mask |= np.isin(digests, rows.digests)
             n_lost += len(np.setdiff1d(rows.digests, digests))
+        masks["calibrated_on_"] |= _trained_student(part, X)
     return StoredRows(*masks.values(), n_lost)
+
+
+def _trained_student(part, X):
+    # Most of these rows are public, so that X need not hold them.
+    rows = getattr(part.estimator, "student_trained_on_", ())
+    return rows.contains(part.transform(X)) if len(rows) and part.steps is not None else False
 
 
 def _recording_parts(estimator):

@@ -69,6 +69,7 @@ ESTIMATORS = [
     defenses.BudgetedRule(max_stop=3, n_grid=3),
     defenses.DPSGDClassifier(**NET, random_state=0),
     DEFENDED.set_params(selection="matched"),
+    defenses.DistilledDefense(clone(DEFENDED), GaussianNB(), random_state=0),
     defenses.FirstRule(),
     defenses.HAMPClassifier(**NET, random_state=0),
     defenses.IntervalRule(),

@@ -31,6 +31,7 @@ from skdiffence.attacks import train_shadows
 from skdiffence.attacks.shadow._shadow_signals import ShadowSignals
 from skdiffence.defenses import (
     DefendedClassifier,
+    DistilledDefense,
     MemGuardClassifier,
     OutputClassifier,
     RelaxLossClassifier,
@@ -162,6 +163,7 @@ ONE = {
     "defended of defended": Defended(
         DEFENDED, NoiseRegenerator(), n_candidates=2, random_state=0, calibration_size=0.1
     ),
+    "distilled": DistilledDefense(DEFENDED, LINE),
     "tuned": TunedDefendedClassifier(DEFENDED, selections=["first", "swap"], timesteps=None, n_folds=2),
     "search of pipeline of vote": search(
         make_pipeline(NEGATE, vote(TREE, DEFENDED)), "votingclassifier__voter1__estimator__max_depth"

@@ -1,6 +1,7 @@
 """Defended classifiers and the rules that make their answers."""
 
 from skdiffence.defenses._defended import DefendedClassifier
+from skdiffence.defenses._distilled import DistilledDefense
 from skdiffence.defenses._tuned import TunedDefendedClassifier
 from skdiffence.defenses.output import MemGuardClassifier, OutputClassifier, OutputNoiseClassifier
 from skdiffence.defenses.rules import (
@@ -30,6 +31,7 @@ __all__ = [
     "ChoosingRule",
     "DPSGDClassifier",
     "DefendedClassifier",
+    "DistilledDefense",
     "FirstRule",
     "HAMPClassifier",
     "IntervalRule",

@@ -44,7 +44,7 @@ class ClassifierWrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         -------
         router : MetadataRouter
         """
-        wrapped = {self._wrapped: getattr(self, self._wrapped)}
+        wrapped = {self._wrapped: self._wrapped_estimator()}
         return (
             MetadataRouter(owner=self)
             .add_self_request(self)
@@ -53,7 +53,7 @@ class ClassifierWrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        wrapped = getattr(self, self._wrapped)
+        wrapped = self._wrapped_estimator()
         inner = get_tags(wrapped).classifier_tags
         if inner is not None:
             tags.classifier_tags.multi_class = inner.multi_class
@@ -72,14 +72,14 @@ class ClassifierWrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if not routing_enabled():
             raise ValueError(
                 f"fit got {', '.join(sorted(fit_params))}, which only metadata routing can pass on to "
-                f"{type(getattr(self, self._wrapped)).__name__}: call "
+                f"{type(self._wrapped_estimator()).__name__}: call "
                 "sklearn.set_config(enable_metadata_routing=True) and estimator.set_fit_request(...) first."
             )
         return process_routing(self, "fit", **fit_params)[self._wrapped]["fit"]
 
     def _check_fit_data(self, X, y):
         """Return validated X and y, and record the shape of X."""
-        nets.check_uninstantiated(self.estimator)
+        nets.check_uninstantiated(self._wrapped_estimator())
         check_numeric_frame(X)
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None.")
@@ -103,8 +103,11 @@ class ClassifierWrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             )
         return self._as_given(given, X)
 
+    def _wrapped_estimator(self):
+        return getattr(self, self._wrapped)
+
     def _holds_net(self):
-        return bool(nets.nets_inside(self.estimator))
+        return bool(nets.nets_inside(self._wrapped_estimator()))
 
     def _dtype(self):
         return np.float32 if self._holds_net() else "numeric"

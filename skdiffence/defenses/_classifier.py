@@ -63,15 +63,23 @@ class FittedClassifier:
         """
         return self._in_batches(self._labels_and_proba, X)
 
+    def predict_proba(self, X):
+        """Return the probabilities alone; see :meth:`predict_both`."""
+        return self._in_batches(self._proba, X)
+
     def _labels(self, X):
         return self._columns(self.estimator.predict(loadable(self.estimator, X)))
 
     def _labels_and_proba(self, X):
         X = loadable(self.estimator, X)
-        proba = np.asarray(self.estimator.predict_proba(X))
-        self._check(proba)
+        proba = self._proba(X)
         # Where predict is the argmax of the same probabilities, they are computed once.
         return proba.argmax(axis=1) if self._one_pass else self._columns(self.estimator.predict(X)), proba
+
+    def _proba(self, X):
+        proba = np.asarray(self.estimator.predict_proba(loadable(self.estimator, X)))
+        self._check(proba)
+        return proba
 
     def _columns(self, predicted):
         predicted = np.asarray(predicted)

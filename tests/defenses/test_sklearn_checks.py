@@ -15,6 +15,7 @@ from skdiffence.base import InferenceOnly
 from skdiffence.defenses import (
     BudgetedRule,
     DefendedClassifier,
+    DistilledDefense,
     FirstRule,
     LowestRule,
     MatchedRule,
@@ -66,6 +67,7 @@ ESTIMATORS = [
     defended(LogisticRegression(), fallback="original", search="constant"),
     defended(LogisticRegression(), regenerator="passthrough"),
     TunedDefendedClassifier(defended(LogisticRegression()), timesteps=None, selections=("swap", "nearest")),
+    DistilledDefense(defended(LogisticRegression(), calibration_size=0.3), LogisticRegression(), random_state=0),
     defended(NET),
     defended(BINARY_NET),
     InferenceOnly(StandardScaler()),

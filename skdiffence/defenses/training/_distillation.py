@@ -1,17 +1,21 @@
-"""Distillation: train a classifier on probabilities instead of labels."""
+"""Distillation: train a classifier or regressor on probabilities instead of labels."""
 
 import numpy as np
 from sklearn import config_context
-from sklearn.base import clone
+from sklearn.base import clone, is_regressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 from torch import nn
 
+from skdiffence.defenses._classifier import FittedClassifier
 from skdiffence.utils import _skorch as skorch
 from skdiffence.utils._frames import is_frame
 from skdiffence.utils._random import mix_seed, seed_nested, torch_seed
 from skdiffence.utils._rows import data_digest
 from skdiffence.utils._sklearn import safe_indexing
+
+# The smallest probability that a regressor gives a class, before its answer is made to sum to 1.
+_FLOOR = 1e-6
 
 
 class SoftNLLLoss(nn.NLLLoss):
@@ -25,11 +29,11 @@ class SoftNLLLoss(nn.NLLLoss):
 
 
 def check_student(student):
-    """Raise an error if a classifier can't be trained on probabilities.
+    """Raise an error if a student can't be trained on probabilities.
 
     Parameters
     ----------
-    student : classifier
+    student : classifier or regressor
         Not changed.
 
     Raises
@@ -41,10 +45,10 @@ def check_student(student):
     final = skorch.final_estimator(student)
     if inside and [*inside.values()] == [final]:
         check_net(final)
-    elif inside or _weight_name(student) is None:
+    elif inside or not (is_regressor(student) or _weight_name(student) is not None):
         raise ValueError(
             f"A student is trained on probabilities: {type(final).__name__} is neither a skorch net nor takes "
-            "sample_weight in fit. Set distill=False, or pass another classifier as student."
+            "sample_weight in fit. Pass another one as student."
         )
 
 
@@ -70,13 +74,13 @@ def check_net(net):
 
 
 def distill(student, X, proba, classes, seed, *, seeded):
-    """Train a clone of a classifier on probabilities.
+    """Train a clone of a classifier or regressor on probabilities.
 
     Parameters
     ----------
-    student : classifier
-        A net, a pipeline that ends in one, or a classifier that takes ``sample_weight``. The latter gets each row once
-        for every class, weighted by its probability.
+    student : classifier or regressor
+        A net, a pipeline that ends in one, a regressor of several outputs, or a classifier that takes
+        ``sample_weight``. The latter gets each row once for every class, weighted by its probability.
     X : array-like of shape (n, ...)
         Rows.
     proba : ndarray of shape (n, n_classes)
@@ -90,13 +94,15 @@ def distill(student, X, proba, classes, seed, *, seeded):
 
     Returns
     -------
-    trained : classifier
+    trained : classifier or regressor
         With a column for every class.
     """
     trained = clone(student)
     if seeded:
         seed_nested(trained, seed, "student", data_digest(X, proba))
     inside = skorch.nets_inside(trained, frozen=False)
+    if not inside and is_regressor(trained):
+        return trained.fit(X, proba)
     if not inside:
         return _distill_by_weights(trained, X, proba, classes)
     ((prefix, net),) = inside.items()
@@ -113,6 +119,28 @@ def distill(student, X, proba, classes, seed, *, seeded):
     # skorch stores the distinct labels of training, which are the soft labels of private rows.
     skorch.final_estimator(trained).classes_inferred_ = np.arange(len(classes))
     return trained
+
+
+def student_proba(student, X, n_classes):
+    """Return the probabilities of a student.
+
+    Parameters
+    ----------
+    student : classifier or regressor
+        From :func:`distill`.
+    X : array-like of shape (n, ...)
+        Rows.
+    n_classes : int
+        Number of classes.
+
+    Returns
+    -------
+    proba : ndarray of shape (n, n_classes)
+    """
+    if not is_regressor(student):
+        return FittedClassifier(student, n_classes).predict_proba(X)
+    proba = np.clip(student.predict(X), _FLOOR, None)
+    return proba / proba.sum(axis=1, keepdims=True)
 
 
 def _soft_criterion(net, prefix):

@@ -208,7 +208,7 @@ class SELENAClassifier(ClassifierWrapper):
         check_is_fitted(self)
         X = self._check_data(X)
         if hasattr(self, "estimator_"):
-            return FittedClassifier(self.estimator_, len(self.classes_)).predict_both(X)[1]
+            return FittedClassifier(self.estimator_, len(self.classes_)).predict_proba(X)
         submodels = list(zip(self.estimators_, self.columns_, strict=True))
         return self._mean_proba(submodels, X, self._excluded(X))
 
@@ -265,7 +265,7 @@ class SELENAClassifier(ClassifierWrapper):
         for number, (trained, columns) in enumerate(submodels):
             rows = np.flatnonzero(excluded[:, number])
             if len(rows):
-                proba = FittedClassifier(trained, len(columns)).predict_both(safe_indexing(X, rows))[1]
+                proba = FittedClassifier(trained, len(columns)).predict_proba(safe_indexing(X, rows))
                 total[np.ix_(rows, columns)] += proba
         return total / self.n_excluded
 

@@ -215,7 +215,7 @@ def test_rows_held_out_by_every_clone_are_recorded():
     [
         (GaussianNB(), {"n_excluded": 5}, "n_excluded must be below n_estimators=5"),
         (GaussianNB(), {"n_estimators": 1}, "n_estimators"),
-        (KNeighborsClassifier(), {"distill": True}, "Set distill=False"),
+        (KNeighborsClassifier(), {"distill": True}, "Pass another one as student"),
         (make_net(criterion=nn.MSELoss), {"distill": True}, "criterion must be .* Got MSELoss"),
         (make_net(train_split=ValidSplit(3)), {"distill": True}, "train_split=None"),
         (FrozenEstimator(GaussianNB()), {}, "estimator must not be frozen"),

@@ -1,0 +1,282 @@
+"""The distilled defense: the wrapped classifier's labels, with the probabilities of a student that saw public rows."""
+
+import warnings
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import Bunch
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+
+from skdiffence._fitted import is_frozen, n_training_rows, stored_rows
+from skdiffence.defenses._base import ClassifierWrapper
+from skdiffence.defenses._classifier import FittedClassifier, put_label_on_top
+from skdiffence.defenses._defended import DefendedClassifier
+from skdiffence.defenses._fit_classifier import frozen_classes
+from skdiffence.defenses.training._distillation import check_student, distill, student_proba
+from skdiffence.exceptions import MembershipWarning
+from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
+from skdiffence.utils._rows import RowSet, data_digest
+from skdiffence.utils._sklearn import HasMethods, fit_context, num_samples, safe_indexing
+from skdiffence.utils._skorch import check_uninstantiated, nets_inside
+from skdiffence.utils._unsaved import Unsaved
+
+# In place of the number of a candidate: no single one gives the answer.
+_NO_CANDIDATE = -2
+
+
+class PublicRows(Unsaved):
+    """Public rows as a parameter."""
+
+    _name = "public data"
+    _lost = (
+        "public has no rows here: a DistilledDefense is saved without them. To fit it again, give it the rows: "
+        "set_params(public=X_public)."
+    )
+
+
+class DistilledDefense(ClassifierWrapper):
+    """Answer with the probabilities of a student that learned from a defended classifier on public rows.
+
+    The predicted label of a row is always the wrapped classifier's. The probabilities are the student's, with the
+    largest one and the label's exchanged where they differ. The denoiser is needed by ``fit`` only.
+
+    Read more in the :ref:`User Guide <distilled_defense>`.
+
+    Parameters
+    ----------
+    defended : classifier
+        The teacher: a :class:`DefendedClassifier`, or any classifier with ``predict`` and ``predict_proba``.
+        ``FrozenEstimator(defended)`` is not trained again.
+    student : classifier or regressor
+        Learns the probabilities: a skorch net with ``train_split=None``, a pipeline that ends in one, a classifier
+        whose ``fit`` takes ``sample_weight``, or a regressor of several outputs, which learns them by squared error.
+    public : array-like or data frame of shape (n_public, ...), default=None
+        Rows for the student to learn from, without labels. They must not be training rows of the classifier; those that
+        trained the denoiser will do. They are neither printed nor saved with the defense. None takes the rows that
+        ``fit`` is given and the classifier is not trained on.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the training of the student, and that of the teacher where it has no ``random_state`` of its own.
+
+    Attributes
+    ----------
+    defended_ : classifier
+        The fitted teacher; a classifier without a defense is inside a ``DefendedClassifier`` that passes it through.
+    student_ : classifier or regressor
+        The fitted student.
+    student_trained_on_ : RowSet
+        Keyed digests of the rows that trained the student. Scorers attack none of them.
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    n_features_in_ : int
+        Number of features, or of channels of images.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Column names, where X was a frame with names.
+    n_samples_fit_ : int or None
+        Number of rows that trained the wrapped classifier; None if it is frozen.
+
+    See Also
+    --------
+    DefendedClassifier : Regenerates each row that it is given; a teacher.
+    SELENAClassifier : Distills models of which none was trained on the row.
+
+    Notes
+    -----
+    An answer is a function of the classifier's label and of the student's answer, and the student never saw the row.
+    An attacker who has the label, and the teacher's answers on the public rows, can compute every answer without
+    asking for it. What the answers tell beyond labels is therefore at most what the teacher's answers on public rows
+    tell about its training rows. A teacher that regenerates its inputs tells less there than the classifier itself,
+    most of all where public rows are few or near to the training rows.
+
+    ``predict`` costs one call of the classifier, ``predict_proba`` one of the classifier and one of the student. The
+    student answers worse than its teacher if public rows are few. More of them can be made:
+    ``np.concatenate((X_public, regenerator.regenerate(X_public, 0)))``.
+
+    References
+    ----------
+    Hinton, Vinyals and Dean: Distilling the Knowledge in a Neural Network, 2015.
+
+    Shejwalkar and Houmansadr: Membership Privacy for Machine Learning Models Through Knowledge Transfer, AAAI 2021,
+    who distill the undefended classifier and let the student choose the label, too.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> from skdiffence.defenses import DistilledDefense
+    >>> X, y = load_digits(return_X_y=True)
+    >>> student = LogisticRegression(C=0.01)
+    >>> distilled = DistilledDefense(KNeighborsClassifier(), student, public=X[1000:]).fit(X[:300], y[:300])
+    >>> bool((distilled.predict(X) == KNeighborsClassifier().fit(X[:300], y[:300]).predict(X)).all())
+    True
+    """
+
+    _wrapped = "defended"
+    _parameter_constraints: dict = {
+        "defended": [HasMethods(["fit", "predict", "predict_proba"])],
+        "student": [HasMethods(["fit", "predict"])],
+        "public": [PublicRows, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(self, defended, student, *, public=None, random_state=None):
+        self.defended = defended
+        self.student = student
+        self.public = public
+        self.random_state = random_state
+
+    @property
+    def public(self):
+        """Public rows, in a wrapper that never pickles or prints them."""
+        return vars(self)["public"]
+
+    @public.setter
+    def public(self, rows):
+        hide = hasattr(rows, "__len__") and not isinstance(rows, (PublicRows, str))
+        vars(self)["public"] = PublicRows(rows) if hide else rows
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None, *, is_member=None, **fit_params):
+        """Fit the teacher, and the student to its answers on public rows.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Inputs.
+        y : array-like of shape (n_samples,), default=None
+            Labels. Needed unless ``defended`` is frozen: then X without labels is taken as public rows.
+        is_member : array-like of shape (n_samples,), dtype bool, default=None
+            As :meth:`DefendedClassifier.fit` takes it.
+        **fit_params : dict
+            Passed to the teacher's ``fit`` by metadata routing.
+
+        Returns
+        -------
+        self : DistilledDefense
+
+        Raises
+        ------
+        ValueError
+            If X, y or ``public`` is invalid, there is no public row, or the student can't be trained on probabilities.
+        """
+        self._check_student()
+        params, seed = self._routed(fit_params), draw_seed(self.random_state)
+        unlabeled = y is None and isinstance(self.defended, FrozenEstimator)
+        # A frozen teacher learns from no label: any will do.
+        X, y = self._check_fit_data(X, np.resize(frozen_classes(self.defended), num_samples(X)) if unlabeled else y)
+        self.defended_ = self._fit_teacher(X, y, is_member, params, seed)
+        self.classes_ = self.defended_.classes_
+        frozen = is_frozen(self.defended)
+        known = not frozen or is_member is not None
+        X_public = X if unlabeled and self.public is None else self._public_rows(X, known)
+        soft = self._teacher().predict_proba(X_public)
+        columns, seeded = np.arange(len(self.classes_)), self.random_state is not None
+        self.student_ = distill(self.student, self._for_student(X_public), soft, columns, seed, seeded=seeded)
+        self.student_trained_on_ = RowSet.of(X_public)
+        self.n_samples_fit_ = None if frozen else n_training_rows(self.defended_)
+        return self
+
+    def predict(self, X):
+        """Return the label that the wrapped classifier predicts for each row.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Inputs.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self)
+        return self.classes_[self._teacher().predict(self._check_data(X))]
+
+    def predict_proba(self, X):
+        """Return the student's class probabilities, with the label's as the largest.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Inputs.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+            The argmax of each row is the label that ``predict`` returns.
+        """
+        return self.select(X).proba
+
+    def select(self, X):
+        """Return class probabilities in the form of :meth:`DefendedClassifier.select`.
+
+        Only for the owner of the classifier.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            Inputs.
+
+        Returns
+        -------
+        selected : Bunch
+            ``proba`` of shape (n_samples, n_classes), the probabilities of ``predict_proba``; ``kept`` of shape
+            (n_samples,), whether the student's own answer has the label on top; ``candidate`` and ``n_regenerations``
+            of shape (n_samples,), which are -2 and 0.
+        """
+        check_is_fitted(self)
+        X = self._check_data(X)
+        labels = self._teacher().predict(X)
+        proba = np.array(student_proba(self.student_, self._for_student(X), len(self.classes_)))
+        kept = proba.argmax(axis=1) == labels
+        return Bunch(
+            proba=put_label_on_top(proba, labels),
+            candidate=np.full(len(labels), _NO_CANDIDATE),
+            kept=kept,
+            n_regenerations=np.zeros(len(labels), dtype=int),
+        )
+
+    def _check_student(self):
+        check_uninstantiated(self.student)
+        if is_frozen(self.student):
+            raise ValueError(f"student must be trained on the teacher's answers. Got a frozen one, {self.student!r}.")
+        check_student(self.student)
+
+    def _fit_teacher(self, X, y, is_member, params, seed):
+        # Defenses decide themselves which rows train the classifier.
+        decides = has_fit_parameter(self.defended, "is_member")
+        teacher = clone(self.defended) if decides else DefendedClassifier(self.defended, "passthrough")
+        if self.random_state is not None and getattr(teacher, "random_state", None) is None:
+            seed_nested(teacher, mix_seed(seed, "teacher"), data_digest(X, y))
+        return teacher.fit(X, y, is_member=is_member, **params)
+
+    def _public_rows(self, X, known):
+        held_out = stored_rows(self.defended_, X).not_trained_on
+        if self.public is None:
+            if not held_out.any():
+                raise ValueError(
+                    "public must hold rows for the student to learn from, as fit was given none that the classifier "
+                    "was not trained on. Got None. Pass public, is_member, or a defended with a calibration_size."
+                )
+            return safe_indexing(X, np.flatnonzero(held_out))
+        rows = self.public.data
+        if np.shape(rows)[1:] != self.input_shape_:
+            raise ValueError(
+                f"public must have rows of shape {self.input_shape_}, as X in fit. Got shape {np.shape(rows)[1:]}."
+            )
+        rows = self._check_data(rows)
+        trained = RowSet.of(safe_indexing(X, np.flatnonzero(~held_out))) if known else RowSet.empty()
+        if n := np.count_nonzero(trained.contains(rows)):
+            warnings.warn(
+                f"{n} of the {len(rows)} public rows trained the classifier, whose answers on them the student learns. "
+                "Leave them out.",
+                MembershipWarning,
+                stacklevel=4,
+            )
+        return rows
+
+    def _teacher(self):
+        return FittedClassifier(self.defended_, len(self.classes_))
+
+    def _for_student(self, X):
+        return np.asarray(X, dtype=np.float32) if nets_inside(self.student) else X
