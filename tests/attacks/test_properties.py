@@ -344,6 +344,15 @@ def test_best_threshold_by_hand(members, others, expected):
     assert best_threshold(is_member, np.array(members + others)) == expected
 
 
+def test_score_at_the_threshold_calls_a_member():
+    """Rows that score at least the threshold are called members, so the row at the threshold is one."""
+    X, y, is_member = planted(normal(2), normal(1), n=40)
+    attack = ThresholdAttack("logit").fit(Dictated().fit(), X, y, is_member)
+    scores = attack.score_samples(X, y)
+    attack.threshold_ = np.sort(scores)[-10]
+    assert attack.predict(X, y).sum() == 10
+
+
 def test_per_class_thresholds_by_hand():
     """One threshold a class; the global one for a class of one side only, and for unknown classes."""
     p = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.35])

@@ -39,7 +39,7 @@ def test_draw_seed_refuses(bad):
 
 def test_mix_seed_tells_uses_apart():
     """Other parts, types, borders or orders give other seeds; the same parts the same one."""
-    parts = [(1,), (2,), ("1",), (b"1",), (b"int:1",), (1, 2), (2, 1), ("12",), ("1", "2"), ()]
+    parts = [(1,), (2,), ("1",), (b"1",), (b"int:1",), (1, 2), (2, 1), ("12",), ("1", "2"), ("1str:2",), ()]
     seeds = [mix_seed(*each) for each in parts]
     assert len(set(seeds)) == len(parts)
     assert seeds == [mix_seed(*each) for each in parts]
