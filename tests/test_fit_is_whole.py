@@ -75,6 +75,7 @@ ESTIMATORS = [
     defenses.IntervalRule(),
     defenses.LowestRule(),
     defenses.MatchedRule(n_grid=4),
+    defenses.MeanRule(),
     defenses.MemGuardClassifier(GaussianNB(), attack_epochs=5, max_steps=5, random_state=0),
     defenses.MembersRule(),
     defenses.NearestRule(n_grid=4),

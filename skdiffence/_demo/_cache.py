@@ -11,7 +11,7 @@ from skdiffence.base import InferenceOnlyMixin
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import HasMethods, Interval, fit_context
 
-_KEY = np.dtype([("row", "V16"), ("candidate", "<u4")])
+_KEY = np.dtype([("row", "V16"), ("candidate", "<i8")])
 
 
 class RegenerationCache(InferenceOnlyMixin, BaseEstimator):

@@ -79,7 +79,7 @@ class Candidates:
             See :func:`answer`.
         """
         return answer(
-            lambda rows, candidate: self.classify(safe_indexing(X, rows), candidate),
+            lambda rows, index: self.classify(safe_indexing(X, rows), rule.candidate(index)),
             labels,
             rule,
             self.number_for(rule),

@@ -41,7 +41,7 @@ def measure_candidates(candidates, X, rule, *, calibrate):
     phi = np.full((num_samples(X), n + 1), np.nan) if calibrate else None
     kept = np.empty((num_samples(X), n), dtype=bool)
     for candidate in range(n):
-        predicted, proba = candidates.classify(X, candidate)
+        predicted, proba = candidates.classify(X, rule.candidate(candidate))
         kept[:, candidate] = predicted == labels
         if calibrate:
             counts = kept[:, candidate] | rule.relabels

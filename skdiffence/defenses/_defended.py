@@ -43,13 +43,14 @@ class DefendedClassifier(ClassifierWrapper):
         float32 inputs and encoded labels, all others get X unchanged. ``FrozenEstimator(net)`` is not trained again.
     regenerator : DiffusionRegenerator, "passthrough" or None, default=None
         Makes the candidates; any estimator with ``fit(X)`` and ``regenerate(X, candidate)``. None is
-        ``DiffusionRegenerator()``. "passthrough" is the undefended baseline, with the same rows held out.
+        ``DiffusionRegenerator()``. "passthrough" is the undefended baseline, with the same rows held out. "mean" asks
+        for negative candidate numbers, too; see :class:`MeanRule`.
     n_candidates : int, default=30
         Number of candidates for each row, at most.
     selection : str or Rule, default="first"
-        The rule that makes the answer from the candidates. "first", "lowest" and "swap" need no calibration rows,
-        "members" needs known members, "budgeted", "matched", "nearest" and "within" need known members and
-        non-members. "swap" takes one regeneration for every row, "lowest", "nearest" and "within" take four,
+        The rule that makes the answer from the candidates. "first", "lowest", "mean" and "swap" need no calibration
+        rows, "members" needs known members, "budgeted", "matched", "nearest" and "within" need known members and
+        non-members. "swap" takes one regeneration for every row, "lowest", "mean", "nearest" and "within" take four,
         "budgeted" at most three on average.
     fallback : {"swap", "original"}, default="swap"
         The answer if no candidate keeps the label: the last candidate's with the largest probability and the label's

@@ -228,8 +228,7 @@ class TunedDefendedClassifier(ClassifierWrapper):
             defended.regenerator_ = _at(defended.regenerator_, timestep)
             candidates = defended._candidates()
             rules_here = [defended.set_params(selection=rule)._new_rule(0) for rule in rules]
-            n = max(candidates.number_for(rule) for rule in rules_here)
-            table = CandidateTable(candidates, calibration.X, calibration.y, calibration.is_member, n)
+            table = CandidateTable(candidates, calibration.X, calibration.y, calibration.is_member, rules_here)
             for name, rule in zip(rules, rules_here, strict=True):
                 found = table.measure(rule, self.n_folds)
                 measured.append(Bunch(timestep=timestep, selection=name, retention=table.retention, **found))

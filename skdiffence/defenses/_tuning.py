@@ -22,39 +22,44 @@ class CandidateTable:
         True labels as column indices, -1 for classes without a column.
     is_member : ndarray of shape (n,), dtype bool
         True for rows that trained the classifier.
-    n_candidates : int
-        The largest number of candidates that a rule can use.
+    rules : list of Rule
+        The rules to measure, whose candidates are made.
     """
 
-    def __init__(self, candidates, X, y, is_member, n_candidates):
+    def __init__(self, candidates, X, y, is_member, rules):
         self.candidates, self.y, self.is_member = candidates, y, is_member
         self.labels, self.undefended = candidates.classifier.predict_both(X)
-        classified = [candidates.classify(X, candidate) for candidate in range(n_candidates)]
-        self.predicted = np.stack([predicted for predicted, _ in classified])
-        self.proba = np.stack([proba for _, proba in classified])
+        numbers = {rule.candidate(index) for rule in rules for index in range(candidates.number_for(rule))}
+        self.classified = {number: candidates.classify(X, number) for number in numbers}
 
     @property
     def retention(self):
         """The share of candidates that keep the label."""
-        return float(np.mean(self.predicted == self.labels))
+        return float(np.mean([predicted == self.labels for predicted, _ in self.classified.values()]))
+
+    def on_candidate(self, rule, rows, index):
+        """Return the classifier's labels and probabilities on a rule's candidate of some of the rows."""
+        predicted, proba = self.classified[rule.candidate(index)]
+        return predicted[rows], proba[rows]
 
     def phi(self, rule, rows):
         """Return phi of some of the rows, as :meth:`Rule.fit` gets it, of shape (n_rows, n_candidates + 1)."""
         n = self.candidates.number_for(rule)
         phi = np.full((len(rows), n + 1), np.nan)
-        for candidate in range(n):
-            counts = (self.predicted[candidate, rows] == self.labels[rows]) | rule.relabels
-            phi[counts, candidate] = rule.phi(self.proba[candidate, rows], self.labels[rows])[counts]
+        for index in range(n):
+            predicted, proba = self.on_candidate(rule, rows, index)
+            counts = (predicted == self.labels[rows]) | rule.relabels
+            phi[counts, index] = rule.phi(proba, self.labels[rows])[counts]
         lost = np.isnan(phi).all(axis=1)
-        fallback = self.undefended if self.candidates.falls_back_on_original(rule) else self.proba[n - 1]
+        fallback = self.undefended[rows[lost]] if self.candidates.falls_back_on_original(rule) else proba[lost]
         # After the exchange, the largest probability is the label's.
-        phi[lost, -1] = logit_signal(fallback[rows[lost]].argmax(axis=1), fallback[rows[lost]])
+        phi[lost, -1] = logit_signal(fallback.argmax(axis=1), fallback)
         return phi
 
     def answer(self, rule, rows):
         """Return the answers for some of the rows under a fitted rule, as the defended classifier gives them."""
         return answer(
-            lambda some, candidate: (self.predicted[candidate, rows[some]], self.proba[candidate, rows[some]]),
+            lambda some, index: self.on_candidate(rule, rows[some], index),
             self.labels[rows],
             rule,
             self.candidates.number_for(rule),

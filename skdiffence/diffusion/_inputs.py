@@ -105,13 +105,13 @@ def check_candidates(candidate, n_rows):
     Raises
     ------
     ValueError
-        If the numbers are not integers in [0, 2**32), or of another shape.
+        If the numbers are not integers in [-2**32, 2**32), or of another shape.
     """
     candidates = np.asarray(candidate)
     if candidates.dtype.kind not in "iu" or candidates.shape not in {(), (n_rows,)}:
         raise ValueError(
             f"candidate must be an integer or an array of {n_rows} integers, one for each row of X. Got {candidate!r}."
         )
-    if candidates.min() < 0 or candidates.max() >= N_CANDIDATES_MAX:
-        raise ValueError(f"candidate must be in [0, 2**32). Got {candidate!r}.")
+    if candidates.min() < -N_CANDIDATES_MAX or candidates.max() >= N_CANDIDATES_MAX:
+        raise ValueError(f"candidate must be in [-2**32, 2**32). Got {candidate!r}.")
     return np.broadcast_to(candidates.astype(np.int64), n_rows)

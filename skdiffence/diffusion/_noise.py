@@ -48,17 +48,22 @@ class Noise:
     ----------
     kind : {"shared", "row", "fresh"}
         "shared" noise is a function of (key, candidate), "row" noise of (key, row, candidate). "fresh" noise is drawn
-        from the entropy of the operating system.
+        from the entropy of the operating system, and has no negated candidates.
     key : bytes
         Secret key, at most 64 bytes.
     codes : callable(slice) -> uint8 ndarray of shape (n, d)
         Returns rows quantized to 8 bits, for "row" noise.
     candidates : int64 ndarray of shape (n,)
-        Candidate number of each row.
+        Candidate number of each row; a negative one, ~j = -1 - j, has the noise of j with the opposite sign.
     shape : tuple of int
         Shape of one row's noise.
     device : torch.device
         Where to make the noise.
+
+    Raises
+    ------
+    ValueError
+        If a candidate is negative and the noise is "fresh".
     """
 
     def __init__(self, kind, key, codes, candidates, shape, device):
@@ -74,6 +79,11 @@ class Noise:
         elif kind == "row":
             seeds = _row_seeds(key, codes, len(candidates))
         else:
+            if candidates.min() < 0:
+                raise ValueError(
+                    "candidate must not be negative if noise='fresh', because noise that is drawn anew at every call "
+                    f"cannot be negated. Got {candidates.min()}. Use noise='shared', or MeanRule(antithetic=False)."
+                )
             seeds = _words(secrets.token_bytes(_SEED_SIZE * len(candidates)))
         self.seeds, self.candidates = self._put(seeds), self._put(np.array(candidates))
 
@@ -104,7 +114,10 @@ class Noise:
 
 
 def _normals(seeds, candidates, shape, device):
-    return philox_normals(seeds, candidates, math.prod(shape), device).reshape(-1, *shape)
+    is_negated = candidates < 0
+    normals = philox_normals(seeds, torch.where(is_negated, ~candidates, candidates), math.prod(shape), device)
+    normals.mul_(1.0 - 2.0 * is_negated.float().to(device)[:, None])  # exact
+    return normals.reshape(-1, *shape)
 
 
 def _shared_table(key, candidates, shape, device):

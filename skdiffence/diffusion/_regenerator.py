@@ -328,7 +328,8 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         X : array-like of shape (n_samples, channels, height, width) or (n_samples, n_features)
             Images or rows, as in ``fit``.
         candidate : int or array-like of int of shape (n_samples,), default=0
-            The number of the candidate, for all rows or for each row. Ignored by "fresh" noise.
+            The number of the candidate, for all rows or for each row. The noise of candidate ~j = -1 - j is that of
+            candidate j with the opposite sign. "fresh" noise ignores the number, and refuses negative ones.
 
         Returns
         -------
@@ -338,8 +339,9 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X has another shape than in ``fit``, a candidate number is negative or not an integer, or ``timestep``
-            is above the highest timestep that the denoiser was trained for.
+            If X has another shape than in ``fit``, a candidate number is not an integer in [-2**32, 2**32), one is
+            negative and the noise is "fresh", or ``timestep`` is above the highest timestep that the denoiser was
+            trained for.
         """
         check_is_fitted(self)
         X = check_rows(self, X)

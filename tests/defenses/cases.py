@@ -20,7 +20,7 @@ from skdiffence.exceptions import DefenseWarning
 from tests.defenses.regenerators import NoiseRegenerator
 from tests.nets import CNN, make_binary_net, make_logit_net, make_net
 
-RULES = ["budgeted", "first", "lowest", "matched", "members", "nearest", "swap", "within"]
+RULES = ["budgeted", "first", "lowest", "matched", "mean", "members", "nearest", "swap", "within"]
 NAMES = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 N_ROWS = 160
 

@@ -9,7 +9,10 @@ from skdiffence.base import InferenceOnlyMixin
 
 
 class NoiseRegenerator(InferenceOnlyMixin, BaseEstimator):
-    """Adds noise that is a function of the candidate number and the row's shape alone."""
+    """Adds noise that is a function of the candidate number and the row's shape alone.
+
+    As in ``DiffusionRegenerator``, the noise of candidate ~j = -1 - j is that of j with the opposite sign.
+    """
 
     def __init__(self, scale=0.5, key=b"key", exact=False):
         self.scale = scale
@@ -23,8 +26,9 @@ class NoiseRegenerator(InferenceOnlyMixin, BaseEstimator):
 
     def regenerate(self, X, candidate=0):
         X = np.asarray(X)
-        seed = int.from_bytes(hashlib.blake2b(self.key + bytes([candidate]), digest_size=4).digest(), "big")
-        noise = np.random.default_rng(seed).normal(scale=self.scale, size=X.shape[1:])
+        number = bytes([max(candidate, ~candidate)])
+        seed = int.from_bytes(hashlib.blake2b(self.key + number, digest_size=4).digest(), "big")
+        noise = np.sign(candidate + 0.5) * np.random.default_rng(seed).normal(scale=self.scale, size=X.shape[1:])
         return (X + noise).astype(np.float32)
 
     def transform(self, X):

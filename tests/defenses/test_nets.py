@@ -128,11 +128,13 @@ def test_estimators_inside_are_seeded():
     assert own.estimator_.random_state == 7
 
 
-def test_number_of_jobs_changes_nothing():
+@pytest.mark.parametrize("selection", ["first", "mean"])
+def test_number_of_jobs_changes_nothing(selection):
     """Folds trained in other processes answer the same."""
     X, y = digits()
+    defended = defend(make_net(), selection=selection)
     answers = [
-        quiet(cross_val_predict, defend(make_net()), X, y, cv=3, method="predict_proba", n_jobs=n_jobs)
+        quiet(cross_val_predict, defended, X, y, cv=3, method="predict_proba", n_jobs=n_jobs)
         for n_jobs in (1, 2)
     ]
     np.testing.assert_array_equal(*answers)

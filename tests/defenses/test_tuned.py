@@ -58,7 +58,7 @@ class Refuses(FirstRule):
 
 
 def tuned(estimator=None, *, n_candidates=4, regenerator=None, random_state=0, **params):
-    settings = {"timesteps": (1, 4), "selections": ("swap", "lowest", "nearest")} | params
+    settings = {"timesteps": (1, 4), "selections": ("swap", "lowest", "nearest", "mean")} | params
     net = make_net(max_epochs=30) if estimator is None else estimator
     regenerator = TimedNoise() if regenerator is None else regenerator
     defended = defend(net, regenerator, n_candidates=n_candidates, random_state=random_state)
@@ -109,7 +109,7 @@ def test_results_have_the_form_of_a_search(fitted):
     """What reads the results of scikit-learn's searches reads these."""
     model, *_ = fitted
     results = model.cv_results_
-    assert {len(column) for column in results.values()} == {6}
+    assert {len(column) for column in results.values()} == {8}
     for name in ("timestep", "selection"):
         assert results[f"param_{name}"].tolist() == [params[name] for params in results["params"]]
     assert sorted(results["rank_test_score"]) == [1, 2, 3, 4, 5, 6]
@@ -226,7 +226,7 @@ def test_rules_are_tuned_on_what_they_would_learn_from(rule, fallback):
     X, y = digits()
     defended = defend(LogisticRegression(), NoiseRegenerator(3.0), selection=rule, fallback=fallback)
     candidates = quiet(defended.fit, X, y, is_member=half(y))._candidates()
-    phi = CandidateTable(candidates, X, y, half(y), 4).phi(rule, np.arange(len(y)))
+    phi = CandidateTable(candidates, X, y, half(y), [rule]).phi(rule, np.arange(len(y)))
     expected = measure_candidates(candidates, X, rule, calibrate=True).phi
     assert rule.relabels or np.sum(~np.isnan(expected[:, -1])) > 5
     np.testing.assert_allclose(phi, expected)

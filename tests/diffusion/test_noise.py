@@ -36,6 +36,24 @@ def test_function_of_key_and_candidate(kind):
                            _noise(kind, candidates=candidate)[mixed == candidate])
 
 
+@pytest.mark.parametrize("kind", ["shared", "row"])
+@pytest.mark.parametrize("n_candidates", [1, 3, 100])
+def test_negative_candidates_are_negated(kind, n_candidates):
+    """The noise of candidate ~j is that of j with the opposite sign, alone and among others, to the last bit."""
+    candidates = np.arange(20) % n_candidates
+    noise = _noise(kind, candidates=candidates)
+    assert torch.equal(_noise(kind, candidates=~candidates), -noise)
+    mixed = np.where(np.arange(20) % 2, ~candidates, candidates)
+    signs = torch.from_numpy(1.0 - 2.0 * (np.arange(20) % 2)).float().reshape(-1, 1, 1, 1)
+    assert torch.equal(_noise(kind, candidates=mixed), signs * noise)
+
+
+def test_fresh_noise_cannot_be_negated():
+    """No call knows the noise of another one."""
+    with pytest.raises(ValueError, match="candidate must not be negative if noise='fresh'"):
+        _noise("fresh", candidates=-1)
+
+
 def test_row_is_of_the_row():
     """Row noise follows the row through any order, differs between rows, and changes with one gray level."""
     noise = _noise("row")

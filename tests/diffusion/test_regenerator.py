@@ -378,7 +378,7 @@ def test_rows_too_large_for_float32(rows):
         _blind().fit(rows).transform(rows * 1e300)
 
 
-@pytest.mark.parametrize("candidate", [-1, 0.5, "0", [0, 1], None, 2**32, np.zeros((40, 1), dtype=int)])
+@pytest.mark.parametrize("candidate", [-(2**32) - 1, 0.5, "0", [0, 1], None, 2**32, np.zeros((40, 1), dtype=int)])
 def test_bad_candidate(candidate):
     """A candidate that is no number of a candidate is an error that names it."""
     with pytest.raises(ValueError, match="candidate must be"):

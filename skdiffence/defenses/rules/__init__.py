@@ -6,6 +6,7 @@ from skdiffence.defenses.rules._first import FirstRule
 from skdiffence.defenses.rules._interval import IntervalRule
 from skdiffence.defenses.rules._lowest import LowestRule
 from skdiffence.defenses.rules._matched import MatchedRule
+from skdiffence.defenses.rules._mean import MeanRule
 from skdiffence.defenses.rules._members import MembersRule
 from skdiffence.defenses.rules._nearest import NearestRule
 from skdiffence.defenses.rules._swap import SwapRule
@@ -18,6 +19,7 @@ __all__ = [
     "IntervalRule",
     "LowestRule",
     "MatchedRule",
+    "MeanRule",
     "MembersRule",
     "NearestRule",
     "Rule",

@@ -39,6 +39,22 @@ class Rule(BaseEstimator, metaclass=ABCMeta):
         """Whether ``fit`` needs calibration rows."""
         return self.needs_members or self.needs_non_members
 
+    def candidate(self, index):
+        """Return the number of the candidate that the regenerator is asked for.
+
+        Parameters
+        ----------
+        index : int or ndarray of int
+            Which candidate of a row, from 0 on, as the other methods count them.
+
+        Returns
+        -------
+        candidate : int or ndarray of int
+            The index itself. A rule whose candidates come in pairs of opposite noise returns negative numbers too; see
+            :meth:`skdiffence.diffusion.DiffusionRegenerator.regenerate`.
+        """
+        return index
+
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, members, non_members):
         """Fit the rule to the candidates of calibration rows.

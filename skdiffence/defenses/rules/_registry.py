@@ -6,6 +6,7 @@ from skdiffence.defenses.rules._budgeted import BudgetedRule
 from skdiffence.defenses.rules._first import FirstRule
 from skdiffence.defenses.rules._lowest import LowestRule
 from skdiffence.defenses.rules._matched import MatchedRule
+from skdiffence.defenses.rules._mean import MeanRule
 from skdiffence.defenses.rules._members import MembersRule
 from skdiffence.defenses.rules._nearest import NearestRule
 from skdiffence.defenses.rules._swap import SwapRule
@@ -16,6 +17,7 @@ RULES = {
     "first": FirstRule,
     "lowest": LowestRule,
     "matched": MatchedRule,
+    "mean": MeanRule,
     "members": MembersRule,
     "nearest": NearestRule,
     "swap": SwapRule,

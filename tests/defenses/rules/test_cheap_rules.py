@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import cramervonmises_2samp
 
-from skdiffence.defenses import BudgetedRule, LowestRule, NearestRule, WithinRule
+from skdiffence.defenses import BudgetedRule, LowestRule, MeanRule, NearestRule, WithinRule
 from skdiffence.defenses._answer import answer
 from tests.defenses.cases import defend, digits, fitted, half, quiet
 from tests.defenses.regenerators import NoiseRegenerator
@@ -167,6 +167,8 @@ def test_a_refit_forgets_the_stop():
         (BudgetedRule(n_grid=0), "n_grid"),
         (LowestRule(max_candidates=0), "max_candidates"),
         (LowestRule(max_candidates=2.0), "max_candidates"),
+        (MeanRule(0), "n"),
+        (MeanRule(2, antithetic="no"), "antithetic"),
         (NearestRule(max_candidates=None), "max_candidates"),
         (NearestRule(n_grid="all"), "n_grid"),
         (WithinRule(max_candidates=-1), "max_candidates"),
