@@ -6,6 +6,7 @@ from skdiffence._evaluation._measure import lowest_reliable_level, measure_utili
 from skdiffence._evaluation._rows import AttackedRows
 from skdiffence.attacks import query
 from skdiffence.attacks.label_only._augmentations import augmentations
+from skdiffence.defenses._classifier import put_label_on_top
 from skdiffence.defenses.output._memguard import train_attack
 from skdiffence.defenses.training._distillation import distill
 from skdiffence.diffusion._batches import rows_per_batch
@@ -36,6 +37,7 @@ __all__ = [
     "make_unet",
     "measure_utility",
     "mix_seed",
+    "put_label_on_top",
     "remember_answers",
     "resolve_device",
     "row_digests",

@@ -49,9 +49,7 @@ def test_a_call_leaves_no_trace_on_the_rule():
 def test_no_more_candidates_than_the_classifier_allows():
     """``n_candidates`` of the defended classifier cuts the mean short."""
     X, y = digits()
-    few, many = (
-        quiet(defend(make_net(), selection=MeanRule(n), n_candidates=2).fit, X, y).select(X) for n in (2, 16)
-    )
+    few, many = (quiet(defend(make_net(), selection=MeanRule(n), n_candidates=2).fit, X, y).select(X) for n in (2, 16))
     np.testing.assert_array_equal(few.proba, many.proba)
     assert set(many.n_regenerations) == {2}
 
