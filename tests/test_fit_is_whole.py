@@ -125,7 +125,7 @@ def fit_arguments(estimator, part):
         # Each question of this attack costs many of its target's answers.
         n = 6 if isinstance(estimator, attacks.BoundaryAttack) else N_ROWS
         return fitted, X[part][:n], Y[part][:n], IS_MEMBER[:n]
-    if hasattr(estimator, "choose"):
+    if isinstance(estimator, defenses.Rule):
         rng = np.random.default_rng(part.start)
         return [np.hstack((rng.normal(mean, 1, (20, 4)), np.full((20, 1), np.nan))) for mean in (3.0, 2.0)]
     return X[part], Y[part]
@@ -137,6 +137,8 @@ def answers(estimator):
         return estimator.score_samples(X[::20], Y[::20])
     if hasattr(estimator, "choose"):
         return estimator.choose(np.random.default_rng(0).normal(2, 1, (20, 4)))
+    if isinstance(estimator, defenses.Rule):
+        return estimator.candidate(np.arange(4))
     return (estimator.predict_proba if hasattr(estimator, "predict_proba") else estimator.transform)(X)
 
 
