@@ -225,10 +225,11 @@ def plain_and_frozen(name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_classifier_inside_is_found_with_the_rows_that_trained_it(name):
-    """In the form in which the rows reached it; all_rows is never claimed wrongly."""
+    """In the form in which the rows reached it; all_rows is never claimed wrongly, frozen is passed on."""
     for estimator in plain_and_frozen(name):
         parts = [part for part in fitted_parts(estimator) if isinstance(part.estimator, Tree)]
         assert {id(part.estimator) for part in parts} == {id(tree) for tree in trees_inside(estimator)}
+        assert {part.frozen for part in parts} == {is_frozen(estimator)}
         for part in parts:
             reached = part.transform(X)
             assert rows_of(reached) == set(range(N_ROWS))
