@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from skdiffence.diffusion._training import MovingAverage
+from skdiffence.diffusion._schedule import Schedule, make_scheduler
+from skdiffence.diffusion._training import MovingAverage, Trainer
+from tests.diffusion.networks import Linear
 
 
 def _walk(decay, n_updates):
@@ -38,3 +40,41 @@ def test_moving_average_has_the_last_buffers():
     averaged, _, network = _walk(0.9, 5)
     assert torch.equal(averaged[1].running_mean, network[1].running_mean) and averaged[1].running_mean.sum() == 20
     assert not any(weight.requires_grad for weight in averaged.parameters())
+
+
+class Noting(Linear):
+    """Notes the timesteps that it is trained on."""
+
+    noted = ()
+
+    def forward(self, x, timesteps):
+        """Return x times the weights."""
+        self.noted = (*self.noted, *timesteps.tolist())
+        return super().forward(x, timesteps)
+
+
+def _trained(n_levels=10, ema_decay=0.995):
+    """Train on 200 rows for five epochs; return the averaged network and the one that was trained."""
+    schedule = Schedule(make_scheduler(100, "linear"))
+    settings = {"max_epochs": 5, "batch_size": 50, "lr": 0.01, "autocast": False, "seed": 0, "verbose": 0}
+    network = Noting((3,))
+    rows = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
+    averaged, _ = Trainer(schedule, n_levels=n_levels, ema_decay=ema_decay, **settings).train(network, rows)
+    return averaged, network
+
+
+def test_timesteps_are_drawn_in_proportion_to_their_number():
+    """Timestep t of n has the probability (2 t + 1) / n^2; each share is within five standard errors of it."""
+    _, network = _trained(n_levels=10)
+    share = torch.bincount(torch.tensor(network.noted), minlength=10) / len(network.noted)
+    expected = (2 * torch.arange(10) + 1) / 100
+    assert len(network.noted) == 1000
+    assert ((share - expected).abs() < 5 * (expected * (1 - expected) / 1000).sqrt()).all()
+
+
+def test_training_returns_the_moving_average():
+    """Not the last weights, unless each update replaces the average."""
+    for ema_decay, is_last in ((0.995, False), (0.0, True)):
+        averaged, network = _trained(ema_decay=ema_decay)
+        assert averaged is not network
+        assert torch.equal(averaged.weight, network.weight) == is_last
