@@ -6,10 +6,18 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from skdiffence._evaluation._cross_fit import cross_fit_interval
-from skdiffence._evaluation._results import NOT_MEASURED, AttackResult, Estimate, OperatingPoint
+from skdiffence._evaluation._results import (
+    NOT_MEASURED,
+    AttackResult,
+    Estimate,
+    LeakBeyondLabels,
+    OperatingPoint,
+    strongest,
+)
 from skdiffence.metrics import (
     accuracy_interval,
     attack_accuracy_score,
+    auc_difference_interval,
     auc_interval,
     confidence_signal,
     expected_calibration_error,
@@ -116,6 +124,48 @@ def _operating_point(is_member, scores, level, *, confidence_level, interval):
 def _by_class(is_member, scores, classes, confidence_level):
     groups = group_scores(is_member, scores, classes, roc_auc_score, confidence_level=confidence_level)
     return {str(label): {name: float(value) for name, value in group.items()} for label, group in groups.items()}
+
+
+def leak_beyond_labels(results, said, is_member, *, confidence_level=0.95):
+    """Compare the strongest attack on answers with the strongest attack that never sees a confidence.
+
+    Parameters
+    ----------
+    results : iterable of AttackResult
+        Of all attacks, with ``label_only``.
+    said : dict of str to AttackScores
+        Their scores, by name.
+    is_member : ndarray of shape (n_samples,), dtype bool
+        True for members.
+    confidence_level : float, default=0.95
+        Coverage of the interval of the paired difference.
+
+    Returns
+    -------
+    leak : LeakBeyondLabels or None
+        None if there are not attacks of both kinds that were measured.
+    """
+    pair = [strongest([each for each in results if each.label_only == only], "auc") for only in (False, True)]
+    if None in pair:
+        return None
+    scores = np.column_stack([_directed(said[each.attack], each) for each in pair])
+    ends = cross_fit_interval(
+        partial(_difference_interval, confidence_level=confidence_level),
+        is_member,
+        scores,
+        said[pair[0].attack].half,
+        null=0.0,
+    )
+    difference = Estimate(pair[0].auc.value - pair[1].auc.value, *ends)
+    return LeakBeyondLabels(pair[0].attack, pair[1].attack, difference)
+
+
+def _directed(said, result):
+    return said.scores if result.roc_auc.value >= 0.5 else -said.scores
+
+
+def _difference_interval(is_member, scores, *, confidence_level):
+    return auc_difference_interval(is_member, *scores.T, confidence_level=confidence_level)
 
 
 def measure_utility(answers):

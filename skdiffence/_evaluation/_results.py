@@ -164,6 +164,29 @@ class ChanceComparison:
 
 
 @dataclass(frozen=True)
+class LeakBeyondLabels:
+    """The strongest attack on answers, compared with the floor: the strongest attack that never sees a confidence.
+
+    Parameters
+    ----------
+    attack : str
+        Name of the strongest attack on answers.
+    floor : str
+        Name of the strongest attack that reads labels only.
+    difference : Estimate
+        The area under the ROC curve of the former less that of the latter, with the interval of the paired difference.
+    """
+
+    attack: str
+    floor: str
+    difference: Estimate
+
+    def to_dict(self):
+        """Return all fields as plain values."""
+        return {"attack": self.attack, "floor": self.floor} | self.difference.to_dict("difference")
+
+
+@dataclass(frozen=True)
 class TargetResult:
     """What attacks achieved on a classifier, and what its answers are worth.
 
@@ -173,7 +196,9 @@ class TargetResult:
         All attacks.
     worst : ChanceComparison
         The strongest of them.
-    beyond_labels : ChanceComparison or None
+    beyond_labels : LeakBeyondLabels or None
+        The strongest attack that reads more than labels compared with the floor; None if one of them was not run.
+    among_correct : ChanceComparison or None
         The strongest among correctly labeled rows of those that read more than labels.
     utility : dict of str to dict of str to float
         Figures of the classifier itself on members and non-members.
@@ -185,7 +210,8 @@ class TargetResult:
 
     attacks: tuple
     worst: ChanceComparison
-    beyond_labels: ChanceComparison | None
+    beyond_labels: LeakBeyondLabels | None
+    among_correct: ChanceComparison | None
     utility: dict
     rows_asked: dict
     seconds_asked: float
@@ -207,6 +233,7 @@ class TargetResult:
             ],
             "worst": self.worst.to_dict(),
             "beyond_labels": self.beyond_labels and self.beyond_labels.to_dict(),
+            "among_correct": self.among_correct and self.among_correct.to_dict(),
             "floor": self.floor and self.floor.attack,
             "utility": self.utility,
             "rows_asked": self.rows_asked,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skdiffence._evaluation._measure import measure_attack, measure_utility
+from skdiffence._evaluation._measure import leak_beyond_labels, measure_attack, measure_utility
 from skdiffence._evaluation._results import ChanceComparison, TargetResult, strongest
 from skdiffence._evaluation._run_attack import QueriedTarget, query_target, run_attack
 from skdiffence._evaluation._significance import compare_with_chance, undirected_signal
@@ -62,11 +62,14 @@ def audit_target(target, rows, attacks, settings, bar):
         bar.update()
     said = {name: run.said for name, run in runs.items()}
     signals = {name: undirected_signal(attack, queried.answers, rows.is_member) for name, attack in attacks.items()}
-    everywhere, beyond_labels = np.ones(len(rows), dtype=bool), [each for each in results if not each.label_only]
+    everywhere, on_answers = np.ones(len(rows), dtype=bool), [each for each in results if not each.label_only]
     result = TargetResult(
         attacks=tuple(results),
         worst=_compared(results, "auc", everywhere, said, signals, rows, settings),
-        beyond_labels=_compared(beyond_labels, "correct_auc", queried.answers.correct, said, signals, rows, settings),
+        beyond_labels=leak_beyond_labels(
+            results, said, rows.is_member, confidence_level=settings["confidence_level"]
+        ),
+        among_correct=_compared(on_answers, "correct_auc", queried.answers.correct, said, signals, rows, settings),
         utility={
             "members": measure_utility(queried.answers.take(rows.is_member)),
             "non_members": measure_utility(queried.answers.take(~rows.is_member)),

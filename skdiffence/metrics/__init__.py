@@ -3,7 +3,12 @@
 from skdiffence.metrics._bootstrap import bootstrap_interval, cluster_bootstrap_interval
 from skdiffence.metrics._epsilon import epsilon_lower_bound
 from skdiffence.metrics._groups import group_scores
-from skdiffence.metrics._intervals import accuracy_interval, auc_interval, wilson_interval
+from skdiffence.metrics._intervals import (
+    accuracy_interval,
+    auc_difference_interval,
+    auc_interval,
+    wilson_interval,
+)
 from skdiffence.metrics._multiple_attacks import max_null_quantile
 from skdiffence.metrics._operating_point import operating_point, tnr_at_fnr_interval, tpr_at_fpr_interval
 from skdiffence.metrics._per_row import per_row_auc
@@ -28,6 +33,7 @@ from skdiffence.metrics._signals import (
 __all__ = [
     "accuracy_interval",
     "attack_accuracy_score",
+    "auc_difference_interval",
     "auc_interval",
     "bootstrap_interval",
     "cluster_bootstrap_interval",

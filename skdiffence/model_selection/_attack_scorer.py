@@ -11,6 +11,7 @@ from sklearn.utils.metadata_routing import UNCHANGED, MetadataRequest
 from skdiffence._evaluation._cross_fit import balanced_rows
 from skdiffence._evaluation._measure import (
     describe_reversal,
+    leak_beyond_labels,
     lowest_reliable_level,
     measure_attack,
     measure_utility,
@@ -79,12 +80,15 @@ class AttackScorer(BaseEstimator):
     - "entropy_attack_accuracy", the balanced accuracy of the attack at the threshold learned on known rows;
     - "entropy_tpr_at_fpr_0.05", the true positive rate at the smallest false positive rate of 0.001, 0.01, 0.05 and
       0.1 that stands for at least ten non-members in every fold of this size; left out below 100 non-members;
-    - "entropy_correct_roc_auc", the area among correctly labeled rows: what leaks beyond the label;
+    - "entropy_correct_roc_auc", the area among correctly labeled rows;
 
     each with "_low" and "_high", the ends of a 95 % confidence interval for these rows, which allows for
     cross-fitting. It also holds
 
     - "privacy", 1 less the area of the strongest attack (0.5 is the best), with "_low" and "_high";
+    - "leak_beyond_labels", the area of the strongest attack on answers less that of the strongest attack that reads
+      labels only, with "_low" and "_high", the ends of the interval of the paired difference; left out unless attacks
+      of both kinds are run;
     - "accuracy", "neg_log_loss", "expected_calibration_error" and "failure_detection_auc" of the classifier on
       non-members;
     - "n_members" and "n_non_members", the numbers of attacked rows;
@@ -246,20 +250,18 @@ class AttackScorer(BaseEstimator):
         if (reversal := describe_reversal(of_rows.answers, rows.is_member)) is not None:
             warnings.warn(reversal, MembershipWarning, stacklevel=3)
         level = lowest_reliable_level(found.n_typical)
-        results = [self._measure(name, attack, of_rows, rows, level) for name, attack in attacks.items()]
+        seed = self._seed()
+        runs = [run_attack(*named, of_rows, rows, known=self.known, seed=seed) for named in attacks.items()]
+        results = [_measure(run, of_rows.answers.correct, rows.is_member, level) for run in runs]
         numbers = {}
         for result in results:
             numbers |= _numbers_of(result, metrics, level, rows.is_member)
         numbers |= _privacy(results).to_dict("privacy")
+        leak = leak_beyond_labels(results, {run.name: run.said for run in runs}, rows.is_member)
+        numbers |= {} if leak is None else leak.difference.to_dict("leak_beyond_labels")
         numbers |= measure_utility(queried.answers.take(found.measured[needed]))
         numbers |= {"n_members": int(rows.is_member.sum()), "n_non_members": int((~rows.is_member).sum())}
         return numbers | {"denoiser_saw_members": int(denoiser_saw_members(estimator))}
-
-    def _measure(self, name, attack, queried, rows, level):
-        run = run_attack(name, attack, queried, rows, known=self.known, seed=self._seed())
-        levels = () if level is None else (level,)
-        correct = queried.answers.correct
-        return measure_attack(name, run.said, rows.is_member, correct=correct, fpr_levels=levels, fnr_levels=levels)
 
     def _seed(self):
         """Return the seed of all calls, drawn at the first call with this ``random_state``."""
@@ -280,6 +282,12 @@ class AttackScorer(BaseEstimator):
         if unknown or not self.metrics:
             raise ValueError(f"metrics must be 'auto' or a list of {sorted(_METRICS)}. Got {self.metrics!r}.")
         return self.metrics
+
+
+def _measure(run, correct, is_member, level):
+    levels = () if level is None else (level,)
+    result = measure_attack(run.name, run.said, is_member, correct=correct, fpr_levels=levels, fnr_levels=levels)
+    return replace(result, label_only=run.label_only)
 
 
 def _numbers_of(result, metrics, level, is_member):

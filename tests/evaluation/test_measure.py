@@ -1,17 +1,19 @@
 """Figures of attacks: those of the metrics, with the right intervals, and not measured where rows are missing."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from skdiffence._evaluation._cross_fit import AttackScores
-from skdiffence._evaluation._measure import LEVELS, lowest_reliable_level, measure_attack
+from skdiffence._evaluation._measure import LEVELS, leak_beyond_labels, lowest_reliable_level, measure_attack
 from skdiffence._evaluation._results import NOT_MEASURED, AttackResult, Estimate, TargetResult
 from skdiffence.metrics import (
     accuracy_interval,
     attack_accuracy_score,
+    auc_difference_interval,
     auc_interval,
     tnr_at_fnr_interval,
     tnr_at_fnr_score,
@@ -97,7 +99,7 @@ def target(*attacks):
         AttackResult(name, Estimate(auc, auc, auc), NOT_MEASURED, NOT_MEASURED, (), (), label_only=label_only)
         for name, auc, label_only in attacks
     ]
-    return TargetResult(tuple(results), None, None, {}, {}, 0.0)
+    return TargetResult(tuple(results), None, None, None, {}, {}, 0.0)
 
 
 def test_floor_is_the_strongest_attack_that_reads_labels_only():
@@ -111,3 +113,26 @@ def test_results_are_plain_values_at_the_edge():
     result = measure_attack("a", SAID, IS_MEMBER, correct=CORRECT, classes=CORRECT.astype(int), fpr_levels=[0.1])
     text = json.dumps(result.to_dict(), allow_nan=False)
     assert json.loads(text) == result.to_dict()
+
+
+def test_leak_beyond_labels_is_a_paired_difference():
+    """Of the strongest attack of either kind, each in its better direction, on the same rows."""
+    rng = np.random.default_rng(0)
+    is_member = np.arange(400) % 2 == 0
+    labels = rng.normal(size=400) + is_member
+    scores = {"answers": labels + 0.2 * is_member, "weak": rng.normal(size=400), "labels": -labels}
+    said = {name: AttackScores(values) for name, values in scores.items()}
+    results = [replace(measure_attack(name, said[name], is_member), label_only=name == "labels") for name in said]
+    leak = leak_beyond_labels(results, said, is_member)
+    assert (leak.attack, leak.floor) == ("answers", "labels")
+    difference = roc_auc_score(is_member, scores["answers"]) - roc_auc_score(is_member, labels)
+    assert leak.difference.value == pytest.approx(difference)
+    ends = auc_difference_interval(is_member, scores["answers"], labels)
+    assert (leak.difference.low, leak.difference.high) == pytest.approx(ends)
+    assert leak.difference.low > 0  # paired: intervals of the two areas overlap
+    assert results[0].auc.low < results[2].auc.high
+
+
+def test_no_leak_beyond_labels_without_attacks_of_both_kinds():
+    results = [replace(measure_attack("a", SAID, IS_MEMBER), label_only=True)]
+    assert leak_beyond_labels(results, {"a": SAID}, IS_MEMBER) is None

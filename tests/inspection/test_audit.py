@@ -75,7 +75,8 @@ def test_overfitted_forest_leaks(forest_report):
     assert forest_report.worst.auc.low > 0.6
     assert forest_report.worst.p_value < 0.05
     assert forest_report.floor.attack == "correctness"
-    assert forest_report.targets["audited"].beyond_labels.p_value < 0.05
+    assert forest_report.targets["audited"].among_correct.p_value < 0.05
+    assert forest_report.targets["audited"].beyond_labels.difference.low > 0
     assert not forest_report.failed_controls
 
 
@@ -115,7 +116,7 @@ def test_attack_weaker_than_labels_is_marked():
     report = quick(target, members, (X, (y + 1) % 3), attacks=["entropy", "correctness"])
     target = report.targets["audited"]
     assert [target.is_weaker_than_labels(attack) for attack in target.attacks] == [True, False]
-    assert target.beyond_labels is None  # no non-member is labeled correctly
+    assert target.among_correct is None  # no non-member is labeled correctly
     calm = replace(report, controls={})  # the label alone gives these sides away
     assert calm.verdict.status == "labels only"
     assert "weaker than labels" in repr(report)

@@ -10,6 +10,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from skdiffence.metrics import (
     accuracy_interval,
     attack_accuracy_score,
+    auc_difference_interval,
     auc_interval,
     bootstrap_interval,
     tnr_at_fnr_score,
@@ -52,6 +53,30 @@ def test_auc_interval_covers(mu):
     """Normal scores of unit variance, mu apart, have an AUC of Phi(mu / sqrt 2)."""
     interval = partial(auc_interval, IS_MEMBER)
     assert 0.93 <= _coverage(interval, mu, 600, norm.cdf(mu / np.sqrt(2))) <= 0.985
+
+
+@pytest.mark.parametrize("n", [16, 260])
+@pytest.mark.parametrize(("mu", "nu"), [(0.0, 0.0), (0.5, 1.0), (2.0, 1.5)])
+def test_auc_difference_interval_covers(n, mu, nu):
+    """Two correlated normal scores of the same rows; with few rows, too, and much narrower than without pairs."""
+    is_member, rng, covered, widths = np.arange(n) % 2 == 0, np.random.default_rng(0), [], []
+    truth = norm.cdf(mu / np.sqrt(2)) - norm.cdf(nu / np.sqrt(2))
+    for _ in range(500):
+        common, *own = rng.normal(size=(3, n))
+        first, second = (
+            0.8 * common + 0.6 * noise + shift * is_member for noise, shift in zip(own, (mu, nu), strict=True)
+        )
+        low, high = auc_difference_interval(is_member, first, second)
+        covered.append(low <= truth <= high)
+        widths.append((high - low) / np.linalg.norm([np.ptp(auc_interval(is_member, s)) for s in (first, second)]))
+    assert 0.93 <= np.mean(covered) <= (0.985 if n > 100 else 1)
+    assert np.mean(widths) < 0.9
+
+
+def test_auc_difference_of_one_row_is_unknown():
+    """Scores that order rows alike differ by 0; one member alone shows nothing."""
+    assert auc_difference_interval([1, 1, 0, 0], [4, 2, 3, 1], [9, 6, 7, 0]) == (0.0, 0.0)
+    assert auc_difference_interval([1, 0, 0], [2, 1, 0], [0, 1, 2]) == (-1.0, 1.0)
 
 
 @pytest.mark.parametrize("mu", [0.0, 1.0])

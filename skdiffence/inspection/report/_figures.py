@@ -22,6 +22,7 @@ from skdiffence.inspection.displays._mixin import (
 )
 from skdiffence.inspection.displays._roc import MembershipRocDisplay
 from skdiffence.inspection.displays._signal import SignalDisplay
+from skdiffence.inspection.report._verdict import floor_kind
 from skdiffence.utils._optional import import_optional
 
 # The style sheet's names of the colors that displays and matplotlib use.
@@ -83,7 +84,7 @@ def attacks_figure(report, names):
         floor=None if floor is None else floor.auc.value,
     )
     level = f"Lines: {100 * report.settings['confidence_level']:g} % intervals."
-    caption = level if floor is None else f"{level} Dashed: labels alone ({floor.attack}), the floor."
+    caption = level if floor is None else f"{level} Dashed: {floor_kind(report)} ({floor.attack}), the floor."
     return _figure("AUC of every attack", caption, display.plot, (7, 1 + 0.28 * len(display.name)))
 
 

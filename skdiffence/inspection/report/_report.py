@@ -28,9 +28,10 @@ class AuditReport:
     ----------
     targets : dict of str to TargetResult
         By name, "audited" and, if there is one, "undefended". Each has ``attacks``, the results of all attacks;
-        ``worst``, the strongest of them compared with as many random-guess attacks; ``beyond_labels``, the same among
-        correctly labeled rows without attacks that see labels only; ``floor``, the strongest attack that sees labels
-        only; ``utility`` for members and non-members; ``rows_asked``, by method, and ``seconds_asked``.
+        ``worst``, the strongest of them compared with as many random-guess attacks; ``floor``, the strongest attack
+        that sees labels only; ``beyond_labels``, by how much the strongest other attack exceeds the floor;
+        ``among_correct``, the strongest other attack among correctly labeled rows, compared with random guesses;
+        ``utility`` for members and non-members; ``rows_asked``, by method, and ``seconds_asked``.
     controls : dict of str to ControlResult
         "null", "positive" and "blind". Each has ``holds``, None if it was not run; ``why``; and ``attacks``.
     rows : dict of str to int or None

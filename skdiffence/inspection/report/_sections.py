@@ -20,9 +20,12 @@ _HOW_TO_READ = [
     "above.",
     "TPR at a low FPR is the share of members that an attack identifies while it wrongly accuses hardly any "
     "non-member. It shows leaks that an average hides. Below ten accused non-members it is noise, and marked so.",
-    "AUC, label right, is the AUC among correctly labeled rows: what leaks beyond the label itself.",
-    "The floor is the strongest attack that sees labels only. A defense that keeps labels can't go below it, and an "
-    "attack below the floor shows the weakness of the attack, not the strength of the defense.",
+    "AUC, label right, is the AUC among correctly labeled rows. It is above 0.5 without any leak of confidence where "
+    "members are easier than others or all labeled right: compare it with that of label_only_reference, which never "
+    "sees a confidence.",
+    "The floor is the strongest attack that sees labels only, with or without a model of the attacker's own. A "
+    "defense that keeps labels can't go below it, and an attack below the floor shows the weakness of the attack, not "
+    "the strength of the defense. Leak beyond labels is the AUC of the strongest attack on answers less the floor.",
     "Epsilon is a lower bound: if membership had been drawn at random, no training with a smaller "
     "differential-privacy epsilon could have given these figures. A bound of 0 proves nothing.",
     "Failure-detection AUC is how well confidence separates right from wrong answers. It is what users lose when a "

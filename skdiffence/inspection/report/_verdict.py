@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from skdiffence.inspection.report._format import counted, interval, number, percent
 
 _LEVEL = 0.05  # of significance
@@ -71,8 +73,14 @@ def _status(report):
         return "invalid"
     if report.worst.p_value > _LEVEL:
         return "none found"
-    beyond = report.targets["audited"].beyond_labels
-    return "labels only" if beyond is None or beyond.p_value > _LEVEL else "leak"
+    return "leak" if _leaks_beyond_labels(report.targets["audited"]) else "labels only"
+
+
+def _leaks_beyond_labels(target):
+    if target.beyond_labels is not None:
+        return target.beyond_labels.difference.low > 0
+    # Without a floor, what is found among correctly labeled rows is the best sign.
+    return target.among_correct is not None and target.among_correct.p_value <= _LEVEL
 
 
 def _audited(report):
@@ -121,20 +129,46 @@ def _floor(report):
     if floor is None:
         return "No attack that sees labels only was run, so the floor of defenses that keep labels is not known."
     return (
-        f"The strongest attack that sees labels only, {floor.attack}, has an AUC of {interval(floor.auc)}. This is the "
-        "floor: a defense that keeps labels can't go below it."
+        f"The strongest attack that sees labels only, {floor.attack} ({floor_kind(report)}), has an AUC of "
+        f"{interval(floor.auc)}. This is the floor: a defense that keeps labels can't go below it."
     )
 
 
+def floor_kind(report):
+    """Return what the strongest attack that sees labels only makes use of, in words."""
+    own_model = report.settings["attack_facts"][report.floor.attack]["own_model"]
+    return "labels and own model" if own_model else "labels alone"
+
+
 def _beyond_labels(report):
-    beyond = report.targets["audited"].beyond_labels
-    if beyond is None:
-        return []
-    found = "no more than chance explains" if beyond.p_value > _LEVEL else "a leak beyond the label"
-    return [
-        f"Among correctly labeled rows the strongest attack, {beyond.attack}, has an AUC of {interval(beyond.auc)} "
-        f"(p = {beyond.p_value:.2g}): {found}."
+    target = report.targets["audited"]
+    found = "a leak beyond labels" if _leaks_beyond_labels(target) else "no leak beyond labels was found"
+    sentences = []
+    if (beyond := target.beyond_labels) is not None:
+        sentences.append(
+            f"The AUC of the strongest attack on answers, {beyond.attack}, less that of the floor is "
+            f"{interval(beyond.difference)}: {found}."
+        )
+    if (correct := target.among_correct) is not None:
+        sentences.append(
+            f"Among correctly labeled rows the strongest attack on answers, {correct.attack}, has an AUC of "
+            f"{interval(correct.auc)} (p = {correct.p_value:.2g}){_blind(report)}."
+        )
+    return sentences
+
+
+def _blind(report):
+    """Return what a model that saw none of the rows gives among correctly labeled rows, if that was measured."""
+    facts = report.settings["attack_facts"]
+    areas = [
+        attack.correct_auc
+        for attack in report.targets["audited"].attacks
+        if attack.label_only and facts[attack.attack]["own_model"] and not np.isnan(attack.correct_auc.value)
     ]
+    if not areas:
+        return ""
+    highest = max(areas, key=lambda area: area.value)
+    return f"; labels and a model that saw none of the rows have one of {interval(highest)}"
 
 
 def _undefended(report):
