@@ -24,12 +24,14 @@ from skdiffence._evaluation._run_attack import query_target, run_attack
 from skdiffence._fitted import denoiser_saw_members
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.metrics._operating_point import FEWEST_AT_RATE
+from skdiffence.utils._frames import as_numbers
 from skdiffence.utils._random import draw_seed
-from skdiffence.utils._sklearn import Interval, StrOptions, routing_enabled
+from skdiffence.utils._sklearn import Interval, StrOptions, routing_enabled, safe_indexing
 
 _METRICS = ("roc_auc", "attack_accuracy", "tpr_at_fpr", "correct_roc_auc", "tnr_at_fnr")
 _AUTO_METRICS = _METRICS[:-1]
 _STANDARD = ("confidence", "correctness", "entropy", "logit", "modified_entropy", "non_monotone")
+_OF_NUMBERS = ("label_only_reference",)
 
 
 class AttackScorer(BaseEstimator):
@@ -44,8 +46,8 @@ class AttackScorer(BaseEstimator):
     ----------
     attacks : "standard" or list of str, MembershipAttack or (name, MembershipAttack), default="standard"
         Attacks to run. "standard" stands for "confidence", "correctness", "entropy", "logit", "modified_entropy" and
-        "non_monotone". A list is used as it is. Threshold attacks alone find nothing behind a defense that
-        over-corrects.
+        "non_monotone", and for "label_only_reference" where rows are dense and numeric. A list is used as it is.
+        Threshold attacks alone find nothing behind a defense that over-corrects.
     pool : tuple of (X, y) or (X, y, is_member), default=None
         All rows that are given to cross-validation.
 
@@ -228,8 +230,8 @@ class AttackScorer(BaseEstimator):
             If membership is not known or contradicts the estimator, or too few rows are left.
         """
         self._validate_params()
-        attacks = named_attacks(_STANDARD if isinstance(self.attacks, str) else self.attacks)
         metrics = self._metric_names()
+        attacks = named_attacks(_standard_attacks(X) if isinstance(self.attacks, str) else self.attacks)
         found = find_membership(estimator, self.pool, X, y, sample_index=sample_index, is_member=is_member)
         numbers = self._attack(estimator, found, attacks, metrics)
         if self.score is None:
@@ -282,6 +284,14 @@ class AttackScorer(BaseEstimator):
         if unknown or not self.metrics:
             raise ValueError(f"metrics must be 'auto' or a list of {sorted(_METRICS)}. Got {self.metrics!r}.")
         return self.metrics
+
+
+def _standard_attacks(X):
+    try:
+        as_numbers(safe_indexing(X, np.arange(1)))
+    except (TypeError, ValueError):
+        return _STANDARD
+    return _STANDARD + _OF_NUMBERS
 
 
 def _measure(run, correct, is_member, level):

@@ -1,5 +1,6 @@
 """The attack on the label of a row, compared with a reference model of the attacker's own."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -11,8 +12,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from skdiffence.attacks._answers import query_proba
-from skdiffence.attacks._base import MultipleQueryAttack
+from skdiffence.attacks._answers import Answers, query_proba
+from skdiffence.attacks._base import SingleQueryAttack
 from skdiffence.attacks._known_rows import (
     best_threshold,
     content_folds,
@@ -35,6 +36,25 @@ _CLIP = 0.005  # of the reference model's probabilities, which in a forest can b
 _N_DECIMALS = 9
 
 
+@dataclass(frozen=True)
+class LabelAnswers(Answers):
+    """Predicted labels of rows, and what was found out about their neighbors.
+
+    Parameters
+    ----------
+    y_true : ndarray of shape (n_samples,)
+        True labels.
+    noise : NoisyNeighbors
+        The neighbors that were queried.
+    correctness : ndarray of shape (n_samples, n_features), dtype float64
+        Features of the correctness of all queries about a row.
+    """
+
+    y_true: np.ndarray = None
+    noise: NoisyNeighbors = None
+    correctness: np.ndarray = None
+
+
 class _Observed(NamedTuple):
     """Rows, true labels, predicted labels, and features of the correctness of all queries about a row."""
 
@@ -47,7 +67,7 @@ class _Observed(NamedTuple):
         return _Observed(safe_indexing(self.X, rows), self.y[rows], self.label[rows], self.correctness[rows])
 
 
-class LabelOnlyReferenceAttack(MultipleQueryAttack):
+class LabelOnlyReferenceAttack(SingleQueryAttack):
     """Call a row a member if it is labeled better than a model that was not trained on it would expect.
 
     The attacker trains a reference model, which tells how difficult a row is. A difficult row that the target labels
@@ -59,8 +79,8 @@ class LabelOnlyReferenceAttack(MultipleQueryAttack):
     reference : classifier, default=None
         The reference model, with ``fit`` and ``predict_proba``, such as an unfitted copy of the target. It is cloned.
         A fitted model inside a :class:`~sklearn.frozen.FrozenEstimator` is used as it is. None is an ensemble of
-        extremely randomized trees on the flattened rows, of 64 principal components if there are more than 256
-        features, and of at most 3,000 rows.
+        extremely randomized trees on at most 3,000 flattened rows, and on 64 principal components of these if there
+        are more than 256 features and more than 64 rows.
     reference_data : tuple of (X, y), default=None
         Rows to train the reference model on, and their labels. They must not be among the rows that are attacked. None
         is the known non-members.
@@ -144,11 +164,33 @@ class LabelOnlyReferenceAttack(MultipleQueryAttack):
         self.scale = scale
         self.random_state = random_state
 
-    def _prepare(self, target, X, y):
-        self._seed = draw_seed(self.random_state)
-        self._noise = NoisyNeighbors(X, self.n_queries, self.scale, self._seed)
-        if self.reference_data is not None:
-            self.reference_ = self._fit_reference(*_check_data(self.reference_data))
+    @property
+    def asks_once(self):
+        """Whether one answer for each row is enough: with ``n_queries=1``."""
+        return self.n_queries == 1
+
+    def _query(self, target, X, y):
+        y = check_labels(target, X, y)
+        # In fit there is no target yet, and the known rows give the noise its range.
+        is_fitted, seed = hasattr(self, "target_"), draw_seed(self.random_state)
+        noise = self._noise if is_fitted else NoisyNeighbors(X, self.n_queries, self.scale, seed)
+        answers = [query_labels(target, rows, y) for rows in noise.of(X)]
+        correct = np.column_stack([given.correct for given in answers])
+        return LabelAnswers(**vars(answers[0]), y_true=y, noise=noise, correctness=noise.summarize(correct))
+
+    def _observed(self, answers):
+        if answers.X is None:
+            raise ValueError("answers must hold their rows, X, for the reference model. Got None.")
+        label = answers.classes[answers.label]
+        if isinstance(answers, LabelAnswers):
+            return _Observed(answers.X, answers.y_true, label, answers.correctness)
+        if not self.asks_once:
+            raise ValueError(
+                f"{type(self).__name__} with n_queries={self.n_queries} can't use shared answers. Use fit and "
+                "score_samples, which query the target."
+            )
+        # A class that the target does not know counts as its last one: such rows are never labeled correctly.
+        return _Observed(answers.X, answers.classes[answers.y], label, answers.correct[:, np.newaxis].astype(float))
 
     def _fit_reference(self, X, y):
         reference = _default_reference(X) if self.reference is None else clone(self.reference)
@@ -157,13 +199,9 @@ class LabelOnlyReferenceAttack(MultipleQueryAttack):
             X, y = safe_indexing(X, chosen), y[chosen]
         return seed_nested(reference, "reference", self._seed).fit(X, y)
 
-    def _observe(self, target, X, y):
-        y = check_labels(target, X, y)
-        answers = [query_labels(target, rows, y) for rows in self._noise.of(X)]
-        correct = np.column_stack([given.correct for given in answers]).astype(float)
-        return _Observed(X, y, answers[0].classes[answers[0].label], self._noise.summarize(correct))
-
-    def _learn(self, observed, is_member):
+    def _learn(self, answers, is_member):
+        observed, self._seed = self._observed(answers), draw_seed(self.random_state)
+        self._noise = getattr(answers, "noise", None)
         # By content, so that nothing depends on the order in which the known rows are given.
         columns = np.unique(observed.y, return_inverse=True)[1]
         order = np.lexsort([is_member, columns, row_digests(observed.X)])
@@ -176,6 +214,7 @@ class LabelOnlyReferenceAttack(MultipleQueryAttack):
     def _known_features(self, observed, is_member, folds):
         """Fit the reference model, and return the features of the known rows, each by a model not trained on it."""
         if self.reference_data is not None:
+            self.reference_ = self._fit_reference(*_check_data(self.reference_data))
             return _features(self.reference_, observed)
         self.reference_ = self._fit_reference_to(observed, ~is_member)
         if folds is None:
@@ -191,9 +230,10 @@ class LabelOnlyReferenceAttack(MultipleQueryAttack):
         chosen = observed.take(np.arange(len(observed.y))[rows])
         return self._fit_reference(chosen.X, chosen.y)
 
-    def _score(self, observed):
+    def _score(self, answers):
+        features = _features(self.reference_, self._observed(answers))
         # The last bits of a matrix product depend on the number of rows; a row's score must not.
-        return np.round(member_scores(self.estimator_, _features(self.reference_, observed)), _N_DECIMALS)
+        return np.round(member_scores(self.estimator_, features), _N_DECIMALS)
 
 
 def _check_data(data):
@@ -210,9 +250,8 @@ def _check_data(data):
 def _default_reference(X):
     trees, rows = ExtraTreesClassifier(_N_TREES), canonical_rows(X)
     steps = [FunctionTransformer(canonical_rows), SimpleImputer(keep_empty_features=True)]
-    if rows.shape[1] > _MOST_FEATURES:
-        n_components = min(_N_COMPONENTS, len(rows))
-        steps += [StandardScaler(), PCA(n_components, svd_solver="randomized")]
+    if rows.shape[1] > _MOST_FEATURES and len(rows) > _N_COMPONENTS:
+        steps += [StandardScaler(), PCA(_N_COMPONENTS, svd_solver="randomized")]
     return make_pipeline(*steps, trees)
 
 
@@ -227,6 +266,11 @@ def _features(reference, observed):
 
 
 def _phi(proba, columns):
-    """Return the clipped log-odds at columns of probabilities; the column -1 has probability 0."""
-    at_column = np.where(columns < 0, 0.0, proba[np.arange(len(proba)), columns])
+    """Return the clipped log-odds at columns of probabilities.
+
+    Of classes that the reference model does not know, whose column is -1, it says nothing: their odds are those of
+    chance.
+    """
+    chance = 1 / max(proba.shape[1], 2)
+    at_column = np.where(columns < 0, chance, proba[np.arange(len(proba)), columns])
     return logit(np.clip(at_column, _CLIP, 1 - _CLIP))
