@@ -145,6 +145,16 @@ def test_constant_regressor_leaves_the_threshold_attack():
     assert roc_auc_score(is_member, scores) == roc_auc_score(is_member, logit_signal(known.y, known.proba))
 
 
+def test_non_members_answered_alike():
+    """Residuals of exactly 0 have no logarithm; scores are finite all the same, and tell members."""
+    rng = np.random.default_rng(0)
+    is_member = np.arange(40) < 20
+    known = _answered(np.where(is_member, 2.0, 1.0), rng.normal(size=(40, 3)))
+    scores = QuantileAttack(random_state=0).fit_answers(known, is_member).score_answers(known)
+    assert np.isfinite(scores).all()
+    assert roc_auc_score(is_member, scores) == 1
+
+
 def test_label_is_part_of_the_row():
     """Classes that are answered unlike each other are expected to be, though X tells nothing."""
     rng = np.random.default_rng(0)

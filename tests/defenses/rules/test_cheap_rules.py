@@ -13,6 +13,9 @@ from tests.defenses.regenerators import NoiseRegenerator
 from tests.defenses.rules.test_selection import MARGIN, candidates, taken_by_brute_force
 from tests.nets import make_net
 
+# Of the criterion below, for equal distributions and 40 rows of each side.
+EXPECTED = (1 + 1 / 80) / 6 * 80 / 40**2
+
 
 def apart(members, non_members):
     """The criterion of scipy, which is right without ties, as the mean squared difference."""
@@ -33,7 +36,7 @@ def inner_quantiles(both, n_grid):
 @pytest.mark.parametrize("seed", range(3))
 def test_nearest_against_brute_force(seed):
     """The first target of least divergence, each row answered by the candidate nearest to it."""
-    both = sides(seed, 4)
+    both = sides(seed, 4, lost=0.5)
     rule = NearestRule(n_grid=9).fit(*both)
 
     def answers(side, target):
@@ -41,13 +44,14 @@ def test_nearest_against_brute_force(seed):
 
     tried = [apart(*(answers(side, target) for side in both)) for target in inner_quantiles(both, 9)]
     assert rule.target_ == pytest.approx(inner_quantiles(both, 9)[np.argmin(tried)])
+    assert rule.objective_ == pytest.approx(min(tried) - EXPECTED)
     assert rule.interval_ == (rule.target_, rule.target_)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_within_against_brute_force(seed):
     """The first interval of least divergence, each row answered as the paper's rule does."""
-    both = sides(seed, 4)
+    both = sides(seed, 4, lost=0.5)
     rule = WithinRule(n_grid=7).fit(*both)
     # Ends beyond every candidate stand for infinite ones, whose middle nobody asks for: nearest is nearest to the end.
     ends = np.concatenate(([-1e9], inner_quantiles(both, 7), [1e9]))
@@ -57,6 +61,7 @@ def test_within_against_brute_force(seed):
     expected = np.where(np.isinf(expected), expected, pairs[np.argmin(tried)])
     np.testing.assert_allclose(rule.interval_, expected, atol=25 * MARGIN)
     assert rule.interval_[0] <= expected[0] <= expected[1] <= rule.interval_[1]
+    assert rule.objective_ == pytest.approx(min(tried) - EXPECTED)
 
 
 def searched(row, low, high, stop):
@@ -83,7 +88,7 @@ def test_budgeted_against_brute_force(seed, max_calls):
             if calls <= max_calls and (distance := apart(*([phi for phi, _ in side] for side in found))) < best[0]:
                 best = (distance, stop, calls)
     # Anderson's mean of the criterion under equal distributions, for 40 rows a side.
-    assert rule.objective_ == pytest.approx(best[0] - (1 + 1 / 80) / 6 * 80 / 40**2)
+    assert rule.objective_ == pytest.approx(best[0] - EXPECTED)
     assert rule.stop_ == best[1]
     # The ends are moved outward a little, which can only end searches sooner.
     assert rule.calls_ <= max_calls

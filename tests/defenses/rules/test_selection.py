@@ -21,7 +21,7 @@ def candidates(rng, mean, n=60, n_candidates=6, lost=0.15):
     """phi of candidates of rows that have a confidence of their own; some candidates change the label."""
     phi = mean + rng.normal(0, 1, (n, 1)) + rng.normal(0, 0.7, (n, n_candidates))
     phi[rng.random(phi.shape) < lost] = np.nan
-    fallback = np.where(np.isnan(phi).all(axis=1), -1.0, np.nan)
+    fallback = np.where(np.isnan(phi).all(axis=1), rng.normal(-1, 0.5, n), np.nan)
     return np.column_stack((phi, fallback))
 
 
@@ -126,6 +126,15 @@ def test_planted_interval_is_found():
     assert 2.5 < high < 6
     assert np.mean(rule.choose(members) == 1) == 1
     assert rule.objective_ < 0.05 < rule.null_objective_
+
+
+def test_objective_is_the_divergence_less_its_expectation():
+    """Without an interval, the first candidate that keeps the label answers each row."""
+    rng = np.random.default_rng(0)
+    both = [candidates(rng, mean, 40, 2, lost=0.5) for mean in (3.0, 2.0)]
+    divergence, expected = jensen_shannon(*([row[~np.isnan(row)][0] for row in side] for side in both))
+    assert expected > 0.01
+    assert MatchedRule().fit(*both).null_objective_ == pytest.approx(divergence - expected)
 
 
 def test_calibrated_matching_helps_on_fresh_rows():
