@@ -69,7 +69,7 @@ class MeanRule(Rule):
         return self.n
 
     def candidate(self, index):
-        """Return the number of a candidate; see :class:`Rule`.
+        """Return the number of a candidate that the regenerator is asked for.
 
         Parameters
         ----------
@@ -85,7 +85,21 @@ class MeanRule(Rule):
         return index * (1 - 2 * (index % 2)) if self.antithetic else index
 
     def start(self, labels, n_classes, dtype):
-        """Return the state of a new call: the sum of the probabilities of each row; see :class:`Rule`."""
+        """Return the state of a new call: the sum of the probabilities of each row, and how many were added.
+
+        Parameters
+        ----------
+        labels : ndarray of shape (n,), dtype int
+            The label of each row, as a column index.
+        n_classes : int
+            Number of classes.
+        dtype : dtype
+            Of the probabilities.
+
+        Returns
+        -------
+        state : Bunch
+        """
         n_rows = len(labels)
         return Bunch(
             labels=labels,
@@ -96,16 +110,51 @@ class MeanRule(Rule):
         )
 
     def add(self, state, rows, candidate, predicted, proba):
-        """Add the probabilities of one candidate; see :class:`Rule`."""
+        """Add the probabilities on one candidate.
+
+        Parameters
+        ----------
+        state : Bunch
+            The state of the call.
+        rows : ndarray of shape (m,), dtype int
+            Indices of the rows.
+        candidate : int
+            Not used.
+        predicted : ndarray of shape (m,), dtype int
+            The label that the classifier predicts on the candidate, as a column index.
+        proba : ndarray of shape (m, n_classes)
+            The classifier's probabilities on the candidate.
+        """
         state.total[rows] += proba
         state.n_seen[rows] += 1
         state.kept[rows] |= predicted == state.labels[rows]
 
     def unfinished(self, state):
-        """Return the rows that have been given fewer than n candidates; see :class:`Rule`."""
+        """Return which rows have been given fewer than n candidates.
+
+        Parameters
+        ----------
+        state : Bunch
+            The state of the call.
+
+        Returns
+        -------
+        unfinished : ndarray of shape (n,), dtype bool
+        """
         return state.n_seen < self.n
 
     def finish(self, state):
-        """Return the mean probabilities of each row; see :class:`Rule`."""
+        """Return the mean probabilities of each row.
+
+        Parameters
+        ----------
+        state : Bunch
+            The state of the call.
+
+        Returns
+        -------
+        answers : Bunch
+            ``proba``, ``candidate`` and ``kept``, see :meth:`Rule.finish`.
+        """
         proba = (state.total / state.n_seen[:, None]).astype(state.dtype)
         return Bunch(proba=proba, candidate=np.full(len(proba), -2), kept=state.kept)
