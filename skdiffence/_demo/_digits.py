@@ -75,12 +75,15 @@ def draw_digits(settings, seed):
     Returns
     -------
     digits : Bunch
-        ``X_public`` of shape (n_public, 1, 8, 8); ``X`` of shape (n, 1, 8, 8) and ``y`` of shape (n,), private.
+        ``X_public`` of shape (n_public, 1, 8, 8) and ``y_public`` of shape (n_public,); ``X`` of shape (n, 1, 8, 8) and
+        ``y`` of shape (n,), private.
     """
     digits = load_digit_images()
     parts = membership_partition(len(digits.data), {"public": settings.n_public}, random_state=seed)
-    X_public = digits.data[parts.public]
-    return Bunch(X_public=X_public, X=digits.data[parts.rest], y=digits.target[parts.rest])
+    public, private = parts.public, parts.rest
+    return Bunch(
+        X_public=digits.data[public], y_public=digits.target[public], X=digits.data[private], y=digits.target[private]
+    )
 
 
 def split_digits(settings, digits, seed):
