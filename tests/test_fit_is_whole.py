@@ -21,6 +21,7 @@ import skdiffence
 from skdiffence import attacks, defenses
 from skdiffence._demo._cache import RegenerationCache
 from skdiffence.base import InferenceOnly, MembershipAttack
+from skdiffence.defenses._temperature import GivenProba
 from skdiffence.defenses._tuned import RuleToBeChosen
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.inspection._audit_controls import MemorizingClassifier
@@ -87,6 +88,7 @@ ESTIMATORS = [
     defenses.TunedDefendedClassifier(clone(DEFENDED), timesteps=None, selections=("swap", "nearest"), n_folds=2),
     defenses.WithinRule(n_grid=3),
     DiffusionRegenerator({"width": 4}, timestep=20, max_epochs=1, random_state=0),
+    GivenProba(),
     InferenceOnly(StandardScaler()),
     RegenerationCache(NOISE, "regenerations"),
     MemorizingClassifier(),

@@ -91,8 +91,8 @@ def _held_out(digests, y, share):
     return mask & ~np.isin(digests, digests[~mask])
 
 
-def split_for_rule(rule, X, y, is_member, *, selection, calibration_size, frozen, key):
-    """Split rows into training and calibration sets, as a rule needs them.
+def split_for_rule(rule, X, y, is_member, *, selection, calibrate, calibration_size, frozen, key):
+    """Split rows into training and calibration sets, as a rule and temperature scaling need them.
 
     Parameters
     ----------
@@ -106,8 +106,10 @@ def split_for_rule(rule, X, y, is_member, *, selection, calibration_size, frozen
         The rows that train. None draws the rows that are held out.
     selection : str or Rule
         What error messages call the rule.
+    calibrate : "temperature" or None
+        Whether a temperature is fitted, which needs non-members.
     calibration_size : float or "auto"
-        Share of the rows to hold out if ``is_member`` is None; "auto" is 0.1 if the rule needs non-members, else 0.
+        Share of the rows to hold out if ``is_member`` is None; "auto" is 0.1 if non-members are needed, else 0.
     frozen : bool
         Whether the classifier is frozen.
     key : bytes
@@ -116,29 +118,45 @@ def split_for_rule(rule, X, y, is_member, *, selection, calibration_size, frozen
     Returns
     -------
     rows : Bunch of index arrays
-        See :func:`split_rows`.
+        See :func:`split_rows`; and ``temperature``, the rows to fit a temperature to.
 
     Raises
     ------
     ValueError
         If calibration rows are needed and there are none.
     """
+    needs_non_members = rule.needs_non_members or calibrate is not None
+    asks_rule = rule.needs_non_members or (rule.needs_calibration and calibrate is None)
+    asking = f"selection={selection!r}" if asks_rule else f"calibrate={calibrate!r}"
     if frozen and is_member is None:
-        if rule.needs_calibration:
+        if rule.needs_calibration or needs_non_members:
             raise ValueError(
-                f"selection={selection!r} on a frozen estimator needs is_member, because only its owner knows which "
-                "rows trained it. Pass is_member to fit, or use selection='first' or 'swap'."
+                f"{asking} on a frozen estimator needs is_member, because only its owner knows which rows trained it. "
+                "Pass is_member to fit, or use selection='first' or 'swap' and calibrate=None."
             )
-        return split_rows(X, y, None, 0.0, with_members=False, key=key)
-    if is_member is not None and rule.needs_non_members and is_member.all():
-        raise ValueError(f"selection={selection!r} needs non-members, but is_member marks every row.")
-    share = calibration_size
-    if share == "auto":
-        share = 0.1 if rule.needs_non_members else 0.0
-    if rule.needs_non_members and share == 0 and is_member is None:
-        raise ValueError(f"selection={selection!r} needs known non-members. Got calibration_size=0.")
-    with_members = rule.needs_calibration or share > 0 or is_member is not None
-    return split_rows(X, y, is_member, share, with_members=with_members, key=key)
+        share, with_members = 0.0, False
+    else:
+        share = (0.1 if needs_non_members else 0.0) if calibration_size == "auto" else calibration_size
+        with_members = rule.needs_calibration or share > 0 or is_member is not None
+        if needs_non_members and is_member is not None and is_member.all():
+            raise ValueError(f"{asking} needs non-members, but is_member marks every row.")
+        if needs_non_members and is_member is None and share == 0:
+            raise ValueError(f"{asking} needs known non-members. Got calibration_size=0.")
+    rows = split_rows(X, y, is_member, share, with_members=with_members, key=key)
+    rows.temperature = _temperature_rows(rows, rule) if calibrate is not None else np.empty(0, dtype=int)
+    return rows
+
+
+def _temperature_rows(rows, rule):
+    """Return the non-members to fit a temperature to.
+
+    Those that the rule is not fitted to, if they are as many. A part of the few that there are would cost the rule, or
+    the temperature, more than a rule of one or two parameters can adapt to its own rows.
+    """
+    if not rule.needs_non_members:
+        return rows.held_out
+    others = np.setdiff1d(rows.held_out, rows.non_members)
+    return others if len(others) >= len(rows.non_members) else rows.held_out
 
 
 def split_rows(X, y, is_member, share, *, with_members, key):

@@ -15,9 +15,11 @@ from skdiffence.defenses._calibration import measure_candidates, split_for_rule
 from skdiffence.defenses._classifier import FittedClassifier
 from skdiffence.defenses._diagnosis import warn_if_argmax_differs, warn_if_poor
 from skdiffence.defenses._fit_classifier import fit_on_rows
+from skdiffence.defenses._temperature import check_temperature_scaling, fit_temperature, scale
 from skdiffence.defenses.rules._base import Rule
 from skdiffence.defenses.rules._registry import RULES, make_rule
 from skdiffence.diffusion import DiffusionRegenerator
+from skdiffence.metrics import label_columns
 from skdiffence.utils import _skorch as nets
 from skdiffence.utils._frames import as_numbers
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
@@ -58,9 +60,12 @@ class DefendedClassifier(ClassifierWrapper):
     search : {"lazy", "constant"}, default="lazy"
         "lazy" makes no further candidates once the rule has accepted one. The number of candidates, and so the response
         time, then depends on membership. "constant" makes all candidates for every row. The answers are the same.
+    calibrate : "temperature" or None, default=None
+        "temperature" scales the logits of all answers by one number, which is fitted to the answers for known
+        non-members. Labels, and the order of the classes in each answer, stay the same. It needs scikit-learn 1.8.
     calibration_size : float or "auto", default="auto"
-        Share of the rows that ``fit`` holds out as known non-members, in [0, 1). "auto" is 0.1 if the rule needs them
-        and 0 otherwise.
+        Share of the rows that ``fit`` holds out as known non-members, in [0, 1). "auto" is 0.1 if the rule or
+        ``calibrate`` needs them and 0 otherwise.
     random_state : int, RandomState instance or None, default=None
         Seeds training, and the regenerator unless it has a ``random_state`` of its own. From an integer the
         regenerator's key can be computed.
@@ -77,6 +82,8 @@ class DefendedClassifier(ClassifierWrapper):
         The fitted rule.
     interval_ : tuple of two floats
         Values of phi that the rule accepts, for rules that choose.
+    temperature_ : float
+        What the logits are divided by, with ``calibrate="temperature"`` only.
     classes_ : ndarray of shape (n_classes,)
         The labels.
     n_features_in_ : int
@@ -93,7 +100,7 @@ class DefendedClassifier(ClassifierWrapper):
     not_trained_on_ : RowSet
         Keyed digests of rows given to ``fit`` that did not train ``estimator_``.
     calibrated_on_ : RowSet
-        Keyed digests of the calibration rows.
+        Keyed digests of the calibration rows, those of the temperature included.
     denoiser_saw_members_ : bool or None
         Whether the denoiser was trained on training rows of the classifier; None if this is unknown.
 
@@ -134,6 +141,7 @@ class DefendedClassifier(ClassifierWrapper):
         "selection": [StrOptions(set(RULES)), Rule],
         "fallback": [StrOptions({"swap", "original"})],
         "search": [StrOptions({"lazy", "constant"})],
+        "calibrate": [StrOptions({"temperature"}), None],
         "calibration_size": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -148,6 +156,7 @@ class DefendedClassifier(ClassifierWrapper):
         selection="first",
         fallback="swap",
         search="lazy",
+        calibrate=None,
         calibration_size="auto",
         random_state=None,
         verbose=0,
@@ -158,6 +167,7 @@ class DefendedClassifier(ClassifierWrapper):
         self.selection = selection
         self.fallback = fallback
         self.search = search
+        self.calibrate = calibrate
         self.calibration_size = calibration_size
         self.random_state = random_state
         self.verbose = verbose
@@ -174,7 +184,7 @@ class DefendedClassifier(ClassifierWrapper):
             Labels.
         is_member : array-like of shape (n_samples,), dtype bool, default=None
             True for rows that train, or trained, the classifier. The others are known non-members, to calibrate the
-            rule. None trains on all rows but a stratified share of ``calibration_size``.
+            rule and to fit the temperature. None trains on all rows but a stratified share of ``calibration_size``.
         **fit_params : dict
             Passed to the classifier's ``fit`` by metadata routing, cut to the rows that train it.
 
@@ -185,9 +195,11 @@ class DefendedClassifier(ClassifierWrapper):
         Raises
         ------
         ValueError
-            If X or y is invalid, a net holds an instantiated module, the rule of a frozen classifier needs calibration
-            rows and ``is_member`` is None, or the classifier does not return probabilities.
+            If X or y is invalid, a net holds an instantiated module, the rule or ``calibrate`` needs calibration rows
+            of a frozen classifier and ``is_member`` is None, or the classifier does not return probabilities.
         """
+        if self.calibrate is not None:
+            check_temperature_scaling()
         params = self._routed(fit_params)
         X, y = self._check_fit_data(X, y)
         is_member = check_training_rows(is_member, len(y))
@@ -199,6 +211,7 @@ class DefendedClassifier(ClassifierWrapper):
             y,
             is_member,
             selection=self.selection,
+            calibrate=self.calibrate,
             calibration_size=self.calibration_size,
             frozen=self._is_frozen(),
             key=mix_seed(seed, "calibration").to_bytes(8, "little"),
@@ -206,6 +219,7 @@ class DefendedClassifier(ClassifierWrapper):
         self._fit_estimator(X, y, rows, seed, params)
         self._fit_regenerator(X, rows, seed)
         self._fit_rule(X, rule, rows, is_member)
+        self._fit_temperature(safe_indexing(X, rows.temperature), label_columns(y[rows.temperature], self.classes_))
         return self
 
     def predict(self, X):
@@ -258,10 +272,10 @@ class DefendedClassifier(ClassifierWrapper):
             the label.
         """
         check_is_fitted(self, "selection_")
-        X = self._check_data(X)
-        if self._is_passthrough():
-            return self._select_undefended(X)
-        return self._candidates().answer_in_blocks(X, self.selection_, verbose=self.verbose)
+        selected = self._select(self._check_data(X))
+        if self.calibrate is not None:
+            selected.proba = scale(selected.proba, self.temperature_)
+        return selected
 
     @property
     def interval_(self):
@@ -328,8 +342,13 @@ class DefendedClassifier(ClassifierWrapper):
             settings = {"n_candidates": self.n_candidates, "relabels": rule.relabels}
             warn_if_poor(self.retention_, self.fallback_rate_, self.regenerator_, **settings)
         self.selection_ = rule
-        calibrated = np.concatenate((rows.members, rows.non_members)) if calibrate else np.empty(0, dtype=int)
+        by_rule = (rows.members, rows.non_members) if calibrate else ()
+        calibrated = np.concatenate((*by_rule, rows.temperature))
         self.calibrated_on_ = RowSet.of(safe_indexing(X, calibrated)) if len(calibrated) else RowSet.empty()
+
+    def _fit_temperature(self, X, columns):
+        if self.calibrate is not None:
+            self.temperature_ = fit_temperature(self._select(X).proba, columns)
 
     def _measured_rows(self, rows, is_member):
         """Return the rows whose candidates are measured, by side."""
@@ -353,6 +372,12 @@ class DefendedClassifier(ClassifierWrapper):
             fallback=self.fallback,
             lazy=self.search == "lazy",
         )
+
+    def _select(self, X):
+        """Return the answers before temperature scaling."""
+        if self._is_passthrough():
+            return self._select_undefended(X)
+        return self._candidates().answer_in_blocks(X, self.selection_, verbose=self.verbose)
 
     def _select_undefended(self, X):
         _, proba = self._classifier().predict_both(X)

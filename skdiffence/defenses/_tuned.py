@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from skdiffence._fitted import is_frozen
 from skdiffence.defenses._base import ClassifierWrapper
 from skdiffence.defenses._defended import DefendedClassifier
+from skdiffence.defenses._temperature import check_temperature_scaling
 from skdiffence.defenses._tuning import CandidateTable
 from skdiffence.defenses.rules._divergence import standard_error
 from skdiffence.defenses.rules._swap import SwapRule
@@ -72,9 +73,10 @@ class TunedDefendedClassifier(ClassifierWrapper):
         Cramer-von Mises divergence of phi less what chance gives; ``test_divergence_error``, its standard error;
         ``test_excess_error``, the standard error of its difference from the smallest affordable one on the same rows;
         ``test_calls``, the mean number of candidates; ``test_retention``, the share of candidates that keep the label;
-        ``test_nll``, the negative log-likelihood of non-members. These are NaN if the rule could not be fitted. The
-        choice: ``affordable``, whether the calls are within the budget; ``eligible``, whether the divergence is within
-        the error as well; ``rank_test_score``, the order of preference, 1 for the chosen entry.
+        ``test_nll``, the negative log-likelihood of non-members before any temperature scaling. These are NaN if the
+        rule could not be fitted. The choice: ``affordable``, whether the calls are within the budget; ``eligible``,
+        whether the divergence is within the error as well; ``rank_test_score``, the order of preference, 1 for the
+        chosen entry.
     classes_ : ndarray of shape (n_classes,)
         The labels.
     n_features_in_ : int
@@ -180,10 +182,16 @@ class TunedDefendedClassifier(ClassifierWrapper):
         measured = self._measure(defended, calibration, timesteps, rules)
         self.cv_results_, self.best_index_ = self._choose(measured)
         self.best_params_ = self.cv_results_["params"][self.best_index_]
-        self.best_estimator_ = _with_choice(defended, X, calibration, **self.best_params_)
+        defended = _with_choice(defended, X, calibration, **self.best_params_)
+        non_members = np.flatnonzero(~calibration.is_member)
+        defended.set_params(calibrate=self.defended.calibrate)
+        defended._fit_temperature(safe_indexing(calibration.X, non_members), calibration.y[non_members])
+        self.best_estimator_ = defended
         return self
 
     def _check_choices(self):
+        if self.defended.calibrate is not None:
+            check_temperature_scaling()
         if self.defended.regenerator == "passthrough":
             raise ValueError("defended must have a regenerator to choose a rule for. Got regenerator='passthrough'.")
         rules = list(self.selections)
@@ -206,7 +214,7 @@ class TunedDefendedClassifier(ClassifierWrapper):
         return timesteps, rules
 
     def _fit_once(self, X, y, is_member, fit_params, timesteps):
-        defended = clone(self.defended).set_params(selection=RuleToBeChosen())
+        defended = clone(self.defended).set_params(selection=RuleToBeChosen(), calibrate=None)
         if defended.regenerator is None:
             defended.set_params(regenerator=DiffusionRegenerator())
         if timesteps != [None] and not isinstance(defended.regenerator, FrozenEstimator):
@@ -351,7 +359,7 @@ def _with_choice(defended, X, calibration, timestep, selection):
     members, non_members = (calibration.rows[side] for side in (calibration.is_member, ~calibration.is_member))
     # Also rules that are not calibrated were chosen on these rows.
     calibrated_on = defended.calibrated_on_
-    rows = Bunch(members=members, non_members=non_members, train=members)
+    rows = Bunch(members=members, non_members=non_members, train=members, temperature=non_members[:0])
     defended._fit_rule(X, defended._new_rule(0), rows, None)
     defended.calibrated_on_ = calibrated_on
     return defended

@@ -236,7 +236,7 @@ def _undefended(estimator, undefended):
     if not isinstance(inner, DefendedClassifier) or isinstance(inner.regenerator, str):
         return None
     # The same object with the same labels and checks, without its regenerator.
-    return copy.copy(inner).set_params(regenerator="passthrough")
+    return copy.copy(inner).set_params(regenerator="passthrough", calibrate=None)
 
 
 def _settings(estimator, counts, attacks, confidence_level, max_fpr, known, n_permutations, seed):
