@@ -71,3 +71,13 @@ def test_small_but_certain_area_is_not_lost_among_uncertain_ones():
     found = compare_with_chance(said, signals, *of_all, n_permutations=1000, seed=0)
     assert found.least_likely == "right"
     assert found.p_value < 0.01
+
+
+def test_p_value_is_never_zero():
+    """The memberships themselves count as one of the permutations."""
+    is_member, half = np.arange(40) % 2 == 0, np.arange(40) // 20
+    signal, keys = is_member.astype(float), row_digests(np.arange(40)[:, None])
+    said = {"a": AttackScores(signal, half=half)}
+    of_all = is_member, np.ones(40, dtype=bool), keys
+    found = compare_with_chance(said, {"a": signal}, *of_all, n_permutations=19, seed=0)
+    assert found.p_value == 1 / 20
