@@ -31,6 +31,7 @@ def defense_facts(estimator):
 def _of_defended(part):
     regenerator = part.regenerator_
     facts = {name: _plain(getattr(part, name, None)) for name in _SETTINGS}
+    facts["ends_early"] = getattr(getattr(part, "selection_", None), "ends_early", None)
     facts |= {name: _plain(getattr(regenerator, name, None)) for name in _REGENERATOR_SETTINGS}
     facts["denoiser_saw_members"] = getattr(part, "denoiser_saw_members_", None)
     facts["key_is_secret"] = getattr(regenerator, "key_is_secret_", None)

@@ -23,3 +23,4 @@ class SwapRule(FirstRule):
 
     max_candidates = 1
     relabels = True
+    ends_early = False

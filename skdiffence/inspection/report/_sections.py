@@ -74,7 +74,7 @@ class Section:
     tables : list of Table, default=()
         Its tables.
     images : list of tuple of str, default=()
-        Address and label of each image.
+        Address and label of each image, under the line that they are rows of the training set.
     """
 
     title: str = ""

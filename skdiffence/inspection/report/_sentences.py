@@ -56,7 +56,7 @@ def defense_sentences(report):
         return text
     if facts["key_is_secret"] is False:
         text.append("The key of the noise is not secret: it follows from a number in the code.")
-    if facts["search"] == "lazy" and facts["selection"] != "swap":
+    if facts["search"] == "lazy" and facts["ends_early"]:
         text.append('search="lazy": the time that an answer takes reveals membership to anybody who can measure it.')
     if facts["fallback"] == "original":
         text.append('fallback="original": rows without an acceptable candidate are answered undefended.')

@@ -20,12 +20,14 @@ from sklearn.metrics import roc_auc_score
 import skdiffence
 from skdiffence._evaluation._results import NOT_MEASURED
 from skdiffence.inspection import audit
+from skdiffence.inspection._audit_defense import defense_facts
 from skdiffence.inspection.report import _html
 from skdiffence.inspection.report._format import percent
 from skdiffence.inspection.report._sections import png_uri
-from skdiffence.inspection.report._sentences import untested
+from skdiffence.inspection.report._sentences import defense_sentences, untested
 from skdiffence.inspection.report._verdict import CONTROLS
 from tests.attacks.targets import Dictated, normal, planted
+from tests.defenses.cases import fitted
 from tests.inspection.audit_cases import FAST, Repeated, sides
 
 EVIL = '<script>alert("1")</script> $x^2$'
@@ -211,6 +213,23 @@ def test_what_was_tested_is_not_called_untested(report):
     fewer = untested(replace(report, settings=report.settings | {"attack_facts": ran}))
     assert len(fewer) == len(open_questions) - 3
     assert not any("LiRA" in text for text in fewer)
+
+
+@pytest.mark.parametrize(
+    ("selection", "search", "tells"),
+    [
+        ("first", "lazy", True),
+        ("first", "constant", False),
+        ("lowest", "lazy", False),
+        ("mean", "lazy", False),
+        ("swap", "lazy", False),
+    ],
+)
+def test_response_times_are_named_where_they_depend_on_the_row(report, selection, search, tells):
+    """A rule that takes as many candidates for every row gives nothing away by its time."""
+    defended, _, _ = fitted("neighbors", selection=selection, search=search)
+    sentences = defense_sentences(replace(report, defense=defense_facts(defended)))
+    assert any("reveals membership" in sentence for sentence in sentences) == tells
 
 
 def test_plot_draws_the_audited_attacks(report):
