@@ -16,11 +16,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdiffence.defenses import DefendedClassifier
+from skdiffence.defenses.rules._registry import RULES as REGISTERED
 from skdiffence.exceptions import DefenseWarning
 from tests.defenses.regenerators import NoiseRegenerator
 from tests.nets import CNN, make_binary_net, make_logit_net, make_net
 
-RULES = ["budgeted", "first", "lowest", "matched", "mean", "members", "nearest", "swap", "within"]
+RULES = sorted(REGISTERED)
 NAMES = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 N_ROWS = 160
 

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks over every estimator of the room, and over the wrapper of third-party purifiers."""
+"""scikit-learn's own checks over defended classifiers, rules and the wrapper of third-party purifiers."""
 
 import numpy as np
 import pytest

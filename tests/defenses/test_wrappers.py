@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from skdiffence import defenses
 from skdiffence.attacks import ThresholdAttack
 from skdiffence.defenses import (
     DefendedClassifier,
@@ -24,6 +25,7 @@ from skdiffence.defenses import (
     OutputNoiseClassifier,
     SELENAClassifier,
 )
+from skdiffence.defenses.output._base import OutputDefense
 from skdiffence.model_selection import AttackScorer
 from tests.defenses.cases import digits, half
 from tests.nets import CNN, MLP, make_binary_net, make_net
@@ -57,6 +59,12 @@ def noisy(estimator):
 
 OUTPUT = [memguard, label_only, noisy, rounded]
 WRAPPERS = [*OUTPUT, selena, split_ai]
+
+
+def test_no_output_defense_is_forgotten():
+    """A new defense joins the list above or the suite fails."""
+    offered = {item for item in vars(defenses).values() if isinstance(item, type) and issubclass(item, OutputDefense)}
+    assert {type(make(GaussianNB())) for make in OUTPUT} == offered
 
 
 # The checks have as few as six rows.
