@@ -43,8 +43,8 @@ def get_attack_names():
     Examples
     --------
     >>> from skdiffence.attacks import get_attack_names
-    >>> get_attack_names()
-    ['classifier', 'confidence', 'correctness', 'entropy', ..., 'quantile']
+    >>> "entropy" in get_attack_names()
+    True
     """
     return sorted(_ATTACKS)
 
