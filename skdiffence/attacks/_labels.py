@@ -52,12 +52,12 @@ def query_labels(target, X, y):
     X : array-like of shape (n_samples, ...)
         Rows.
     y : ndarray of shape (n_samples,)
-        True labels. A label that the target did not predict for any row is never correct.
+        True labels.
 
     Returns
     -------
     answers : Answers
-        Without probabilities; the classes are those that were predicted.
+        Without probabilities; the classes are those that were predicted, and then the others of ``y``.
 
     Raises
     ------
@@ -68,4 +68,6 @@ def query_labels(target, X, y):
     if predicted.shape != y.shape:
         raise ValueError(f"target must predict one label for each row of X, {len(y)}. Got shape {predicted.shape}.")
     classes = np.unique(predicted)
+    others = np.unique(y[label_columns(y, classes) < 0])
+    classes = np.concatenate([classes, others])
     return Answers(None, label_columns(predicted, classes), label_columns(y, classes), classes, X)

@@ -97,6 +97,8 @@ CASES = [
     Case("lira_offline", lambda world: _lira(world, mode="offline"), {"constant": OF_SHADOWS}),
     Case("rmia_online", lambda world: _rmia(world, mode="online"), {"constant": OF_SHADOWS}),
     Case("rmia_offline", lambda world: _rmia(world, mode="offline"), {"constant": OF_SHADOWS}),
+    Case("lira_labels", lambda world: _lira(world, uses="labels"), {"constant": OF_SHADOWS, "monotone": OF_LABELS}),
+    Case("rmia_labels", lambda world: _rmia(world, uses="labels"), {"constant": OF_SHADOWS, "monotone": OF_LABELS}),
     Case("label_only_noise", lambda world: LabelOnlyAttack("noise", random_state=0), {"monotone": OF_LABELS}),
     Case("label_only_reference", lambda world: LabelOnlyReferenceAttack(random_state=0),
          {"monotone": OF_LABELS, "constant": OF_ROWS}),

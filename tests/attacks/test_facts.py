@@ -14,7 +14,7 @@ N_ROWS_OF_A_SIDE = 10
 ANSWERS = {
     "shadow": {"LiRAAttack", "RMIAAttack"},
     "Repeated": {"PrecompensatedQueryAttack", "RepeatedQueryAttack", "SurrogateRegenerationAttack"},
-    "labels": {"BoundaryAttack", "LabelOnlyAttack", "LabelOnlyReferenceAttack"},
+    "labels": {"BoundaryAttack", "LabelOnlyAttack"},
     "Timing": {"AnswerCostAttack"},
 }
 READ_LABELS = {"BoundaryAttack", "CorrectnessAttack", "LabelOnlyAttack", "LabelOnlyReferenceAttack"}

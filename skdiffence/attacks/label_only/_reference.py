@@ -42,15 +42,12 @@ class LabelAnswers(Answers):
 
     Parameters
     ----------
-    y_true : ndarray of shape (n_samples,)
-        True labels.
     noise : NoisyNeighbors
         The neighbors that were queried.
     correctness : ndarray of shape (n_samples, n_features), dtype float64
         Features of the correctness of all queries about a row.
     """
 
-    y_true: np.ndarray = None
     noise: NoisyNeighbors = None
     correctness: np.ndarray = None
 
@@ -176,21 +173,23 @@ class LabelOnlyReferenceAttack(SingleQueryAttack):
         noise = self._noise if is_fitted else NoisyNeighbors(X, self.n_queries, self.scale, seed)
         answers = [query_labels(target, rows, y) for rows in noise.of(X)]
         correct = np.column_stack([given.correct for given in answers])
-        return LabelAnswers(**vars(answers[0]), y_true=y, noise=noise, correctness=noise.summarize(correct))
+        return LabelAnswers(**vars(answers[0]), noise=noise, correctness=noise.summarize(correct))
 
     def _observed(self, answers):
         if answers.X is None:
             raise ValueError("answers must hold their rows, X, for the reference model. Got None.")
-        label = answers.classes[answers.label]
         if isinstance(answers, LabelAnswers):
-            return _Observed(answers.X, answers.y_true, label, answers.correctness)
-        if not self.asks_once:
+            correctness = answers.correctness
+        elif self.asks_once:
+            correctness = answers.correct[:, np.newaxis].astype(float)
+        else:
             raise ValueError(
                 f"{type(self).__name__} with n_queries={self.n_queries} can't use shared answers. Use fit and "
                 "score_samples, which query the target."
             )
         # A class that the target does not know counts as its last one: such rows are never labeled correctly.
-        return _Observed(answers.X, answers.classes[answers.y], label, answers.correct[:, np.newaxis].astype(float))
+        labels = (answers.classes[columns] for columns in (answers.y, answers.label))
+        return _Observed(answers.X, *labels, correctness)
 
     def _fit_reference(self, X, y):
         reference = _default_reference(X) if self.reference is None else clone(self.reference)

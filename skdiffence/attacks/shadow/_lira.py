@@ -8,6 +8,7 @@ import numpy as np
 
 from skdiffence.attacks._known_rows import best_threshold
 from skdiffence.attacks.label_only._augmentations import all_views
+from skdiffence.attacks.shadow._bernoulli import BernoulliSide
 from skdiffence.attacks.shadow._gaussians import (
     offline_scores,
     online_scores,
@@ -157,6 +158,9 @@ class LiRAAttack(ShadowAttack):
     mode : {"auto", "online", "offline"}, default="auto"
         "online" compares models that were trained on the row with models that were not. "offline" uses the latter
         only. "auto" is "online" where the known rows allow it.
+    uses : {"proba", "labels"}, default="proba"
+        With "labels", the target is queried for labels only. The correctness of a label has a Bernoulli distribution in
+        place of a Gaussian, with the mean confidence of the shadows in the true class as its probability.
     variance : {"auto", "fixed", "global", "per_sample"}, default="auto"
         See :func:`lira_scores`. Pooled standard deviations are pooled over all rows of the pool.
     queries : {"identity", "flips", "shifts", "flips+shifts"} or callable, default="identity"
@@ -241,8 +245,6 @@ class LiRAAttack(ShadowAttack):
         "clip": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="neither")],
     }
 
-    _signal = "logit"
-
     def __init__(
         self,
         shadows=None,
@@ -251,6 +253,7 @@ class LiRAAttack(ShadowAttack):
         estimator=None,
         n_shadows=64,
         mode="auto",
+        uses="proba",
         variance="auto",
         queries="identity",
         shift=1,
@@ -265,6 +268,7 @@ class LiRAAttack(ShadowAttack):
             estimator=estimator,
             n_shadows=n_shadows,
             mode=mode,
+            uses=uses,
             cache_dir=cache_dir,
             n_jobs=n_jobs,
             random_state=random_state,
@@ -279,13 +283,17 @@ class LiRAAttack(ShadowAttack):
         """Whether one answer a row is enough: with ``queries="identity"``."""
         return isinstance(self.queries, str) and self.queries == "identity"
 
+    @property
+    def _signal(self):
+        return "confidence" if self.uses == "labels" else "logit"
+
     def _views(self):
         return None if self.asks_once else partial(all_views, queries=self.queries, shift=self.shift)
 
     def _learn(self, answers, is_member):
         self.shadow_signals_ = self._shadow_signals()
         pool = self.shadow_signals_.signals(self._signal)
-        self._bound = saturation(pool) if self.clip == "auto" else math.log((1 - self.clip) / self.clip)
+        self._bound = self._logit_bound(pool)
         self.clip_ = 1 / (1 + math.exp(self._bound))
         self.variance_ = resolve_variance(self.variance, pool.shape[1])
         sides = summarize(self._clipped(pool), self.shadow_signals_.membership, variance=self.variance_)
@@ -312,7 +320,13 @@ class LiRAAttack(ShadowAttack):
         """Return the target's signals, clipped, and the Gaussians of the same rows."""
         signals = self._clipped(self._signals(answers))
         shadows, membership = self._gather(answers)
-        return signals, *summarize(self._clipped(shadows), membership, variance=self.variance_, pooled=self._pooled)
+        sides = summarize(self._clipped(shadows), membership, variance=self.variance_, pooled=self._pooled)
+        return signals, *(map(BernoulliSide.of, sides) if self.uses == "labels" else sides)
+
+    def _logit_bound(self, signals):
+        if self.uses == "labels":
+            return math.inf  # confidences
+        return saturation(signals) if self.clip == "auto" else math.log((1 - self.clip) / self.clip)
 
     def _clipped(self, signals):
         return np.clip(signals, -self._bound, self._bound)

@@ -185,6 +185,9 @@ class RMIAAttack(ShadowAttack):
     mode : {"auto", "online", "offline"}, default="auto"
         "online" takes all shadows for reference, "offline" those that were not trained on the row. "auto" is "online"
         where the known rows allow it.
+    uses : {"proba", "labels"}, default="proba"
+        With "labels", the target is queried for labels only, and its probability of the true class is 1 if the label
+        is correct and otherwise 0.
     offline_a : float, default=0.3
         How strongly the probability under models trained on a row depends on that under others, see
         :func:`rmia_scores`.
@@ -268,6 +271,7 @@ class RMIAAttack(ShadowAttack):
         estimator=None,
         n_shadows=64,
         mode="auto",
+        uses="proba",
         offline_a=0.3,
         gamma=1.0,
         population=None,
@@ -281,6 +285,7 @@ class RMIAAttack(ShadowAttack):
             estimator=estimator,
             n_shadows=n_shadows,
             mode=mode,
+            uses=uses,
             cache_dir=cache_dir,
             n_jobs=n_jobs,
             random_state=random_state,

@@ -12,6 +12,7 @@ from sklearn.base import clone
 
 from skdiffence.attacks._answers import Answers, query
 from skdiffence.attacks._base import SingleQueryAttack
+from skdiffence.attacks._labels import check_labels, query_labels
 from skdiffence.attacks.shadow._shadow_signals import POOL_SIGNALS, ShadowSignals, check_pool, check_shadows
 from skdiffence.attacks.shadow._shadows import train_shadows
 from skdiffence.attacks.shadow._signal_matrix import content_key, signals_of
@@ -41,7 +42,8 @@ class TargetAnswers(Answers):
 class ShadowAttack(SingleQueryAttack):
     """Base class of attacks with shadow models.
 
-    A subclass has a ``_signal``, one of POOL_SIGNALS, and writes ``_learn`` and ``_score``.
+    A subclass has a ``_signal``, one of POOL_SIGNALS, and writes ``_learn`` and ``_score``. With ``uses="labels"`` the
+    target is queried for labels, and its signal is their correctness.
     """
 
     family = "shadow"
@@ -54,6 +56,7 @@ class ShadowAttack(SingleQueryAttack):
         "estimator": [HasMethods(["fit", "predict", "predict_proba"]), None],
         "n_shadows": [Interval(Integral, 2, None, closed="left")],
         "mode": [StrOptions({"auto", "online", "offline"})],
+        "uses": [StrOptions({"proba", "labels"})],
         "cache_dir": [str, PathLike, None],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
@@ -67,6 +70,7 @@ class ShadowAttack(SingleQueryAttack):
         estimator=None,
         n_shadows=64,
         mode="auto",
+        uses="proba",
         cache_dir=None,
         n_jobs=None,
         random_state=None,
@@ -76,6 +80,7 @@ class ShadowAttack(SingleQueryAttack):
         self.estimator = estimator
         self.n_shadows = n_shadows
         self.mode = mode
+        self.uses = uses
         self.cache_dir = cache_dir
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -86,10 +91,16 @@ class ShadowAttack(SingleQueryAttack):
                 "target must not be one of the shadows: its answers would be compared with themselves. Leave it out "
                 "of shadows, or use lira_leave_one_out."
             )
-        answers, views = query(target, X, y), self._views()
+        views = self._views()
         further = [] if views is None else views(X)[1:]
-        of_further = signals_of(target, further, np.asarray(y), [self._signal])[0]
-        signals = np.hstack([answers.signal(self._signal)[:, np.newaxis], of_further])
+        if self.uses == "labels":
+            y = check_labels(target, X, y)
+            answers, *others = (query_labels(target, view, y) for view in (X, *further))
+            signals = np.column_stack([given.correct for given in (answers, *others)]).astype(float)
+        else:
+            answers = query(target, X, y)
+            of_further = signals_of(target, further, np.asarray(y), [self._signal])[0]
+            signals = np.hstack([answers.signal(self._signal)[:, np.newaxis], of_further])
         return TargetAnswers(**vars(answers), target=target, signals=signals)
 
     def _views(self):
@@ -105,7 +116,7 @@ class ShadowAttack(SingleQueryAttack):
                 f"{type(self).__name__} needs more than one answer for each row with these parameters, so it "
                 "can't use shared answers. Use fit and score_samples, which query the target."
             )
-        return answers.signal(self._signal)[:, np.newaxis]
+        return answers.signal("correctness" if self.uses == "labels" else self._signal)[:, np.newaxis]
 
     def _gather(self, answers, *, warn=True):
         """Return the shadows' signals of the rows that were answered, and the memberships of those that have one."""

@@ -91,7 +91,7 @@ def untested(report):
             facts["family"] == "adaptive" and facts["uses"] == "proba" for facts in ran
         ),
         "Attacks that query labels many times about one row: the floor may lie higher.": any(
-            facts["family"] == "label_only" for facts in ran
+            attack.label_only and attack.queries_per_row > 1 for attack in report.targets["audited"].attacks
         ),
         "Timing side channels: how long an answer takes, and how much work it is.": any(
             facts["uses"] == "cost" for facts in ran
