@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
+from skdiffence._demo._results import removed_share
 from skdiffence._demo._table import format_means, mean_and_margin
 
 
@@ -30,3 +31,15 @@ def test_table_by_hand():
     assert lines[0].split() == ["name", "X", "Y"]
     assert lines[2].split() == ["a", "2.0±12.7", "-"]
     assert lines[3].split() == ["b", "2.0", "1.0"]
+
+
+def test_removed_share_by_hand():
+    """0.9 and 0.6 are 0.4 and 0.1 away from a guess, and 0.2 and 0.1 from the floor, on either side of it."""
+    records = [
+        {"name": name, "auc": auc + step, "floor": 0.7}
+        for name, auc in (("undefended", 0.9), ("defended", 0.6))
+        for step in (-0.05, 0.05)
+    ]
+    assert removed_share(records, "defended", "auc") == pytest.approx(3 / 4)
+    assert removed_share(records, "defended", "auc", floor="floor") == pytest.approx(1 / 2)
+    assert removed_share(records, "undefended", "auc") == pytest.approx(0)
