@@ -166,7 +166,7 @@ class MembershipAttack(BaseEstimator, metaclass=ABCMeta):
     knows. From these it learns everything, including the direction in which members differ. A subclass sets
     ``target_``, and ``threshold_`` in the units of its scores.
 
-    Audits, scorers and reports treat an attack by the six attributes below and never by its class, so a subclass is
+    Audits, scorers and reports treat an attack by the seven attributes below and never by its class, so a subclass is
     treated like its parent. An attack of which a parameter decides one of them defines that one as a property.
     """
 
@@ -186,6 +186,10 @@ class MembershipAttack(BaseEstimator, metaclass=ABCMeta):
 
     #: Whether it compares the target with models that the attacker trains: a reference model, or shadow models.
     own_model = False
+
+    #: The rows that it can be run on: "any", "numeric" (dense arrays or frames of numbers, because it changes rows or
+    #: learns from them) or "images".
+    row_type = "any"
 
     #: Whether one answer for each row is enough, so that attacks can share their queries. Such an attack also has
     #: ``fit_answers`` and ``score_answers``.

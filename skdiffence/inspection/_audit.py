@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from skdiffence._evaluation._measure import LEVELS, describe_reversal, lowest_reliable_level
 from skdiffence._evaluation._named_attacks import named_attacks
 from skdiffence._fitted import n_training_rows, unrecorded_validation_split
-from skdiffence.attacks import attacks_on_regeneration, get_attack, get_attack_names
+from skdiffence.attacks import attacks_on_regeneration, get_attack
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.inspection._audit_controls import audit_controls
@@ -45,15 +45,6 @@ STANDARD = (
     "quantile",
 )
 SUITES = ("adaptive", "standard")
-# They change or learn from the rows themselves, which must be numeric and dense; the first needs images.
-_NEED_NUMBERS = (
-    "label_only_augmentation",
-    "label_only_noise",
-    "label_only_reference",
-    "label_only_reference_noise",
-    "quantile",
-)
-_NEED_IMAGES = ("label_only_augmentation",)
 _SHOWN_ROWS = 12
 
 
@@ -213,12 +204,13 @@ def audit(
 
 def _suite(name, estimator, rows, counts):
     """Return the attacks of a suite that can be run on these rows."""
-    left_out = set() if getattr(rows.X, "ndim", 0) == 4 else set(_NEED_IMAGES)
-    if counts["duplicates_left_out"] is None or sparse.issparse(rows.X):
-        left_out |= set(_NEED_NUMBERS)
-    present = set(get_attack_names()) - left_out
-    attacks = {name: get_attack(name) for name in STANDARD if name in present}
-    return attacks_on_regeneration(target=estimator) | attacks if name == "adaptive" else attacks
+    suited = {"any"}
+    if counts["duplicates_left_out"] is not None and not sparse.issparse(rows.X):
+        suited |= {"numeric", "images"} if getattr(rows.X, "ndim", 0) == 4 else {"numeric"}
+    attacks = {name: get_attack(name) for name in STANDARD}
+    if name == "adaptive":
+        attacks = attacks_on_regeneration(target=estimator) | attacks
+    return {name: attack for name, attack in attacks.items() if attack.row_type in suited}
 
 
 def _checked(estimator, name):

@@ -1,10 +1,21 @@
 """What an attack says of itself: a subclass is audited and reported as its parent is."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
-from skdiffence.attacks import FallbackAttack, HistogramAttack, QuantileAttack, ThresholdAttack, get_attack
+from skdiffence.attacks import (
+    FallbackAttack,
+    HistogramAttack,
+    QuantileAttack,
+    ThresholdAttack,
+    get_attack,
+    get_attack_names,
+)
 from skdiffence.inspection import audit
 from skdiffence.inspection.report._sentences import untested
 from tests.attacks.cases import CASES, OFFERED, world
@@ -65,3 +76,18 @@ def test_fallback_attack_is_adaptive_where_it_changes_rows():
     """With the bare classifier at hand one answer for each row is all that it looks at."""
     assert FallbackAttack().family == "adaptive"
     assert FallbackAttack(world("null").target).family == "answer"
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", get_attack_names())
+def test_row_type_is_what_an_attack_can_be_run_on(name):
+    """Attacks on any rows are fitted to rows of text, all others refuse them: audits go by this attribute."""
+    words = pd.DataFrame(np.random.default_rng(0).choice(list("abcd"), (60, 3)), columns=["x", "y", "z"])
+    y, is_member = np.arange(60) % 2, np.arange(60) < 30
+    encoder = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
+    target, attack = encoder.fit(words[is_member], y[is_member]), get_attack(name)
+    if attack.row_type == "any":
+        assert np.isfinite(attack.fit(target, words, y, is_member).score_samples(words, y)).all()
+    else:
+        with pytest.raises((TypeError, ValueError), match="(?i)numeric|numbers|images"):
+            attack.fit(target, words, y, is_member)

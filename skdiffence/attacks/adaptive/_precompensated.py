@@ -101,6 +101,8 @@ class PrecompensatedQueryAttack(StatisticAttack):
     True
     """
 
+    row_type = "numeric"
+
     _parameter_constraints: dict = {
         "regenerator": [HasMethods(["regenerate"]), None],
         "mode": [StrOptions({"contrast", "residual"})],

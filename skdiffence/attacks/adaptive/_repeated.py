@@ -96,6 +96,8 @@ class RepeatedQueryAttack(StatisticAttack):
     True
     """
 
+    row_type = "numeric"
+
     _parameter_constraints: dict = {
         "k": [Interval(Integral, 1, None, closed="left")],
         "neighbor": [StrOptions(set(NEIGHBORS))],

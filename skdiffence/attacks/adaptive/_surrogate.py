@@ -87,6 +87,8 @@ class SurrogateRegenerationAttack(RegressionAttack):
     True
     """
 
+    row_type = "numeric"
+
     _parameter_constraints: dict = {
         "regenerator": [HasMethods(["regenerate"])],
         "surrogate": [HasMethods(["predict", "predict_proba"]), None],

@@ -83,6 +83,8 @@ class QuantileAttack(SignalAttack):
     True
     """
 
+    row_type = "numeric"
+
     _parameter_constraints: dict = {
         **SignalAttack._parameter_constraints,
         "estimator": [HasMethods(["fit", "predict"]), None],

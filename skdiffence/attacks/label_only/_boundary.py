@@ -95,6 +95,7 @@ class BoundaryAttack(MultipleQueryAttack):
 
     family = "label_only"
     uses = "labels"
+    row_type = "numeric"
 
     _parameter_constraints: dict = {
         "norm": [Options(Real, {2, float("inf")})],

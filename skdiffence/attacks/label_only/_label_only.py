@@ -134,6 +134,11 @@ class LabelOnlyAttack(MultipleQueryAttack):
         self.estimator = estimator
         self.random_state = random_state
 
+    @property
+    def row_type(self):
+        """Rows that it can be run on: images to augment, numeric rows to add noise to."""
+        return "images" if self.robustness == "augmentation" else "numeric"
+
     def _prepare(self, target, X, y):
         self._seed = draw_seed(self.random_state)
         if self.robustness == "noise":

@@ -143,6 +143,7 @@ class LabelOnlyReferenceAttack(SingleQueryAttack):
 
     family = "label_only"
     uses = "labels"
+    row_type = "numeric"
     own_model = True
     shares_answers = True
 
