@@ -163,7 +163,8 @@ def compare(split, regenerators):
     records = []
     for source in (controls_of(split, X), answers_of(split, regenerators, X, labels)):
         for name, group, proba in source:
-            raw = put_label_on_top(np.array(proba, dtype=np.float64), labels)
+            proba = np.array(proba, dtype=np.float64)
+            raw = put_label_on_top(proba / proba.sum(axis=1, keepdims=True), labels)
             measured = measure(scored, recalibrated(raw, y, known)[~known], split.seed)
             raw_nll = log_loss(scored.y[~is_member], raw[~known][~is_member], labels=np.arange(raw.shape[1]))
             records.append({"name": name, "group": group, "seed": split.seed, **measured, "raw_nll": raw_nll})
@@ -183,7 +184,7 @@ def measure(scored, proba, seed):
     }
 
 
-def deviations(split, digits, denoiser):
+def deviations(split, denoiser):
     """Return the standard deviation over keys of the answered label's probability, as root mean square over rows.
 
     Returns
@@ -269,6 +270,7 @@ def draw(records, deviation, path):
         left.plot(CALLS[start:], values[start:], style, label=f"timestep {name}")
     left.set(xscale="log", yscale="log", xlabel="Calls", ylabel="Standard deviation over keys")
     left.set_xticks(CALLS, CALLS)
+    left.set_yticks(ticks := (0.03, 0.05, 0.1, 0.15), ticks)
     left.minorticks_off()
     left.legend()
     curves = (
@@ -294,6 +296,13 @@ def means(records, group, name):
     return [np.mean([record[key] for record in rows]) for key in ("non_monotone", "failure_detection_auc")]
 
 
+def kept(path, measure):
+    """Return what a file holds, or else measure it and write the file."""
+    if not path.exists():
+        save_json(path, measure())
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def main():
     """Run the comparison and print it."""
     parser = make_parser(__doc__, splits=10, seed=800)
@@ -304,15 +313,17 @@ def main():
     settings = replace(DemoSettings(), n_known=100, timestep=max(TIMESTEPS))
     digits = draw_digits(settings, options.seed)
     denoiser = kept_denoiser(settings, digits, folder, options.seed, verbose=0)
-    records, first = [], options.seed + options.first
+
+    def compared(seed):
+        split = split_digits(settings, digits, seed)
+        return compare(split, make_regenerators(settings, digits, denoiser, seed))
+
+    first = options.seed + options.first
+    deviation = kept(folder / "deviations.json", lambda: deviations(split_digits(settings, digits, first), denoiser))
+    records = []
     for seed in range(first, first + options.splits):
-        path = folder / f"split-{seed}.json"
-        if not path.exists():
-            split = split_digits(settings, digits, seed)
-            save_json(path, compare(split, make_regenerators(settings, digits, denoiser, seed)))
-            print(f"split {seed}", flush=True)
-        records += json.loads(path.read_text(encoding="utf-8"))
-    deviation = deviations(split_digits(settings, digits, first), digits, denoiser)
+        records += kept(folder / f"split-{seed}.json", lambda seed=seed: compared(seed))
+        print(f"split {seed}", flush=True)
     tables = report(records, deviation)
     print(tables)
     save_text(folder / "tables.txt", tables + "\n")

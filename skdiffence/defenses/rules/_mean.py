@@ -15,7 +15,7 @@ class MeanRule(Rule):
     Where the largest mean probability is not the label's, the two are exchanged. Every row costs n regenerations,
     whatever ``search``, so that response times do not depend on membership. ``fallback`` has no effect under this rule.
 
-    Read more in the :ref:`User Guide <selection_rules>`.
+    Read more in the :ref:`User Guide <averaging>`.
 
     Parameters
     ----------
