@@ -23,8 +23,8 @@ class MeanRule(Rule):
         Number of candidates for each row. If ``n_candidates`` of the defended classifier is smaller, so many are
         averaged.
     antithetic : bool, default=True
-        Whether candidates come in pairs of opposite noise. The mean then varies less with the noise, for the same
-        number of calls. The regenerator must accept negative candidate numbers, as :class:`DiffusionRegenerator
+        Whether candidates come in pairs of opposite noise. The mean then varies less with the noise [1]_, for the
+        same number of calls. The regenerator must accept negative candidate numbers, as :class:`DiffusionRegenerator
         <skdiffence.diffusion.DiffusionRegenerator>` does unless its noise is "fresh". If n is odd, the last candidate
         has no partner.
 
