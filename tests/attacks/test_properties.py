@@ -22,7 +22,7 @@ from tests.attacks.targets import Dictated, logits, normal, planted
 
 OF_LABELS = ["correctness", "label_only_reference"]
 ON_CONFIDENCE = ["confidence", "entropy", "logit", "loss", "modified_entropy", "non_monotone"]
-NAMES = OF_LABELS + ON_CONFIDENCE
+NAMES = sorted(OF_LABELS + ON_CONFIDENCE)
 SIGNALS = ["correctness", *ON_CONFIDENCE[:-1]]
 LETTERS = np.array(["ant", "bee", "cat"])
 

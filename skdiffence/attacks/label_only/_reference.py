@@ -24,7 +24,7 @@ from skdiffence.attacks._known_rows import (
 from skdiffence.attacks._labels import check_labels, query_labels
 from skdiffence.attacks.label_only._noise import QUERIES_OPTION, SCALE_OPTIONS, NoisyNeighbors
 from skdiffence.metrics import label_columns
-from skdiffence.utils._random import draw_seed, seed_nested
+from skdiffence.utils._random import draw_seed, seed_nested, torch_seed
 from skdiffence.utils._rows import canonical_rows, row_digests
 from skdiffence.utils._sklearn import HasMethods, num_samples, safe_indexing
 
@@ -173,7 +173,7 @@ class LabelOnlyReferenceAttack(SingleQueryAttack):
         is_fitted, seed = hasattr(self, "target_"), draw_seed(self.random_state)
         noise = self._noise if is_fitted else NoisyNeighbors(X, self.n_queries, self.scale, seed)
         answers = [query_labels(target, rows, y) for rows in noise.of(X)]
-        correct = np.column_stack([given.correct for given in answers])
+        correct = np.column_stack([given.correct for given in answers]).astype(float)
         return LabelAnswers(**vars(answers[0]), noise=noise, correctness=noise.summarize(correct))
 
     def _observed(self, answers):
@@ -197,7 +197,8 @@ class LabelOnlyReferenceAttack(SingleQueryAttack):
         if self.reference is None and num_samples(X) > _MOST_ROWS:
             chosen = np.argsort(row_digests(X), kind="stable")[:_MOST_ROWS]
             X, y = safe_indexing(X, chosen), y[chosen]
-        return seed_nested(reference, "reference", self._seed).fit(X, y)
+        with torch_seed(self._seed):
+            return seed_nested(reference, "reference", self._seed).fit(X, y)
 
     def _learn(self, answers, is_member):
         observed, self._seed = self._observed(answers), draw_seed(self.random_state)
