@@ -18,7 +18,6 @@ from functools import partial
 import numpy as np
 import torch
 from _common import interleaved, kept_denoiser, make_parser, save
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import log_loss
 
@@ -80,9 +79,10 @@ def measure(name, classifier, split, scorer):
     """Return the figures of a classifier on the scored rows of a split."""
     members = split.X_fit[split.is_member], split.y_fit[split.is_member]
     X, y = np.concatenate((members[0], split.X_rest)), np.concatenate((members[1], split.y_rest))
-    recalibrated = CalibratedClassifierCV(FrozenEstimator(classifier), method="temperature")
-    proba = recalibrated.fit(split.X_known, split.y_known).predict_proba(split.X_rest).astype(float)
-    nll = log_loss(split.y_rest, proba / proba.sum(axis=1, keepdims=True), labels=np.arange(10))
+    recalibrated = DefendedClassifier(FrozenEstimator(classifier), "passthrough", calibrate="temperature")
+    proba = recalibrated.fit(split.X_fit, split.y_fit, is_member=split.is_member).predict_proba(split.X_rest)
+    proba = proba.astype(float) / proba.sum(axis=1, keepdims=True, dtype=float)
+    nll = log_loss(split.y_rest, proba, labels=np.arange(10))
     assert (classifier.predict(X) == split.net.predict(X)).all()
     return {"name": name, "seed": split.seed, "nll": nll, **scorer(classifier, X, y)}
 
