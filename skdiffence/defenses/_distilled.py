@@ -85,8 +85,8 @@ class DistilledDefense(ClassifierWrapper):
     An answer is a function of the classifier's label and of the student's answer, and the student never saw the row.
     An attacker who has the label, and the teacher's answers on the public rows, can compute every answer without
     asking for it. What the answers tell beyond labels is therefore at most what the teacher's answers on public rows
-    tell about its training rows. A teacher that regenerates its inputs tells less there than the classifier itself,
-    most of all where public rows are few or near to the training rows.
+    tell about its training rows. A teacher that regenerates its inputs tells less there than the classifier itself. The
+    difference grows with the number of public rows.
 
     ``predict`` costs one call of the classifier, ``predict_proba`` one of the classifier and one of the student. The
     student answers worse than its teacher if public rows are few. More of them can be made:
