@@ -22,6 +22,7 @@ from skdiffence._evaluation._pool import Pool
 from skdiffence._evaluation._results import NOT_MEASURED, Estimate
 from skdiffence._evaluation._run_attack import query_target, run_attack
 from skdiffence._fitted import denoiser_saw_members
+from skdiffence.attacks import get_attack
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.metrics._operating_point import FEWEST_AT_RATE
 from skdiffence.utils._frames import as_numbers
@@ -30,8 +31,15 @@ from skdiffence.utils._sklearn import Interval, StrOptions, routing_enabled, saf
 
 _METRICS = ("roc_auc", "attack_accuracy", "tpr_at_fpr", "correct_roc_auc", "tnr_at_fnr")
 _AUTO_METRICS = _METRICS[:-1]
-_STANDARD = ("confidence", "correctness", "entropy", "logit", "modified_entropy", "non_monotone")
-_OF_NUMBERS = ("label_only_reference",)
+_STANDARD = (
+    "confidence",
+    "correctness",
+    "entropy",
+    "label_only_reference",
+    "logit",
+    "modified_entropy",
+    "non_monotone",
+)
 
 
 class AttackScorer(BaseEstimator):
@@ -290,8 +298,8 @@ def _standard_attacks(X):
     try:
         as_numbers(safe_indexing(X, np.arange(1)))
     except (TypeError, ValueError):
-        return _STANDARD
-    return _STANDARD + _OF_NUMBERS
+        return [name for name in _STANDARD if get_attack(name).row_type == "any"]
+    return _STANDARD
 
 
 def _measure(run, correct, is_member, level):

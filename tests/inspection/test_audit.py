@@ -80,6 +80,17 @@ def test_overfitted_forest_leaks(forest_report):
     assert not forest_report.failed_controls
 
 
+def test_floor_with_a_model_of_the_attackers_own_is_named(forest):
+    """Difficult rows that are labeled right: the report names what it is, and what it gives among those."""
+    report = quick(*forest, attacks=[*FAST, "label_only_reference"])
+    assert report.floor.attack == "label_only_reference"
+    assert "labels and own model" in repr(report)
+    assert "a model that saw none of the rows" in repr(report)
+    found = report.targets["audited"].beyond_labels
+    assert found.difference.value == pytest.approx(report.worst.auc.value - report.floor.auc.value)
+    assert report.to_dict()["targets"]["audited"]["beyond_labels"]["floor"] == "label_only_reference"
+
+
 def test_no_leak_is_claimed_where_there_is_none():
     """Members and non-members with the same answers: 0.5 is in every interval, and the verdict says chance."""
     report = quick(*sides(normal(0.0), normal(0.0), n=400, seed=3))
