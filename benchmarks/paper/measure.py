@@ -66,13 +66,14 @@ def blind(answers):
 def scores_of(attack, is_member, scores, accused, correct):
     """Return the figures of an attack, each with its interval, and a mark on rates that rest on few rows."""
     n_others = int(np.sum(~is_member))
+    both_right = len(np.unique(is_member[correct])) == 2
     numbers = {
         "auc": float(roc_auc_score(is_member, scores)),
         "auc_interval": auc_interval(is_member, scores),
         "accuracy": float(attack_accuracy_score(is_member, accused)),
         "accuracy_interval": accuracy_interval(is_member, accused),
-        "auc_if_right": float(roc_auc_score(is_member[correct], scores[correct])),
-        "auc_if_right_interval": auc_interval(is_member[correct], scores[correct]),
+        "auc_if_right": float(roc_auc_score(is_member[correct], scores[correct])) if both_right else np.nan,
+        "auc_if_right_interval": auc_interval(is_member[correct], scores[correct]) if both_right else (np.nan, np.nan),
     }
     for rate in RATES:
         numbers[f"tpr_{rate}"] = float(tpr_at_fpr_score(is_member, scores, max_fpr=rate))
