@@ -157,7 +157,7 @@ def test_targets_are_asked_once(attack):
     """Fitting and scoring ask for each row once, in one call; an attack on labels asks for labels only."""
     rows, y, is_member = planted(normal(2), normal(0), n=60)
     target = Counting().fit()
-    methods = ["predict"] if attack == "correctness" else ["predict", "predict_proba"]
+    methods = ["predict"] if get_attack(attack).uses == "labels" else ["predict", "predict_proba"]
     fitted = get_attack(attack).fit(target, rows, y, is_member)
     assert sorted(target.calls_) == [(method, 60) for method in methods]
     target.calls_.clear()
