@@ -169,21 +169,6 @@ class HAMPClassifier(TrainingDefense):
         entropy = -(log_proba.exp() * log_proba).sum(dim=1).mean()
         return functional.kl_div(log_proba, target, reduction="batchmean") - self.regularization * entropy
 
-    def predict(self, X):
-        """Return the label of each row, which the exchange of confidences keeps.
-
-        Parameters
-        ----------
-        X : ndarray, tensor or dataset of shape (n_samples, ...)
-            Inputs. skorch scores validation splits as datasets.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Class codes.
-        """
-        return super().predict_proba(X).argmax(axis=1)
-
     def predict_proba(self, X):
         """Return the confidences of a random input, sorted into the row's ranking.
 

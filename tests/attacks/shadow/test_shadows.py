@@ -34,7 +34,7 @@ from tests.attacks.shadow.shadow_estimators import LOG, PAUSE, Logged, Weighted
 from tests.defenses.regenerators import NoiseRegenerator
 from tests.nets import MLP, LogitMLP, make_net
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 X, y = make_blobs(61, n_features=4, centers=3, cluster_std=4.0, random_state=0)
 X32 = X.astype(np.float32)
 

@@ -30,7 +30,7 @@ from tests.attacks.targets import Dictated, logits
 from tests.defenses.regenerators import NoiseRegenerator
 from tests.nets import MLP, make_net
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 N, N_MODELS = 40, 6
 IS_MEMBER = np.arange(N) % 2 == 0
 X, y = make_blobs(60, n_features=4, centers=3, cluster_std=4.0, random_state=0)

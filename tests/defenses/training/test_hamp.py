@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import entropy
-from skorch.dataset import ValidSplit
 
 from skdiffence.defenses.training._hamp import _range_of, exchange_values, high_entropy_labels
 from tests.defenses.training.trained import codes, make
@@ -165,11 +164,3 @@ def test_own_parameters_are_checked(params):
     name = next(iter(params))
     with pytest.raises(ValueError, match=name):
         make("hamp", **params).fit(*codes(60))
-
-
-def test_skorch_scores_its_validation_split():
-    """A split that skorch holds out is scored as a dataset, by labels, which need no random input."""
-    X, y = codes()
-    net = make("hamp", train_split=ValidSplit(3), max_epochs=2).fit(X, y)
-    assert all(0 <= accuracy <= 1 for accuracy in net.history[:, "valid_acc"])
-    np.testing.assert_array_equal(net.predict(X), net.predict_proba(X).argmax(axis=1))
