@@ -31,6 +31,7 @@ setup(
     license="BSD-3-Clause",
     packages=find_packages(include=["skdiffence", "skdiffence.*"]),
     package_data={"skdiffence.inspection.report": ["*.css", "*.jinja"]},
+    entry_points={"console_scripts": ["skdiffence = skdiffence.__main__:main"]},
     python_requires=">=3.11",
     install_requires=[
         "diffusers>=0.32.2",

@@ -1,11 +1,20 @@
-"""The command line: ``python -m skdiffence demo`` and ``python -m skdiffence audit``."""
+"""The command line: ``skdiffence demo`` and ``skdiffence audit``, or ``python -m skdiffence`` and the same."""
 
 import argparse
+import os
 import sys
+import traceback
+import warnings
+from importlib.metadata import version
 
-from skdiffence._demo._demo import run_demo
+from tqdm.auto import tqdm
+
+from skdiffence._demo._demo import FILES, run_demo
 from skdiffence._demo._digits import DemoSettings
-from skdiffence.inspection._cli_audit import TRUST, CommandError, add_audit_parser, run_audit
+from skdiffence.inspection._cli_audit import TRUST, add_audit_parser, attacks_above, run_audit
+from skdiffence.inspection._cli_files import CommandError
+
+_FAILED, _UNUSABLE, _INTERRUPTED = 1, 2, 130
 
 
 def _at_least(lowest):
@@ -23,10 +32,13 @@ def _at_least(lowest):
 
 def make_parser():
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(prog="python -m skdiffence", description="Membership privacy for classifiers.")
+    parser = argparse.ArgumentParser(prog="skdiffence", description="Membership privacy for classifiers.")
+    parser.add_argument("--version", action="version", version=f"skdiffence {version('skdiffence')}")
     commands = parser.add_subparsers(dest="command", required=True)
     _add_demo_parser(commands)
     add_audit_parser(commands, _at_least)
+    for command in commands.choices.values():
+        command.add_argument("--traceback", action="store_true", help="show where in the code an error occurred")
     return parser
 
 
@@ -54,10 +66,43 @@ def main(arguments=None):
     Returns
     -------
     status : int
-        0; 1 where a check of the demo or a control of the audit failed; 2 where the input can't be used.
+        0; 1 where a check of the demo or a control of the audit failed, or an attack is above the threshold; 2 where
+        the input can't be used, or the model or the machine failed; 130 after an interrupt.
     """
     options = make_parser().parse_args(arguments)
-    return _demo(options) if options.command == "demo" else _audit(options)
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            status = _demo(options) if options.command == "demo" else _audit(options)
+            sys.stdout.flush()
+            return status
+        except KeyboardInterrupt:
+            return _stopped("interrupted", _INTERRUPTED)
+        except BrokenPipeError:
+            # Whoever read the output has gone; Python must not try again when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return _stopped("error: the output was closed before it was written.", _UNUSABLE)
+        except (Exception, SystemExit) as error:  # whatever a model raises, status 1 is for failed controls
+            if options.traceback:
+                traceback.print_exc()
+            return _stopped(f"error: {_described(error)}", _UNUSABLE)
+
+
+def _stopped(message, status):
+    print(message, file=sys.stderr)
+    return status
+
+
+def _described(error):
+    """Return an error in one line; with its class where it is not an objection to the input."""
+    text = " ".join(str(error).split())
+    if isinstance(error, (CommandError, OSError, TypeError, ValueError)) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+    tqdm.write(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _demo(options):
@@ -70,19 +115,16 @@ def _demo(options):
     print(f"\n{run.table}\n\n{run.meaning}\n")
     for check, holds in run.checks:
         print(f"[{'ok' if holds else 'FAILED'}] {check}")
-    print(f"\nIn {options.output}: table.txt, results.json, roc.png, signals.png, regenerations.png, defended.joblib")
-    return 0 if all(holds for _, holds in run.checks) else 1
+    print(f"\nIn {options.output}: {', '.join(FILES)}")
+    return 0 if all(holds for _, holds in run.checks) else _FAILED
 
 
 def _audit(options):
     print(TRUST, file=sys.stderr)
-    try:
-        report, written = run_audit(options)
-    except CommandError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"\n{report}\n\nIn {options.output}: {', '.join(written)}")
-    return 1 if report.failed_controls else 0
+    report, written = run_audit(options)
+    above = attacks_above(report, options.fail_above, options.fail_by)
+    print("\n".join(["", str(report), "", *above, f"In {options.output}: {', '.join(written)}"]))
+    return _FAILED if report.failed_controls or above else 0
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import asdict
-from pathlib import Path
 
 import joblib
 from sklearn.frozen import FrozenEstimator
@@ -17,12 +16,13 @@ from skdiffence._demo._split import CHOSEN, RULES, UNDEFENDED, compare
 from skdiffence.inspection import CandidateDisplay, MembershipRocDisplay, SignalDisplay
 from skdiffence.inspection.displays._mixin import new_axes
 from skdiffence.metrics import correctness_signal, entropy_signal
-from skdiffence.utils._files import whole_file
+from skdiffence.utils._files import check_writable, whole_file
 from skdiffence.utils._random import mix_seed
 
 # Steps of the progress bar on a split beside its rules and controls: training the net, calibrating, the undefended
 # answers, and the two controls that only change answers.
 _OTHER_STEPS = 5
+FILES = ("table.txt", "results.json", "roc.png", "signals.png", "regenerations.png", "defended.joblib")
 
 
 def run_demo(settings, output, *, seed=0, verbose=1):
@@ -45,8 +45,7 @@ def run_demo(settings, output, *, seed=0, verbose=1):
         ``records``, ``checks``, ``table`` and ``meaning``.
     """
     start = time.perf_counter()
-    output = Path(output)
-    output.mkdir(parents=True, exist_ok=True)
+    output = check_writable(output, FILES)
     digits = draw_digits(settings, mix_seed(seed, "public") % 2**31)
     regenerator = train_denoiser(settings, digits.X_public, output, seed, verbose)
     controls = make_controls(settings, digits.X_public, seed)

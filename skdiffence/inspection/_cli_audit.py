@@ -1,20 +1,15 @@
 """The command ``audit``: reads a model and rows from files, and writes a report."""
 
-from pathlib import Path
-from zipfile import BadZipFile
-
-import joblib
-import numpy as np
+from argparse import ArgumentTypeError
 
 from skdiffence.attacks import get_attack_names
 from skdiffence.inspection._audit import SUITES, audit
-from skdiffence.utils._files import whole_file
+from skdiffence.inspection._cli_files import load_model, load_sides
+from skdiffence.utils._files import check_writable, whole_file
 
 TRUST = "Loading a joblib file runs whatever code is in it: only load models from people you trust."
-
-
-class CommandError(Exception):
-    """The input can't be used; the message says why."""
+_FILES = ("report.html", "report.json", "attacks.csv")
+_ENDS = {"low": "lower end of the interval", "value": "estimate", "high": "upper end of the interval"}
 
 
 def add_audit_parser(commands, at_least):
@@ -31,19 +26,43 @@ def add_audit_parser(commands, at_least):
         "audit",
         help="measure what a saved classifier reveals about who was in its training set",
         description=f"Attack a saved classifier and write report.html, report.json and attacks.csv. {TRUST}",
-        epilog="Status: 0, or 1 where a control of the audit failed, or 2 where the input can't be used.",
+        epilog=(
+            "Status: 0; 1 where a control of the audit failed, or an attack is above --fail-above; 2 where the input "
+            "can't be used or something else went wrong; 130 after an interrupt."
+        ),
     )
     parser.add_argument("model", help="fitted classifier with predict and predict_proba, saved by joblib.dump")
+    what = "arrays X and y in .npz, or a .csv or .parquet table with --label"
     sides = (("--members", "rows that it was trained on"), ("--non-members", "rows that it was not trained on"))
-    for flag, what in sides:
-        parser.add_argument(flag, required=True, metavar="FILE.npz", help=f"{what}: arrays X and y")
+    for flag, which in sides:
+        parser.add_argument(flag, required=True, metavar="FILE", help=f"{which}: {what}")
+    parser.add_argument("--label", metavar="COLUMN", help="column of the labels in tables")
     parser.add_argument("--output", default="skdiffence-audit", help="folder for the report (default: %(default)s)")
     parser.add_argument("--undefended", metavar="MODEL", help="the same classifier without its defense")
-    what = f"{' or '.join(SUITES)} (default: standard), or some of {', '.join(get_attack_names())}"
-    parser.add_argument("--attacks", nargs="+", metavar="NAME", help=what)
+    names = f"{' or '.join(SUITES)} (default: standard), or some of {', '.join(get_attack_names())}"
+    parser.add_argument("--attacks", nargs="+", metavar="NAME", help=names)
     parser.add_argument("--seed", type=at_least(0), default=0, help="seeds splits and attacks (default: 0)")
     parser.add_argument("--max-fpr", type=float, help="false positive rate that the report highlights")
     parser.add_argument("--show-rows", action="store_true", help="put images of training rows in the report")
+    parser.add_argument(
+        "--fail-above", type=_area, metavar="AUC", help="end with status 1 if the AUC of an attack is above this"
+    )
+    parser.add_argument(
+        "--fail-by",
+        choices=tuple(_ENDS),
+        default="high",
+        help="what --fail-above compares: upper end of the interval, estimate or lower end (default: high)",
+    )
+
+
+def _area(text):
+    value = float(text)
+    if not 0.5 <= value <= 1:
+        raise ArgumentTypeError(f"must be an AUC between 0.5 and 1, got {text}")
+    return value
+
+
+_area.__name__ = "float"
 
 
 def run_audit(options):
@@ -62,26 +81,26 @@ def run_audit(options):
 
     Raises
     ------
-    CommandError
-        If a file can't be read or written, or its content is not valid for an audit.
+    CommandError, OSError
+        If a file can't be read or written.
+    TypeError, ValueError
+        If their content is not valid for an audit.
     """
-    sides = [_load_rows(path) for path in (options.members, options.non_members)]
-    model = _load_model(options.model)
-    undefended = None if options.undefended is None else _load_model(options.undefended)
-    folder = _make_folder(options.output)
-    try:
-        report = audit(
-            model,
-            *sides,
-            attacks=_attacks(options.attacks),
-            undefended=undefended,
-            max_fpr="auto" if options.max_fpr is None else options.max_fpr,
-            show_rows=options.show_rows,
-            random_state=options.seed,
-            verbose=1,
-        )
-    except (TypeError, ValueError) as error:
-        raise CommandError(str(error)) from error
+    # An audit takes minutes: what it writes to is tried first.
+    folder = check_writable(options.output, _FILES)
+    model = load_model(options.model)
+    undefended = None if options.undefended is None else load_model(options.undefended)
+    sides = load_sides([options.members, options.non_members], options.label, model)
+    report = audit(
+        model,
+        *sides,
+        attacks=_attacks(options.attacks),
+        undefended=undefended,
+        max_fpr="auto" if options.max_fpr is None else options.max_fpr,
+        show_rows=options.show_rows,
+        random_state=options.seed,
+        verbose=1,
+    )
     return report, _write(report, folder)
 
 
@@ -91,48 +110,31 @@ def _attacks(names):
     return names[0] if len(names) == 1 and names[0] in SUITES else names
 
 
-def _load_rows(path):
-    """Return the arrays X and y of a file; never unpickles anything."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            missing = {"X", "y"} - set(file.files)
-            if missing:
-                names = " and ".join(sorted(missing))
-                raise CommandError(f"{path} must hold arrays X and y. Got {sorted(file.files)}, without {names}.")
-            return file["X"], file["y"]
-    except (AttributeError, TypeError):
-        message = f"{path} must hold arrays X and y. Got one array without a name: np.savez(path, X=X, y=y) writes two."
-        raise CommandError(message) from None
-    except FileNotFoundError:
-        raise CommandError(f"{path} does not exist.") from None
-    except (BadZipFile, EOFError, OSError, ValueError) as error:
-        raise CommandError(
-            f"{path} can't be read as an npz file of plain numbers or text: {error} Columns of mixed types and Python "
-            "objects are not read, because loading them can run code."
-        ) from error
+def attacks_above(report, threshold, end):
+    """Return what attacks on the audited classifier exceed a threshold.
 
+    Parameters
+    ----------
+    report : AuditReport
+        The report.
+    threshold : float or None
+        Highest AUC allowed; None allows all.
+    end : {"high", "value", "low"}
+        What of the AUC is compared.
 
-def _load_model(path):
-    try:
-        return joblib.load(path)
-    except FileNotFoundError:
-        raise CommandError(f"{path} does not exist.") from None
-    except (AttributeError, ImportError) as error:
-        raise CommandError(
-            f"{path} needs a class or function that can't be found here: {error}. If it was defined in a script or a "
-            "notebook, move it to a module, save the model again, and run this command where the module can be "
-            "imported (PYTHONPATH)."
-        ) from error
-    except Exception as error:  # a damaged pickle can raise anything
-        raise CommandError(f"{path} can't be loaded: {type(error).__name__}: {error}") from error
-
-
-def _make_folder(path):
-    try:
-        Path(path).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CommandError(f"{path} can't be made: {error}") from error
-    return Path(path)
+    Returns
+    -------
+    sentences : list of str
+        One for each attack that exceeds it, by the figure compared.
+    """
+    if threshold is None:
+        return []
+    figures = {attack.attack: getattr(attack.auc, end) for attack in report.targets["audited"].attacks}
+    return [
+        f"{name}: the {_ENDS[end]} of its AUC is {figure:.3f}, above the {threshold:g} allowed"
+        for name, figure in sorted(figures.items(), key=lambda item: -item[1])
+        if figure > threshold
+    ]
 
 
 def _write(report, folder):
@@ -144,4 +146,4 @@ def _write(report, folder):
         return ["report.html", "report.json"]
     with whole_file(folder / "attacks.csv") as path:
         frame.to_csv(path, index=False)
-    return ["report.html", "report.json", "attacks.csv"]
+    return list(_FILES)

@@ -69,6 +69,8 @@ def broken_inputs(folder):
     (folder / "text.joblib").write_text("not a model")
     joblib.dump({"a": 1}, folder / "dict.joblib")
     joblib.dump(RandomForestClassifier(), folder / "unfitted.joblib")
+    (folder / "rows.csv").write_text("a,b\n1,2\n")
+    (folder / "taken" / "report.json").mkdir(parents=True, exist_ok=True)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +79,7 @@ def broken_inputs(folder):
         ({"others": "nowhere.npz"}, "nowhere.npz does not exist"),
         ({"others": "no-y.npz"}, "without y"),
         ({"others": "lengths.npz"}, "one label for each of its 5 rows"),
-        ({"others": "objects.npz"}, "Python objects are not read"),
+        ({"others": "objects.npz"}, "Python objects and columns of mixed types are not read"),
         ({"others": "single.npy"}, "one array without a name"),
         ({"others": "few.npz"}, "at least 4 different rows"),
         ({"others": "text.npz"}, "can't be read as an npz file"),
@@ -85,7 +87,11 @@ def broken_inputs(folder):
         ({"model": "text.joblib"}, "can't be loaded"),
         ({"model": "dict.joblib"}, "'estimator' parameter"),
         ({"model": "unfitted.joblib"}, "not fitted"),
-        ({"output": "m.joblib"}, "can't be made"),
+        ({"output": "m.joblib"}, "m.joblib can't be written to: it is no folder"),
+        ({"output": "m.joblib/below"}, "below can't be written to"),
+        ({"output": "/proc/report"}, "/proc/report can't be written to"),
+        ({"output": "taken"}, "report.json can't be written: it is a folder"),
+        ({"others": "rows.csv"}, "files of one kind"),
     ],
 )
 def test_input_that_cannot_be_used(files, changed, message, capsys):
@@ -96,6 +102,39 @@ def test_input_that_cannot_be_used(files, changed, message, capsys):
     assert message in printed.err
     assert printed.out == ""
     assert not list((files / "never").glob("*")) if (files / "never").exists() else True
+
+
+def test_output_is_tried_before_anything_is_loaded(files, capsys):
+    """Work of an hour is not lost to a folder that can't be written; no pickle runs before it is known."""
+    assert main(command(files, model="nowhere.joblib", output="m.joblib")) == 2
+    assert "can't be written to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        (["--fail-above", "0.99"], 0),
+        (["--fail-above", "0.5"], 1),
+        (["--fail-above", "0.9"], 1),
+        (["--fail-above", "0.9", "--fail-by", "value"], 0),
+        (["--fail-above", "0.85", "--fail-by", "value"], 1),
+        (["--fail-above", "0.85", "--fail-by", "low"], 0),
+    ],
+)
+def test_threshold_for_ci(files, capsys, options, status):
+    """By the upper end of the interval unless another figure is named: few rows can't pass by being few."""
+    assert main(command(files, "--attacks", "entropy", "correctness", *options)) == status
+    auc = json.loads((files / "out" / "report.json").read_text())["targets"]["audited"]["worst"]
+    assert auc["auc_low"] < 0.85 < auc["auc"] < 0.9 < auc["auc_high"] < 0.99
+    assert ("allowed" in capsys.readouterr().out) == bool(status)
+
+
+@pytest.mark.parametrize("value", ["0.4", "1.5", "much"])
+def test_threshold_is_an_area(files, capsys, value):
+    """A percentage or a value that nothing reaches would switch the check off."""
+    with pytest.raises(SystemExit, match="2"):
+        main(command(files, "--fail-above", value))
+    assert "--fail-above" in capsys.readouterr().err
 
 
 def test_unknown_attack_and_missing_rows(files, capsys):

@@ -1,0 +1,168 @@
+"""The files of the command ``audit``: models, rows as arrays or tables, and the folder of the report."""
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import joblib
+import numpy as np
+
+from skdiffence.utils._frames import is_numeric
+from skdiffence.utils._optional import import_optional
+from skdiffence.utils._skorch import nets_inside
+
+_CSV, _PARQUET = {".csv": ",", ".tsv": "\t"}, (".parquet", ".pq")
+
+
+class CommandError(Exception):
+    """The input can't be used; the message says why."""
+
+
+def load_model(path):
+    """Return what joblib saved in a file.
+
+    Parameters
+    ----------
+    path : str
+        The file. Loading it runs whatever code is in it.
+
+    Returns
+    -------
+    model : object
+
+    Raises
+    ------
+    CommandError
+        If the file can't be loaded.
+    """
+    try:
+        return joblib.load(path)
+    except FileNotFoundError:
+        raise CommandError(f"{path} does not exist.") from None
+    except (AttributeError, ImportError) as error:
+        raise CommandError(
+            f"{path} needs a class or function that can't be found here: {error}. If it was defined in a script or a "
+            "notebook, move it to a module, save the model again, and run this command where the module can be "
+            "imported (PYTHONPATH)."
+        ) from error
+    except (Exception, SystemExit) as error:  # a damaged pickle can raise anything
+        raise CommandError(
+            f"{path} can't be loaded as a model saved by joblib.dump: {type(error).__name__}: {error}"
+        ) from error
+
+
+def load_sides(paths, label, model):
+    """Return the rows and labels of each file.
+
+    Parameters
+    ----------
+    paths : list of str
+        Files of one kind: ``.npz`` with arrays X and y, or CSV or parquet tables.
+    label : str or None
+        Column of the labels in tables.
+    model : classifier
+        Whose feature names and classes say which columns of a table are given to it, and how.
+
+    Returns
+    -------
+    sides : list of tuple of (X, y)
+
+    Raises
+    ------
+    CommandError
+        If a file can't be read or holds something else.
+    """
+    tables = [path for path in paths if _is_table(path)]
+    if not tables:
+        if label is not None:
+            raise CommandError(f"--label names a column of CSV and parquet tables. Got {paths[0]}, which is none.")
+        return [_load_arrays(path) for path in paths]
+    if len(tables) < len(paths):
+        raise CommandError(f"--members and --non-members must be files of one kind. Got {' and '.join(paths)}.")
+    text = [label] if np.asarray(getattr(model, "classes_", ())).dtype.kind in "OSU" else []
+    frames = _with_equal_types([_read_table(path, text) for path in paths], paths, text)
+    return [_split_label(frame, path, label, model) for frame, path in zip(frames, paths, strict=True)]
+
+
+def _suffixes(path):
+    return [suffix.lower() for suffix in Path(path).suffixes[-2:]]
+
+
+def _is_table(path):
+    return any(suffix in (*_CSV, *_PARQUET) for suffix in _suffixes(path))
+
+
+def _load_arrays(path):
+    """Return the arrays X and y of a file; never unpickles anything."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            missing = {"X", "y"} - set(file.files)
+            if missing:
+                names = " and ".join(sorted(missing))
+                raise CommandError(f"{path} must hold arrays X and y. Got {sorted(file.files)}, without {names}.")
+            return file["X"], file["y"]
+    except (AttributeError, TypeError):
+        message = f"{path} must hold arrays X and y. Got one array without a name: np.savez(path, X=X, y=y) writes two."
+        raise CommandError(message) from None
+    except FileNotFoundError:
+        raise CommandError(f"{path} does not exist.") from None
+    except (BadZipFile, EOFError, OSError, ValueError) as error:
+        # NumPy's own message advises to unpickle what it does not know.
+        why = "" if "pickle" in str(error) else f": {error}"
+        raise CommandError(
+            f"{path} can't be read as an npz file of plain numbers or text{why}. Python objects and columns of mixed "
+            "types are not read, because loading them can run code. Save tables as .csv or .parquet and name the "
+            "column of their labels by --label."
+        ) from error
+
+
+def _read_table(path, text):
+    """Return a table; the named columns as text."""
+    pandas = import_optional("pandas", extra="audit")
+    try:
+        if _suffixes(path)[-1] in _PARQUET:
+            return pandas.read_parquet(path)
+        separator = next(_CSV[suffix] for suffix in _suffixes(path) if suffix in _CSV)
+        return pandas.read_csv(path, sep=separator, dtype=dict.fromkeys(text, str), low_memory=False)
+    except FileNotFoundError:
+        raise CommandError(f"{path} does not exist.") from None
+    except ImportError:
+        raise CommandError(f"{path} can't be read: parquet files need pyarrow (pip install pyarrow).") from None
+    except Exception as error:  # readers raise errors of their own
+        raise CommandError(f"{path} can't be read as a table: {error}") from error
+
+
+def _with_equal_types(frames, paths, text):
+    """Return the tables, with columns whose types were guessed differently read again as text.
+
+    A column of codes can look like numbers in one file and not in the other.
+    """
+    shared = [name for name in frames[0].columns if name in frames[1].columns]
+    unlike = [name for name in shared if _kind(frames[0][name]) != _kind(frames[1][name])]
+    if not unlike or any(_suffixes(path)[-1] in _PARQUET for path in paths):
+        return frames
+    return [_read_table(path, [*text, *unlike]) for path in paths]
+
+
+def _kind(column):
+    kind = getattr(column.dtype, "kind", "O")
+    return "number" if kind in "iuf" else kind
+
+
+def _split_label(frame, path, label, model):
+    """Return the columns that the model knows, as it was given them in training, and the labels."""
+    names = [str(name) for name in frame.columns]
+    if label is None or label not in names:
+        asked = "name the column of its labels by --label" if label is None else f"it has no column {label!r}"
+        raise CommandError(f"{path} is a table: {asked}. Its columns are {', '.join(names[:20])}.")
+    y = frame[label]
+    if y.isna().any():
+        raise CommandError(f"{path} must have a label in each row. {y.isna().sum()} cells of {label!r} are empty.")
+    X = frame.drop(columns=label)
+    known = getattr(model, "feature_names_in_", None)
+    if known is not None:
+        return X[[name for name in known if name in X.columns]], y.to_numpy()
+    if all(is_numeric(dtype) for dtype in X.dtypes):
+        # Trained on an array.
+        dtype = np.float32 if nets_inside(model) else None
+        return X.to_numpy(dtype=dtype), y.to_numpy()
+    return X, y.to_numpy()

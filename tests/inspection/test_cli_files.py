@@ -1,0 +1,179 @@
+"""Rows from tables: what reaches the model, and what a person is told who forgot something."""
+
+import json
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from skorch import NeuralNetClassifier
+from torch import nn
+
+from skdiffence.__main__ import main
+from skdiffence.inspection._cli_files import CommandError, load_sides
+
+pandas = pytest.importorskip("pandas")
+
+
+class Named:
+    """A model as far as its columns and classes go."""
+
+    def __init__(self, names=None, classes=(0, 1)):
+        self.classes_ = np.array(classes)
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+
+
+def people(n, seed):
+    """Return a table of people with codes, numbers and an identifier."""
+    rng = np.random.default_rng(seed)
+    return pandas.DataFrame(
+        {
+            "id": np.arange(n) + 1000 * seed,
+            "town": rng.choice(["Ulm", "Bonn", "Köln"], n),
+            "age": rng.integers(20, 80, n),
+            "income": rng.normal(size=n).round(3),
+            "defaulted": rng.integers(0, 2, n),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Tables of both sides, and a pipeline that was trained on columns by name."""
+    folder = tmp_path_factory.mktemp("tables")
+    for seed, name in ((1, "members"), (2, "others")):
+        people(90, seed).to_csv(folder / f"{name}.csv", index=False)
+    frame = pandas.read_csv(folder / "members.csv")
+    encode = make_column_transformer((OneHotEncoder(), ["town"]), remainder="passthrough")
+    model = make_pipeline(encode, RandomForestClassifier(10, random_state=0))
+    model.fit(frame[["town", "age", "income"]], frame["defaulted"])
+    joblib.dump(model, folder / "m.joblib")
+    return folder
+
+
+def command(folder, *more):
+    """Return the arguments of an audit of tables."""
+    paths = [str(folder / name) for name in ("m.joblib", "members.csv", "others.csv", "out")]
+    given = ["audit", paths[0], "--members", paths[1], "--non-members", paths[2], "--output", paths[3]]
+    return [*given, "--attacks", "entropy", "correctness", *more]
+
+
+def written(tmp_path, *texts, suffix=".csv"):
+    """Write texts to files and return their paths."""
+    paths = [tmp_path / f"{number}{suffix}" for number in range(len(texts))]
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text, encoding="utf-8")
+    return [str(path) for path in paths]
+
+
+def test_pipeline_with_columns_by_name(folder):
+    """A model behind a ColumnTransformer; the identifier that it never saw is left out."""
+    assert main(command(folder, "--label", "defaulted")) == 0
+    report = json.loads((folder / "out" / "report.json").read_text())
+    assert report["rows"]["n_members"] == report["rows"]["n_non_members"] == 90
+    assert report["targets"]["audited"]["worst"]["auc"] > 0.7
+
+
+def test_table_without_label(folder, capsys):
+    """NumPy called a CSV pickled data and advised to trust it."""
+    assert main(command(folder)) == 2
+    said = capsys.readouterr().err
+    assert "--label" in said and "id, town, age, income, defaulted" in said and "pickle" not in said
+
+
+def test_label_that_is_no_column(folder, capsys):
+    """A typo lists what there is."""
+    assert main(command(folder, "--label", "default")) == 2
+    assert "no column 'default'. Its columns are id, town" in capsys.readouterr().err
+
+
+def test_columns_in_the_order_of_the_model(tmp_path):
+    """A table written in another order, with its index as a column."""
+    paths = written(tmp_path, ",b,label,a\n0,1,0,2\n", ",b,label,a\n0,3,1,4\n")
+    sides = load_sides(paths, "label", Named(["a", "b"]))
+    assert [list(X.columns) for X, _ in sides] == [["a", "b"]] * 2
+    assert [y.tolist() for _, y in sides] == [[0], [1]]
+
+
+def test_arrays_for_models_trained_on_arrays(tmp_path):
+    """A frame of names would be warned about by scikit-learn, and taken apart by a net."""
+    paths = written(tmp_path, "a,b,y\n1,2,0\n", "a,b,y\n3,4,1\n")
+    X, _ = load_sides(paths, "y", Named())[0]
+    assert isinstance(X, np.ndarray) and X.tolist() == [[1, 2]]
+    X, _ = load_sides(paths, "y", NeuralNetClassifier(nn.Linear))[0]
+    assert X.dtype == np.float32
+
+
+def test_column_that_looks_like_numbers_in_one_file_only(tmp_path):
+    """Codes are text on both sides, or they would differ as data."""
+    paths = written(tmp_path, "code,y\n007,0\n012,1\n", "code,y\nA7,0\n012,1\n")
+    (X, _), (Z, _) = load_sides(paths, "y", Named(["code"]))
+    assert X["code"].tolist() == ["007", "012"] and Z["code"].tolist() == ["A7", "012"]
+
+
+def test_missing_numbers_on_one_side_stay_numbers(tmp_path):
+    """An empty cell makes a column of integers one of floats, and no text."""
+    paths = written(tmp_path, "age,y\n7,0\n12,1\n", "age,y\n,0\n12,1\n")
+    (X, _), (Z, _) = load_sides(paths, "y", Named(["age"]))
+    assert X["age"].dtype.kind in "if" and Z["age"].dtype.kind == "f"
+
+
+def test_labels_of_digits_that_were_trained_as_text(tmp_path):
+    """Otherwise no label of the table would be one of the model's."""
+    paths = written(tmp_path, "a,y\n1,0\n", "a,y\n2,1\n")
+    assert [y.tolist() for _, y in load_sides(paths, "y", Named(["a"], ["0", "1"]))] == [["0"], ["1"]]
+    assert [y.tolist() for _, y in load_sides(paths, "y", Named(["a"]))] == [[0], [1]]
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (("a,y\n1,0\n", "a,y\n2,\n"), "1 cells of 'y' are empty"),
+        (("a,y\n1,0\n", ""), "can't be read as a table"),
+        (("a,y\n1,0\n", 'a,y\n"1,0\n'), "can't be read as a table"),
+    ],
+)
+def test_tables_that_cannot_be_used(tmp_path, texts, message):
+    """Empty labels, empty files, quotes left open."""
+    with pytest.raises(CommandError, match=message):
+        load_sides(written(tmp_path, *texts), "y", Named(["a"]))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet", "a.tsv", "a.csv.gz"])
+def test_tables_that_do_not_exist(tmp_path, name):
+    """Of every kind."""
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow")
+    with pytest.raises(CommandError, match=f"{name} does not exist"):
+        load_sides([str(tmp_path / name)] * 2, "y", Named(["a"]))
+
+
+def test_label_for_arrays(tmp_path):
+    """An option that has no effect is a mistake."""
+    np.savez(tmp_path / "a.npz", X=np.zeros((2, 2)), y=np.zeros(2))
+    with pytest.raises(CommandError, match="--label"):
+        load_sides([str(tmp_path / "a.npz")] * 2, "y", Named())
+
+
+def test_parquet(tmp_path):
+    """With its types, categories among them."""
+    pytest.importorskip("pyarrow")
+    frame = people(20, 1).astype({"town": "category"})
+    frame.to_parquet(tmp_path / "a.parquet")
+    X, y = load_sides([str(tmp_path / "a.parquet")] * 2, "defaulted", Named(["town", "age"]))[0]
+    assert X["town"].dtype == "category" and y.tolist() == frame["defaulted"].tolist()
+
+
+def test_parquet_without_its_library(tmp_path, monkeypatch):
+    """Says what to install."""
+
+    def missing(*args):
+        raise ImportError("Unable to find a usable engine")
+
+    monkeypatch.setattr("pandas.read_parquet", missing)
+    with pytest.raises(CommandError, match="pip install pyarrow"):
+        load_sides([str(tmp_path / "a.parquet")] * 2, "y", Named(["a"]))
