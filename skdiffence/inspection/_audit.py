@@ -1,6 +1,5 @@
 """Audit a fitted classifier: attacks, controls, floor, utility and cost in one report."""
 
-import copy
 import platform
 import warnings
 from datetime import UTC, datetime
@@ -9,7 +8,6 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy import sparse
-from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
@@ -17,10 +15,9 @@ from skdiffence._evaluation._measure import LEVELS, describe_reversal, lowest_re
 from skdiffence._evaluation._named_attacks import named_attacks
 from skdiffence._fitted import n_training_rows, unrecorded_validation_split
 from skdiffence.attacks import attacks_on_regeneration, get_attack
-from skdiffence.defenses import DefendedClassifier
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.inspection._audit_controls import audit_controls
-from skdiffence.inspection._audit_defense import changed_labels, defense_facts
+from skdiffence.inspection._audit_defense import changed_labels, defense_facts, without_defense
 from skdiffence.inspection._audit_rows import audit_rows
 from skdiffence.inspection._audit_target import audit_target
 from skdiffence.inspection.report._report import AuditReport
@@ -100,8 +97,8 @@ def audit(
         :func:`~skdiffence.attacks.attacks_on_regeneration`, which repeat and change queries. Attacks that need more,
         such as shadow models or a denoiser, are passed as instances.
     undefended : classifier, default=None
-        The same classifier without its defense, to be measured beside it. None takes it from the estimator if that
-        is a :class:`~skdiffence.defenses.DefendedClassifier`.
+        The same classifier without its defense, to be measured beside it. None takes it from an estimator that
+        regenerates its inputs or changes its answers, also behind other steps of a pipeline, in a search or frozen.
     confidence_level : float, default=0.95
         Coverage of the intervals.
     max_fpr : float or "auto", default="auto"
@@ -177,8 +174,10 @@ def audit(
     'The answers reveal who was in the training set.'
     """
     targets = {"audited": _checked(estimator, "estimator")}
-    if (other := _undefended(estimator, undefended)) is not None:
-        targets["undefended"] = _checked(other, "undefended")
+    if undefended is None:
+        undefended = without_defense(estimator)
+    if undefended is not None:
+        targets["undefended"] = _checked(undefended, "undefended")
     seed = draw_seed(random_state)
     rows, counts = audit_rows(list(targets.values()), members, non_members, mix_seed(seed, "rows"))
     named = named_attacks(_suite(attacks, estimator, rows, counts) if isinstance(attacks, str) else attacks)
@@ -219,16 +218,6 @@ def _checked(estimator, name):
     if hasattr(estimator, "fit"):
         check_is_fitted(estimator)
     return estimator
-
-
-def _undefended(estimator, undefended):
-    if undefended is not None:
-        return undefended
-    inner = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
-    if not isinstance(inner, DefendedClassifier) or isinstance(inner.regenerator, str):
-        return None
-    # The same object with the same labels and checks, without its regenerator.
-    return copy.copy(inner).set_params(regenerator="passthrough", calibrate=None)
 
 
 def _settings(estimator, counts, attacks, confidence_level, max_fpr, known, n_permutations, seed):

@@ -1,11 +1,64 @@
-"""Facts about the defense inside an audited classifier, and the labels that it changed."""
+"""The defense inside an audited classifier: facts, the same classifier without it, and the labels that it changed."""
+
+import copy
 
 import numpy as np
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
 
 from skdiffence._fitted import denoiser_saw_members, fitted_parts
+from skdiffence.base import is_inference_only
+from skdiffence.defenses import DefendedClassifier
 
 _SETTINGS = ("selection", "search", "fallback", "n_candidates")
 _REGENERATOR_SETTINGS = ("timestep", "n_steps", "noise")
+
+
+def without_defense(estimator):
+    """Return a fitted classifier without the outermost defense that acts when it answers.
+
+    Goes through FrozenEstimator, pipelines, searches, tuned and distilled defenses, and wrappers that keep what they
+    answer with as ``estimator_``.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Fitted. It is not changed.
+
+    Returns
+    -------
+    undefended : classifier or None
+        A fitted classifier that shares what was fitted. None if no such defense was found.
+    """
+    if isinstance(estimator, FrozenEstimator):
+        return without_defense(estimator.estimator)
+    if isinstance(estimator, DefendedClassifier) and not isinstance(estimator.regenerator, str):
+        # The same object with the same labels and checks, without its regenerator.
+        return copy.copy(estimator).set_params(regenerator="passthrough", calibrate=None)
+    if isinstance(estimator, Pipeline):
+        return _pipeline_without_defense(estimator)
+    if hasattr(estimator, "undefended_"):
+        return estimator.undefended_
+    if hasattr(estimator, "best_estimator_"):
+        return without_defense(estimator.best_estimator_)
+    if (teacher := getattr(estimator, "defended_", None)) is not None:
+        return without_defense(teacher) or teacher
+    inner = without_defense(estimator.estimator_) if hasattr(estimator, "estimator_") else None
+    if inner is None:
+        return None
+    outer = copy.copy(estimator)
+    outer.estimator_ = inner
+    return outer
+
+
+def _pipeline_without_defense(pipeline):
+    """Return a pipeline without steps that act at inference only, and with its last step undefended."""
+    name, last = pipeline.steps[-1]
+    steps = [(key, step) for key, step in pipeline.steps[:-1] if not is_inference_only(step)]
+    undefended = without_defense(last)
+    if undefended is None and len(steps) == len(pipeline.steps) - 1:
+        return None
+    return copy.copy(pipeline).set_params(steps=[*steps, (name, undefended or last)])
 
 
 def defense_facts(estimator):

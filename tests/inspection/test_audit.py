@@ -17,18 +17,21 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skdiffence._evaluation._named_attacks import named_attacks
 from skdiffence.attacks import ThresholdAttack, get_attack_names
 from skdiffence.datasets import membership_partition
-from skdiffence.defenses import DefendedClassifier
+from skdiffence.defenses import DefendedClassifier, DistilledDefense, OutputClassifier, TunedDefendedClassifier
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.inspection import audit
 from skdiffence.inspection._audit import STANDARD, _shown, _suite
 from skdiffence.inspection._audit_controls import blind_control, positive_control
+from skdiffence.inspection._audit_defense import without_defense
 from skdiffence.inspection._audit_rows import audit_rows
 from skdiffence.inspection.report._sentences import defense_sentences
 from skdiffence.metrics import logit_signal
@@ -391,6 +394,73 @@ def test_defended_classifier_is_measured_beside_itself_undefended(defended):
     np.testing.assert_allclose(report.phi["undefended"], expected, rtol=1e-5, atol=1e-4)
     assert "Without the defense" in repr(report)
     assert classifier.regenerator != "passthrough"  # the estimator itself is as it was
+
+
+def wrapped(name, members):
+    """Return a fitted classifier with a defense somewhere inside, and the same answers without it."""
+    X, y = members
+    bare = LogisticRegression(C=0.01)
+    defend = partial(DefendedClassifier, regenerator=NoiseRegenerator(scale=4.0), selection="swap", random_state=0)
+    scaler, known = StandardScaler().fit(X), np.arange(len(y)) >= 0
+    made = {
+        "behind an encoder": lambda: make_pipeline(StandardScaler(), defend(bare)).fit(X, y),
+        "frozen behind an encoder": lambda: FrozenEstimator(make_pipeline(StandardScaler(), defend(bare)).fit(X, y)),
+        "frozen in a pipeline": lambda: make_pipeline(
+            scaler, FrozenEstimator(defend(bare).fit(scaler.transform(X), y))
+        ),
+        "nested pipelines": lambda: make_pipeline(make_pipeline(StandardScaler(), defend(bare))).fit(X, y),
+        "regenerator as a step": lambda: make_pipeline(StandardScaler(), NoiseRegenerator(scale=4.0), bare).fit(X, y),
+        "searched": lambda: GridSearchCV(defend(bare), {"n_candidates": [2]}, cv=2).fit(X, y),
+        "tuned": lambda: TunedDefendedClassifier(defend(bare), timesteps=None, selections=["swap"]).fit(
+            X, y, is_member=np.arange(len(y)) < 60
+        ),
+        "coarse": lambda: OutputClassifier(bare, "label", confidence=0.6).fit(X, y, is_member=known),
+        "distilled": lambda: DistilledDefense(defend(bare), LogisticRegression(), public=X_DIGITS[-200:]).fit(X, y),
+        "thresholded": lambda: FixedThresholdClassifier(defend(bare), threshold=0.5).fit(X, y % 2),
+    }
+    return made[name]()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "behind an encoder",
+        "frozen behind an encoder",
+        "frozen in a pipeline",
+        "nested pipelines",
+        "regenerator as a step",
+        "searched",
+        "tuned",
+        "coarse",
+        "distilled",
+        "thresholded",
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_defense_is_found_wherever_it_is(name):
+    """An audit of a pipeline around a defense lost what the classifier reveals without it."""
+    (X, y), others = digit_sides(80, 100)
+    model = wrapped(name, (X, y))
+    undefended = without_defense(model)
+    proba = undefended.predict_proba(X)
+    bare = LogisticRegression(C=0.01)
+    trained = X[:60] if name == "tuned" else X
+    scale = StandardScaler().fit(trained) if "encoder" in name or "pipeline" in name or "step" in name else None
+    seen = X if scale is None else scale.transform(X)
+    kept = y % 2 if name == "thresholded" else y
+    bare.fit(seen[: len(trained)], kept[: len(trained)])
+    np.testing.assert_allclose(proba, bare.predict_proba(seen), atol=1e-8)
+    assert np.abs(model.predict_proba(X) - proba).max() > 1e-3  # the model itself is as it was
+
+
+@pytest.mark.parametrize(
+    "model",
+    [GaussianNB(), make_pipeline(StandardScaler(), GaussianNB()), DefendedClassifier(GaussianNB(), "passthrough")],
+)
+def test_without_a_defense_there_is_nothing_beside(model):
+    """A second target that is the same would be named a defense that does nothing."""
+    members, _ = digit_sides(40, 40)
+    assert without_defense(model.fit(*members)) is None
 
 
 class SawMembers(NoiseRegenerator):
