@@ -1,4 +1,4 @@
-"""Base classes: transformers that act at inference only, and membership attacks."""
+"""Base classes: transformers that act at inference only, membership attacks, and classifiers made of torch modules."""
 
 from abc import ABCMeta, abstractmethod
 
@@ -8,9 +8,10 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from skdiffence.utils._modules import from_module
 from skdiffence.utils._sklearn import HasMethods, fit_context
 
-__all__ = ["InferenceOnly", "InferenceOnlyMixin", "MembershipAttack", "is_inference_only"]
+__all__ = ["InferenceOnly", "InferenceOnlyMixin", "MembershipAttack", "from_module", "is_inference_only"]
 
 
 class InferenceOnlyMixin(TransformerMixin):

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Subset
 from torch.utils.data import Dataset as TorchDataset
 
 from skdiffence.exceptions import MembershipWarning
+from skdiffence.utils._modules import ModuleClassifier
 from skdiffence.utils._params import nested_params
 
 # skorch's default splits by their content, because a clone's split is a copy.
@@ -73,13 +74,14 @@ def nets_inside(estimator, *, frozen=True):
 
 def predicts_columns(estimator):
     """Return whether ``predict`` gives column indices, as nets do, and not elements of ``classes_``."""
-    return isinstance(final_estimator(estimator), NeuralNet)
+    final = final_estimator(estimator)
+    return isinstance(final, NeuralNet) and not isinstance(final, ModuleClassifier)
 
 
 def predicts_argmax(estimator):
     """Return whether ``predict`` is by construction the argmax of ``predict_proba``."""
     predict = getattr(type(final_estimator(estimator)), "predict", None)
-    return predict in (NeuralNetClassifier.predict, RandomForestClassifier.predict)
+    return predict in (ModuleClassifier.predict, NeuralNetClassifier.predict, RandomForestClassifier.predict)
 
 
 def is_binary_net(estimator):
@@ -136,7 +138,7 @@ def loadable(estimator, X):
         estimator = estimator.estimator
     if not isinstance(estimator, NeuralNet) or not isinstance(X, np.ndarray) or X.dtype != np.float32:
         return X
-    kinds = (NeuralNetClassifier, NeuralNetBinaryClassifier)
+    kinds = (NeuralNetClassifier, NeuralNetBinaryClassifier, ModuleClassifier)
     predicts = all(getattr(type(estimator), name) in [getattr(kind, name) for kind in kinds] for name in _PREDICTING)
     loads = estimator.dataset is Dataset and estimator.iterator_valid is DataLoader
     special = estimator.get_params_for("dataset") or _COLLATING & estimator.get_params_for("iterator_valid").keys()
