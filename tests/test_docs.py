@@ -93,6 +93,7 @@ def directive_blocks(text):
 PAGES = {
     "README.md": fenced_blocks,
     "docs/auditing.rst": directive_blocks,
+    "docs/bring_your_own.rst": directive_blocks,
     "docs/defenses.rst": directive_blocks,
     "docs/pitfalls.rst": directive_blocks,
     "docs/quickstart.rst": directive_blocks,
@@ -112,6 +113,8 @@ def test_code_blocks_run(page, tmp_path, monkeypatch):
     for number, block in enumerate(blocks):
         if "temperature" in block and not has_temperature_scaling():
             continue
+        if '"google/' in block:
+            continue  # a download
         block = re.sub(r"max_epochs=[1-9]\d*", "max_epochs=1", block)
         exec(compile(block, f"{page}, block {number}", "exec"), vars(module))
 

@@ -1,10 +1,10 @@
 """The fitted classifier inside a defense: labels as column indices and validated probabilities."""
 
 import numpy as np
-import torch
 
 from skdiffence.utils._frames import is_frame, like
-from skdiffence.utils._skorch import loadable, nets_inside, predicts_argmax, predicts_columns
+from skdiffence.utils._loading import loadable, with_own_loaders
+from skdiffence.utils._skorch import nets_inside, predicts_argmax, predicts_columns
 
 _TOLERANCE = 1e-3
 
@@ -23,7 +23,7 @@ class FittedClassifier:
     """
 
     def __init__(self, estimator, n_classes, batch_size=None):
-        self.estimator = estimator
+        self.estimator = with_own_loaders(estimator)
         self.n_classes = n_classes
         self.batch_size = batch_size
         self._answers_columns = predicts_columns(estimator)
@@ -116,11 +116,6 @@ class FittedClassifier:
             )
 
     def _in_batches(self, method, X):
-        # A data loader draws from torch's global generator whenever a net answers.
-        with torch.random.fork_rng(devices=[]):
-            return self._padded(method, X)
-
-    def _padded(self, method, X):
         if self.batch_size is None or not len(X):
             return method(X)
         parts = [self._padded_batch(method, X, start) for start in range(0, len(X), self.batch_size)]

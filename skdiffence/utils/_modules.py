@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from skdiffence.utils._frames import as_numbers
+from skdiffence.utils._loading import Rows, with_own_generator
 from skdiffence.utils._random import torch_seed
 from skdiffence.utils._sklearn import Interval, StrOptions, validate_params
 from skdiffence.utils._torch import resolve_device
@@ -163,8 +164,8 @@ def _with_weights(module, state_dict):
         module.load_state_dict(state_dict)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"state_dict must hold the weights of {type(module).__name__}. Got {len(state_dict)} entries, named "
-            f"{', '.join(map(str, list(state_dict)[:3]))}. torch says: {error}"
+            f"state_dict must hold the weights of {type(module).__name__}. Got {len(state_dict)} entries"
+            f"{''.join(f', {name}' for name in list(state_dict)[:3])}. torch says: {error}"
         ) from error
     return module
 
@@ -312,10 +313,15 @@ class ModuleClassifier(NeuralNetClassifier):
     def predict_proba(self, X):
         """Return the probabilities of the module for arrays, frames and lists of numbers."""
         if not isinstance(X, (torch.Tensor, Dataset)):
-            X = as_numbers(X)
-        if isinstance(X, np.ndarray) and not len(X):
+            X = Rows(as_numbers(X))
+        if not len(X):
             return np.empty((0, len(self.classes_)), dtype=np.float32)
         return super().predict_proba(X)
+
+    def get_iterator(self, dataset, training=False):
+        """Return batches, drawn without torch's global generator where they are not for training."""
+        iterator = super().get_iterator(dataset, training=training)
+        return iterator if training else with_own_generator(iterator)
 
     def __getstate__(self):
         # The parameter and what was initialized from it are one object, which is saved once.

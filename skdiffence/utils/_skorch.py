@@ -3,17 +3,15 @@
 import warnings
 
 import numpy as np
-import torch
 from sklearn.base import clone, is_classifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
 from skorch.callbacks import EarlyStopping
-from skorch.dataset import Dataset, ValidSplit
+from skorch.dataset import ValidSplit
 from torch import nn
-from torch.utils.data import DataLoader, Subset
-from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import Subset
 
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.utils._modules import ModuleClassifier
@@ -87,62 +85,6 @@ def predicts_argmax(estimator):
 def is_binary_net(estimator):
     """Return whether a net has one output and float32 targets."""
     return isinstance(estimator, NeuralNetBinaryClassifier)
-
-
-# A net predicts the same for a dataset as for an array if these are skorch's own.
-_PREDICTING = ("predict", "predict_proba", "forward_iter", "get_dataset", "get_iterator")
-_COLLATING = {"collate_fn", "sampler", "batch_sampler"}
-
-
-class Rows(TorchDataset):
-    """Dataset of the rows of an array, which a data loader takes in batches; row by row costs more than a small net.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, ...)
-        The rows.
-    """
-
-    def __init__(self, X):
-        # torch does not take negative strides, and warns of read-only arrays.
-        plain = X.flags.writeable and all(step >= 0 for step in X.strides)
-        self.rows = torch.from_numpy(X if plain else X.copy())
-
-    def __len__(self):
-        return len(self.rows)
-
-    def __getitem__(self, index):
-        return self.__getitems__([index])[0]
-
-    def __getitems__(self, indices):
-        no_target = torch.zeros(1)
-        return [(row, no_target) for row in self.rows[indices].unbind()]
-
-
-def loadable(estimator, X):
-    """Return rows in the form that a net loads fastest, with the same predictions.
-
-    Parameters
-    ----------
-    estimator : classifier
-        Fitted.
-    X : ndarray of shape (n, ...) or data frame
-        Rows to predict.
-
-    Returns
-    -------
-    rows : Rows or X
-        X if the estimator is not a net or customizes how it loads data.
-    """
-    while isinstance(estimator, FrozenEstimator):
-        estimator = estimator.estimator
-    if not isinstance(estimator, NeuralNet) or not isinstance(X, np.ndarray) or X.dtype != np.float32:
-        return X
-    kinds = (NeuralNetClassifier, NeuralNetBinaryClassifier, ModuleClassifier)
-    predicts = all(getattr(type(estimator), name) in [getattr(kind, name) for kind in kinds] for name in _PREDICTING)
-    loads = estimator.dataset is Dataset and estimator.iterator_valid is DataLoader
-    special = estimator.get_params_for("dataset") or _COLLATING & estimator.get_params_for("iterator_valid").keys()
-    return Rows(X) if predicts and loads and not special else X
 
 
 def instantiated_modules(estimator):

@@ -14,6 +14,7 @@ from skorch.utils import to_numpy, to_tensor
 from torch import nn
 
 from skdiffence.defenses._fit_classifier import rows_outside
+from skdiffence.utils._loading import with_own_generator
 from skdiffence.utils._random import draw_seed, mix_seed, torch_seed
 from skdiffence.utils._sklearn import all_or_nothing
 
@@ -260,9 +261,24 @@ class TrainingDefense(NeuralNetClassifier, metaclass=ABCMeta):
         self.check_is_fitted()
         if not get_len(X):
             raise ValueError("X must hold at least one row. Got none.")
-        # A data loader draws from torch's global generator.
-        with torch.random.fork_rng(devices=[]):
-            return super().predict_proba(X)
+        return super().predict_proba(X)
+
+    def get_iterator(self, dataset, training=False):
+        """Return batches, drawn without torch's global generator where they are not for training.
+
+        Parameters
+        ----------
+        dataset : dataset
+            Rows.
+        training : bool, default=False
+            Whether the batches are for training.
+
+        Returns
+        -------
+        iterator : iterable of batches
+        """
+        iterator = super().get_iterator(dataset, training=training)
+        return iterator if training else with_own_generator(iterator)
 
     def _check_components(self):
         if isinstance(self.module, nn.Module):
