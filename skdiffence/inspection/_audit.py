@@ -56,6 +56,7 @@ _SHOWN_ROWS = 12
         "max_fpr": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
         "known": [Interval(Real, 0, 0.5, closed="right")],
         "show_rows": ["boolean"],
+        "subject": [str, None],
         "n_permutations": [Interval(Integral, 100, None, closed="left")],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -73,6 +74,7 @@ def audit(
     max_fpr="auto",
     known=0.5,
     show_rows=False,
+    subject=None,
     n_permutations=1000,
     random_state=None,
     verbose=0,
@@ -109,6 +111,8 @@ def audit(
     show_rows : bool, default=False
         Whether the report shows images of the members with the highest scores. Rows of a training set are personal
         data: a report contains none unless this is True.
+    subject : str, default=None
+        Name of the model and of its data, for the head of the report.
     n_permutations : int, default=1000
         Number of permutations of the memberships for p-values, at least 100.
     random_state : int, RandomState instance or None, default=None
@@ -182,6 +186,7 @@ def audit(
     rows, counts = audit_rows(list(targets.values()), members, non_members, mix_seed(seed, "rows"))
     named = named_attacks(_suite(attacks, estimator, rows, counts) if isinstance(attacks, str) else attacks)
     settings = _settings(estimator, counts, named, confidence_level, max_fpr, known, n_permutations, seed)
+    settings = {"subject": subject, "data": _described_rows(rows)} | settings
     with tqdm(total=(len(targets) + 2) * len(named) + 1, disable=not verbose, unit="step", desc="audit") as bar:
         audited = {name: audit_target(target, rows, named, settings, bar) for name, target in targets.items()}
         controls = audit_controls(named, audited["audited"].queried, rows, settings, bar)
@@ -247,6 +252,16 @@ def _described(estimator):
     params = estimator.get_params(deep=False) if hasattr(estimator, "get_params") else {}
     inner = params.get("estimator")
     return type(estimator).__name__ + ("" if inner is None else f"({_described(inner)})")
+
+
+def _described_rows(rows):
+    """Return the form of the rows and the number of classes."""
+    shape, n_classes = rows.X.shape[1:], len(np.unique(rows.y))
+    if len(shape) == 1:
+        what = f"{shape[0]} {'columns' if hasattr(rows.X, 'columns') else 'features'}"
+    else:
+        what = f"rows of shape {' x '.join(map(str, shape))}"
+    return f"{what}, {n_classes} classes"
 
 
 def _notes(estimator, rows, counts, answers):

@@ -13,6 +13,7 @@ from skdiffence._evaluation._measure import measure_attack
 from skdiffence._evaluation._results import ControlResult
 from skdiffence._evaluation._rows import FEWEST_ROWS, seed_key
 from skdiffence._evaluation._run_attack import query_target, run_attack
+from skdiffence.inspection.report._format import words
 from skdiffence.metrics import label_columns
 from skdiffence.utils._random import mix_seed
 from skdiffence.utils._rows import canonical_rows, row_digests
@@ -89,7 +90,7 @@ def null_control(attacks, queried, rows, *, known, seed, attack_seed):
     of_split = replace(queried, answers=queried.answers.take(outside))
     areas = _areas(attacks, of_split, split, known=known, seed=attack_seed)
     wrong = [name for name, auc in areas.items() if not auc.low <= 0.5 <= auc.high]
-    found = f"{', '.join(wrong) or 'no attack'} separated non-members from non-members"
+    found = f"{', '.join(map(words, wrong)) or 'no attack'} separated non-members from non-members"
     why = f"{found}: {len(split)} of them were called members and non-members at random"
     return ControlResult("null", not wrong, why, areas)
 
@@ -128,7 +129,7 @@ def positive_control(attacks, rows, *, known, seed):
     areas = _areas(usable, queried, rows, known=known, seed=mix_seed(seed, "positive"))
     best = max(areas, key=lambda name: areas[name].value)
     why = (
-        f"the strongest attack on a classifier that memorizes all members, {best}, has an AUC of "
+        f"the strongest attack on a classifier that memorizes all members, {words(best)}, has an AUC of "
         f"{areas[best].value:.3f}; at least {_FOUND} is expected"
     )
     return ControlResult("positive", areas[best].value >= _FOUND, why, areas)

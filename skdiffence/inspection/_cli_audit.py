@@ -98,6 +98,7 @@ def run_audit(options):
         undefended=undefended,
         max_fpr="auto" if options.max_fpr is None else options.max_fpr,
         show_rows=options.show_rows,
+        subject=f"{options.model}; members {options.members}, non-members {options.non_members}",
         random_state=options.seed,
         verbose=1,
     )

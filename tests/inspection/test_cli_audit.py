@@ -51,7 +51,9 @@ def test_status_tells_of_a_failed_control(files, capsys):
     """Sides that differ as data: the report is written, and the status is 1."""
     arguments = command(files, "--attacks", "entropy", "--max-fpr", "0.1", others="moved.npz", output="failed")
     assert main(arguments) == 1
-    assert capsys.readouterr().out.strip().startswith("A control failed")
+    said = capsys.readouterr().out
+    assert "A control failed" in said
+    assert all(str(files / name) in said.splitlines()[1] for name in ("m.joblib", "members.npz", "moved.npz"))
     facts = json.loads((files / "failed" / "report.json").read_text())
     assert facts["verdict"]["status"] == "invalid"
     assert facts["settings"]["max_fpr"] == 0.1

@@ -15,10 +15,16 @@ from skdiffence.inspection.displays._mixin import (
     DisplayMixin,
     as_list,
     check_matplotlib,
-    interval_text,
     styled,
 )
-from skdiffence.inspection.displays._roc_curve import roc_band, roc_curves, with_more_points
+from skdiffence.inspection.displays._roc_curve import (
+    FEW_POINTS,
+    curve_label,
+    roc_band,
+    roc_curves,
+    style_apart,
+    with_more_points,
+)
 from skdiffence.metrics._operating_point import FEWEST_AT_RATE
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import HasMethods, Interval, validate_params
@@ -80,7 +86,9 @@ class MembershipRocDisplay(DisplayMixin):
     and more. Rows are taken as independent, and the attack as given.
 
     Between two thresholds the curve is what an attacker reaches by drawing lots between them: a straight line, which
-    is bent on these axes. The band is drawn from ten non-members on.
+    is bent on these axes. The band is drawn from ten non-members on. An attack with two scores, such as whether the
+    label is right, has a single point, which is drawn alone: a line would promise rates that none of its thresholds
+    gives. A curve that equals an earlier one is dashed, so that both are seen.
 
     References
     ----------
@@ -171,8 +179,10 @@ class MembershipRocDisplay(DisplayMixin):
         self.lines_, self.bands_, self.chance_level_, self.noise_ = [], [], None, None
         for number, (label, fpr, tpr, given) in enumerate(curves, start=n_before):
             style = {"color": PALETTE[number % len(PALETTE)], "linewidth": 1.6, "label": label, "gid": _CURVE}
+            earlier = [curve[1:3] for curve in curves[: number - n_before]]
+            style |= style_apart(fpr, is_twin=any(np.array_equal((fpr, tpr), pair) for pair in earlier))
             self._draw_curve(ax, fpr, tpr, low, styled("Line2D", style, given))
-            if plot_band and None not in (self.n_members, self.n_non_members):
+            if plot_band and len(fpr) > FEW_POINTS and None not in (self.n_members, self.n_non_members):
                 self._draw_band(ax, fpr, tpr, low)
         if plot_chance_level and not any(line.get_gid() == _CHANCE for line in ax.lines):
             # On logarithmic axes the diagonal from (0, 0) to (1, 1) needs a start above zero.
@@ -309,7 +319,7 @@ class MembershipRocDisplay(DisplayMixin):
             shapes = [np.shape(curve[key]) for key in ("fpr", "tpr")]
             if shapes[0] != shapes[1] or len(shapes[0]) != 1:
                 raise ValueError(f"fpr and tpr must be one-dimensional and equally long. Got shapes {shapes}.")
-        return [(_label(curve), np.asarray(curve["fpr"]), curve["tpr"], curve["curve_kwargs"]) for curve in curves]
+        return [(curve_label(curve), np.asarray(curve["fpr"]), curve["tpr"], curve["curve_kwargs"]) for curve in curves]
 
     def _left_end(self, curves):
         """Return the left end of the axes: half of the first non-member's rate."""
@@ -318,6 +328,10 @@ class MembershipRocDisplay(DisplayMixin):
         return 0.5 * min((rate for _, fpr, _, _ in curves for rate in fpr if rate > 0), default=1.0)
 
     def _draw_curve(self, ax, fpr, tpr, low, style):
+        if len(fpr) == FEW_POINTS:
+            # At the edge where it has no place on a logarithmic axis.
+            self.lines_ += ax.plot(max(fpr[1], low), max(tpr[1], low), **style, clip_on=False)
+            return
         points = with_more_points(fpr, tpr, start=low / 10)
         # A logarithmic axis has no zero: such points are drawn outside of the limits.
         points = (np.maximum(rates, low / 10) for rates in points)
@@ -330,13 +344,6 @@ class MembershipRocDisplay(DisplayMixin):
         ends = (np.maximum(end, low / 10) for end in ends)
         style = {"color": self.lines_[-1].get_color(), "alpha": 0.13, "linewidth": 0}
         self.bands_.append(ax.fill_between(rates, *ends, **style))
-
-
-def _label(curve):
-    parts = [] if curve["name"] is None else [curve["name"]]
-    if curve["roc_auc"] is not None:
-        parts.append(f"AUC {interval_text(curve['roc_auc'], curve['roc_auc_interval'])}")
-    return ": ".join(parts) or None
 
 
 def _finish(ax, low):

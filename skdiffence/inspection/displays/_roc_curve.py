@@ -5,10 +5,13 @@ from sklearn.metrics import roc_curve
 
 from skdiffence._evaluation._cross_fit import AttackScores
 from skdiffence._evaluation._measure import measure_attack
+from skdiffence.inspection.displays._mixin import interval_text
 from skdiffence.metrics._checks import check_membership
 from skdiffence.metrics._exact import rate_high, rate_low
 
 _N_GRID = 300
+# Rates of an attack with two scores: (0, 0), (1, 1) and its only point between them.
+FEW_POINTS = 3
 
 
 def roc_curves(y_true, y_score, confidence_level):
@@ -147,3 +150,42 @@ def with_more_points(fpr, tpr, *, start):
     rates = np.concatenate([fpr, new])
     order = np.argsort(rates, kind="stable")
     return rates[order], np.concatenate([tpr, np.interp(new, fpr, tpr)])[order]
+
+
+def curve_label(curve):
+    """Return the legend's text of a curve, None if it has neither a name nor an area.
+
+    Parameters
+    ----------
+    curve : dict
+        ``name``, ``roc_auc`` and ``roc_auc_interval``, None where not known.
+
+    Returns
+    -------
+    label : str or None
+    """
+    parts = [] if curve["name"] is None else [curve["name"]]
+    if curve["roc_auc"] is not None:
+        parts.append(f"AUC {interval_text(curve['roc_auc'], curve['roc_auc_interval'])}")
+    return ": ".join(parts) or None
+
+
+def style_apart(fpr, *, is_twin):
+    """Return the style of a curve that is a single point, or that equals one which was drawn before.
+
+    Parameters
+    ----------
+    fpr : ndarray of shape (n_thresholds,)
+        Its false positive rates.
+    is_twin : bool
+        Whether it equals an earlier one.
+
+    Returns
+    -------
+    style : dict
+        Keywords of its line; none for any other curve.
+    """
+    if len(fpr) == FEW_POINTS:
+        point = {"linestyle": "none", "marker": "o", "markersize": 6}
+        return point | {"markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.6} if is_twin else point
+    return {"linestyle": (0, (3, 3)), "linewidth": 2.4} if is_twin else {}

@@ -14,6 +14,7 @@ from skdiffence.inspection.displays._mixin import (
     DisplayMixin,
     as_list,
     check_matplotlib,
+    draw_level,
     interval_text,
     styled,
 )
@@ -33,6 +34,8 @@ _XLABELS = {
 }
 # Rarer values are counted in the outermost bins, so that a few of them do not press all others together.
 _RARE = 0.005
+# Signals beyond are those of probabilities that are 0 or 1 to the last bit, as those of forests.
+_SATURATED = 100.0
 
 
 class SignalDisplay(DisplayMixin):
@@ -73,7 +76,7 @@ class SignalDisplay(DisplayMixin):
     Notes
     -----
     Each side is scaled to an area of one. Values below the 0.5 % and above the 99.5 % quantile of all panels are
-    counted in the outermost bins.
+    counted in the outermost bins. Signals of probabilities that are exactly 0 or 1 have a bin of their own at the end.
 
     Examples
     --------
@@ -128,23 +131,23 @@ class SignalDisplay(DisplayMixin):
         """
         is_member, signals, names = self._checked()
         axes = self._set_axes(ax, (1.6 + 2.8 * len(signals), 3.2), len(signals))
-        low, high = np.quantile(np.concatenate(signals), (_RARE, 1 - _RARE))
-        low, high = (low, high) if low < high else (low - 0.5, high + 0.5)
-        self.bins_ = np.linspace(low, high, n_bins + 1)
+        self.bins_, ends = _bins(np.concatenate(signals), n_bins)
         self.hists_ = []
         sides = (
             (~is_member, BLUE, "non-members", non_members_kw),
             (is_member, VERMILLION, "members", members_kw),
         )
         for panel, signal, name in zip(axes, signals, names, strict=True):
-            self.hists_.append(tuple(self._draw(panel, signal[rows], *style) for rows, *style in sides))
+            placed = _placed(signal, self.bins_, ends)
+            self.hists_.append(tuple(self._draw(panel, placed[rows], *style) for rows, *style in sides))
             title = "AUC " + interval_text(roc_auc_score(is_member, signal), auc_interval(is_member, signal))
             panel.set_title(title if name is None else f"{name}\n{title}", loc="left", fontsize="medium")
             panel.set_xlabel(self.xlabel or "")
+            _name_ends(panel, self.bins_, ends)
         top = max(panel.get_ylim()[1] for panel in axes)
         for panel in axes:
             # Above all bars there is room for the legend.
-            panel.set(xlim=(low, high), ylim=(0, 1.25 * top))
+            panel.set(xlim=self.bins_[[0, -1]], ylim=(0, 1.25 * top))
             panel.tick_params(labelleft=panel is axes[0])
         axes[0].set_ylabel("density")
         axes[0].legend(loc="upper left", fontsize="small", frameon=False)
@@ -292,6 +295,48 @@ class SignalDisplay(DisplayMixin):
 
     def _draw(self, panel, values, color, label, given):
         defaults = {"facecolor": (color, 0.3), "edgecolor": color, "linewidth": 1.3, "label": label}
-        clipped = values.clip(self.bins_[0], self.bins_[-1])
         style = styled("Patch", defaults, given)
-        return panel.hist(clipped, bins=self.bins_, density=True, histtype="stepfilled", **style)[2][0]
+        return panel.hist(values, bins=self.bins_, density=True, histtype="stepfilled", **style)[2][0]
+
+
+def _bins(values, n_bins):
+    """Return the edges of the bins, and by its place the name of each bin for probabilities of 0 or 1."""
+    ends = {0: "p = 0"} if (values < -_SATURATED).any() else {}
+    ends |= {n_bins - 1: "p = 1"} if (values > _SATURATED).any() else {}
+    ordinary = values[np.abs(values) <= _SATURATED] if len(ends) < n_bins else values
+    low, high = np.quantile(ordinary, (_RARE, 1 - _RARE)) if len(ordinary) else (0.0, 0.0)
+    low, high = (low, high) if low < high else (low - 0.5, high + 0.5)
+    if len(ends) == n_bins:
+        return np.linspace(low, high, n_bins + 1), {}
+    step = (high - low) / (n_bins - len(ends))
+    return np.linspace(low - step * (0 in ends), high + step * (n_bins - 1 in ends), n_bins + 1), ends
+
+
+def _inner(bins, ends):
+    """Return the ends of the bins of ordinary values."""
+    return bins[1 if 0 in ends else 0], bins[-2 if len(bins) - 2 in ends else -1]
+
+
+def _placed(values, bins, ends):
+    """Return values moved to where they are counted: in the bin of their name, or in an outermost one of the others."""
+    low, high = _inner(bins, ends)
+    # A value at the upper edge of a bin is counted in the next one.
+    placed = values.clip(low, np.nextafter(high, low) if len(bins) - 2 in ends else high)
+    for place, beyond in ((0, values < -_SATURATED), (len(bins) - 2, values > _SATURATED)):
+        if place in ends:
+            placed = np.where(beyond, bins[place : place + 2].mean(), placed)
+    return placed
+
+
+def _name_ends(panel, bins, ends):
+    """Write the names of such bins below the axis, and separate them from the other bins."""
+    if not ends:
+        return
+    panel.set_xlim(bins[0], bins[-1])
+    inner, margin = _inner(bins, ends), 0.08 * (bins[-1] - bins[0])
+    ticks = {tick: f"{tick:g}" for tick in panel.get_xticks() if inner[0] <= tick <= inner[1]}
+    centers = {bins[place : place + 2].mean(): name for place, name in ends.items()}
+    ticks = {tick: text for tick, text in ticks.items() if min(abs(tick - end) for end in centers) > margin} | centers
+    panel.set_xticks(list(ticks), list(ticks.values()))
+    for place in ends:
+        draw_level(panel, bins[1 if place == 0 else -2], across="x")

@@ -22,7 +22,9 @@ from skdiffence.inspection.displays._mixin import (
 )
 from skdiffence.inspection.displays._roc import MembershipRocDisplay
 from skdiffence.inspection.displays._signal import SignalDisplay
-from skdiffence.inspection.report._verdict import floor_kind
+from skdiffence.inspection.report._format import words
+from skdiffence.inspection.report._statistics import floor_kind
+from skdiffence.inspection.report._strongest import strongest_on
 from skdiffence.utils._optional import import_optional
 
 # The style sheet's names of the colors that displays and matplotlib use.
@@ -76,7 +78,7 @@ def attacks_figure(report, names):
     """
     floor, targets = report.floor, report.targets
     display = AttackAucDisplay(
-        name=[attack.attack for attack in targets["audited"].attacks],
+        name=[words(attack.attack) for attack in targets["audited"].attacks],
         auc={
             names[name]: [(attack.auc.value, attack.auc.low, attack.auc.high) for attack in target.attacks]
             for name, target in targets.items()
@@ -84,12 +86,12 @@ def attacks_figure(report, names):
         floor=None if floor is None else floor.auc.value,
     )
     level = f"Lines: {100 * report.settings['confidence_level']:g} % intervals."
-    caption = level if floor is None else f"{level} Dashed: {floor_kind(report)} ({floor.attack}), the floor."
+    caption = level if floor is None else f"{level} Dashed: {floor_kind(report)} ({words(floor.attack)}), the floor."
     return _figure("AUC of every attack", caption, display.plot, (7, 1 + 0.28 * len(display.name)))
 
 
 def roc_figure(report, names):
-    """Draw the ROC curves of the strongest attack on each target, and of the floor.
+    """Draw the ROC curves of the strongest attack on the probabilities of each target, and of the floor.
 
     Parameters
     ----------
@@ -102,21 +104,40 @@ def roc_figure(report, names):
     -------
     figure : Figure
     """
-    scores, floor, confidence = report.scores, report.floor, report.settings["confidence_level"]
-    curves = {}
-    for name, target in report.targets.items():
-        curves[f"{target.worst.attack}, {names[name]}"] = scores[name][target.worst.attack]
-    if floor is not None and floor.attack != report.worst.attack:
-        curves[f"{floor.attack} (floor)"] = scores["audited"][floor.attack]
+    confidence, curves = report.settings["confidence_level"], {}
+    for target, attack in compared_attacks(report):
+        what = "the floor" if attack.label_only else names[target]
+        curves[f"{words(attack.attack)}, {what}"] = report.scores[target][attack.attack]
 
     def draw(ax):
         return MembershipRocDisplay.from_predictions(report.is_member, curves, confidence_level=confidence, ax=ax)
 
     caption = (
-        "The strongest attack and the floor. At each single false positive rate, a band holds the true curve with "
-        f"{100 * confidence:g} % confidence."
+        "The strongest attack on probabilities, and the floor. At each single false positive rate, a band holds the "
+        f"true curve with {100 * confidence:g} % confidence. A single point is that of an attack with two scores, a "
+        "dashed curve equals another one."
     )
     return _figure("ROC curves on logarithmic axes", caption, draw, (6, 5.6))
+
+
+def compared_attacks(report):
+    """Return the strongest attack on the probabilities of each target, and the floor.
+
+    Parameters
+    ----------
+    report : AuditReport
+        The report.
+
+    Returns
+    -------
+    pairs : list of tuple of (str, AttackResult)
+        The name of the target, and the attack. Where no attack reads probabilities, the strongest one of all.
+    """
+    pairs = [(target, strongest_on(report, "probabilities", target)) for target in report.targets]
+    pairs = [(target, attack) for target, attack in pairs if attack is not None]
+    if report.floor is not None:
+        pairs.append(("audited", report.floor))
+    return pairs or [(target, strongest_on(report, "cost", target)) for target in report.targets]
 
 
 def phi_figure(report, names):
@@ -140,7 +161,10 @@ def phi_figure(report, names):
         name=[names[target] for target in order],
         xlabel="phi = ln p / (1 - p) of the answered label",
     )
-    caption = "The attacks exploit the difference between the two distributions."
+    caption = (
+        "The attacks exploit the difference between the two distributions. Probabilities of exactly 1 have no finite "
+        'phi and are counted in the bin "p = 1".'
+    )
     return _figure("Confidence of members and non-members", caption, display.plot, (7, 3.2), len(order))
 
 

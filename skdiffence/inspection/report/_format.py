@@ -2,6 +2,27 @@
 
 import numpy as np
 
+_WORDS = {
+    "classifier": "learned from answers",
+    "correctness": "correctness of the label",
+    "histogram": "histogram of confidence",
+    "label_only_augmentation": "labels of shifted copies",
+    "label_only_noise": "labels of noisy copies",
+    "label_only_reference": "label and own model",
+    "label_only_reference_noise": "labels of noisy copies and own model",
+    "lira": "LiRA",
+    "logit": "log-odds",
+    "neural": "network on answers",
+    "non_monotone": "forest on answers",
+    "quantile": "confidence for the row",
+    "rmia": "RMIA",
+}
+
+
+def words(attack):
+    """Return the name of an attack in words; names of users as they are, but for underscores."""
+    return _WORDS.get(attack, attack.replace("_", " "))
+
 
 def number(value, digits=3):
     """Return a number with a fixed number of decimals, a dash if it is NaN."""

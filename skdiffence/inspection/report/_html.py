@@ -5,6 +5,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from skdiffence.inspection.report._sections import attacks, sections
+from skdiffence.inspection.report._sentences import subject
 from skdiffence.inspection.report._verdict import verdict
 
 
@@ -20,9 +21,7 @@ def page_html(report):
     -------
     page : str
     """
-    settings = report.settings
-    subject = [settings["created"], f"skdiffence {settings['versions']['skdiffence']}", f"seed {settings['seed']}"]
-    return _render("page", report, subject=subject, sections=sections(report))
+    return _render("page", report, sections=sections(report))
 
 
 def notebook_html(report):
@@ -50,4 +49,5 @@ def _render(name, report, **context):
         keep_trailing_newline=True,
     )
     template = environment.get_template(f"{name}.html.jinja")
-    return template.render(verdict=verdict(report), notes=report.notes, **context)
+    head = subject(report.settings, report.rows)
+    return template.render(subject=head, verdict=verdict(report), notes=report.notes, **context)

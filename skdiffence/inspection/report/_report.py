@@ -11,6 +11,7 @@ from skdiffence.inspection.displays._roc import MembershipRocDisplay
 from skdiffence.inspection.report._format import queries
 from skdiffence.inspection.report._html import notebook_html, page_html
 from skdiffence.inspection.report._sections import attack_heading, attack_line
+from skdiffence.inspection.report._sentences import subject
 from skdiffence.inspection.report._verdict import verdict
 from skdiffence.utils._files import whole_file
 from skdiffence.utils._optional import import_optional
@@ -100,7 +101,7 @@ class AuditReport:
 
     @property
     def verdict(self):
-        """The verdict: ``status``, ``headline`` and ``sentences``. Failed controls come first."""
+        """The verdict: ``status``, ``severity``, ``headline``, ``next_step``, ``sentences`` and ``statistics``."""
         return verdict(self)
 
     def to_dict(self):
@@ -116,7 +117,7 @@ class AuditReport:
         return _plain(
             {
                 "schema_version": _SCHEMA_VERSION,
-                "verdict": {"status": found.status, "headline": found.headline, "sentences": found.sentences},
+                "verdict": vars(found),
                 "controls": {name: control.to_dict() for name, control in self.controls.items()},
                 "targets": {name: target.to_dict() for name, target in self.targets.items()},
                 "rows": self.rows,
@@ -203,7 +204,9 @@ class AuditReport:
             for attack in target.attacks
         ]
         table = tabulate(lines, ["target", *attack_heading(self), "queries"], disable_numparse=True)
-        return "\n".join([found.headline, *(f"- {sentence}" for sentence in found.sentences), "", table])
+        summary, figures = ([f"- {sentence}" for sentence in part] for part in (found.sentences, found.statistics))
+        header = [f"{name}: {text}" for name, text in subject(self.settings, self.rows)]
+        return "\n".join([*header, "", found.headline, *summary, "", "Figures behind the verdict", *figures, "", table])
 
 
 def _plain(value):

@@ -8,10 +8,11 @@ import numpy as np
 from PIL import Image
 
 from skdiffence._evaluation._results import Estimate
-from skdiffence.inspection.report._figures import Figure, attacks_figure, phi_figure, roc_figure
-from skdiffence.inspection.report._format import interval, number, percent, queries, rate
+from skdiffence.inspection.report._figures import Figure, attacks_figure, compared_attacks, phi_figure, roc_figure
+from skdiffence.inspection.report._format import interval, number, percent, queries, rate, words
 from skdiffence.inspection.report._sentences import defense_sentences, row_sentences, untested
-from skdiffence.inspection.report._verdict import CONTROLS, point_at
+from skdiffence.inspection.report._statistics import point_at, statistics
+from skdiffence.inspection.report._verdict import CONTROLS
 
 _MOST_CLASSES = 25
 _HOW_TO_READ = [
@@ -21,8 +22,8 @@ _HOW_TO_READ = [
     "TPR at a low FPR is the share of members that an attack identifies while it wrongly accuses hardly any "
     "non-member. It shows leaks that an average hides. Below ten accused non-members it is noise, and marked so.",
     "AUC, label right, is the AUC among correctly labeled rows. It is above 0.5 without any leak of confidence where "
-    "members are easier than others or all labeled right: compare it with that of label_only_reference, which never "
-    "sees a confidence.",
+    "members are easier than others or all labeled right: compare it with that of the attack on the label and an own "
+    "model, which never sees a confidence.",
     "The floor is the strongest attack that sees labels only, with or without a model of the attacker's own. A "
     "defense that keeps labels can't go below it, and an attack below the floor shows the weakness of the attack, not "
     "the strength of the defense. Leak beyond labels is the AUC of the strongest attack on answers less the floor.",
@@ -98,11 +99,12 @@ def sections(report):
         In the order in which they are shown.
     """
     return [
+        _controls(report),
+        Section("Figures behind the verdict", sentences=statistics(report)),
         attacks(report),
         _low_fpr(report),
         Section("Confidence of members and non-members", phi_figure(report, _names(report))),
         _utility(report),
-        _controls(report),
         _rows_and_defense(report),
         _by_class(report),
         _cost(report),
@@ -168,7 +170,7 @@ def attack_line(report, target, attack):
     level = report.settings["max_fpr"]
     rates = [] if level is None else [rate(point_at(attack, level))]
     figures = map(interval, (attack.auc, attack.correct_auc, attack.accuracy))
-    return [attack.attack, *figures, *rates, _remark(target, attack)]
+    return [words(attack.attack), *figures, *rates, _remark(target, attack)]
 
 
 def _remark(target, attack):
@@ -181,7 +183,7 @@ def _remark(target, attack):
 def _names(report):
     if len(report.targets) == 1:
         return dict.fromkeys(report.targets, "audited")
-    return {"audited": "as audited", "undefended": "without the defense"}
+    return {"audited": "with the defense", "undefended": "without the defense"}
 
 
 def _strongest(target):
@@ -191,11 +193,11 @@ def _strongest(target):
 def _low_fpr(report):
     names = _names(report)
     lines = [
-        [names[name], target.worst.attack, percent(point.max_fpr), percent(point.fpr), rate(point)]
-        for name, target in report.targets.items()
-        for point in _strongest(target).tpr_at_fpr
+        [names[name], words(attack.attack), percent(point.max_fpr), percent(point.fpr), rate(point)]
+        for name, attack in compared_attacks(report)
+        for point in attack.tpr_at_fpr
     ]
-    table = Table(["target", "strongest attack", "FPR allowed", "FPR reached", "TPR"], lines)
+    table = Table(["target", "attack", "FPR allowed", "FPR reached", "TPR"], lines)
     return Section("True positive rates at low false positive rates", roc_figure(report, names), tables=[table])
 
 
@@ -249,7 +251,7 @@ def _by_class(report):
     lines = [_class_line(*item) for item in groups[:_MOST_CLASSES]]
     which = f"the {len(lines)} of {len(groups)} classes that leak most" if len(groups) > len(lines) else "all classes"
     caption = (
-        f"{strongest.attack}, {which}. The highest of many figures is high by chance as well: read it with its "
+        f"{words(strongest.attack)}, {which}. The highest of many figures is high by chance as well: read it with its "
         "interval."
     )
     return Section("By class", tables=[Table(["class", "AUC", "members", "non-members"], lines, caption=caption)])
@@ -263,7 +265,7 @@ def _class_line(name, group):
 def _cost(report):
     target = report.targets["audited"]
     lines = [
-        [attack.attack, queries(attack), f"{attack.seconds:.2f}", f"{attack.epsilon_lower_bound:.2f}"]
+        [words(attack.attack), queries(attack), f"{attack.seconds:.2f}", f"{attack.epsilon_lower_bound:.2f}"]
         for attack in target.attacks
     ]
     asked = ", ".join(f"{method} for {n} rows" for method, n in target.rows_asked.items())

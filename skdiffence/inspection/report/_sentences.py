@@ -1,6 +1,35 @@
 """Sentences of a report about the rows, the defense and what was not tested."""
 
-from skdiffence.inspection.report._format import percent
+from datetime import datetime
+
+from skdiffence.inspection.report._format import counted, percent
+
+
+def subject(settings, rows):
+    """Return what was audited: model, data, numbers of rows and time.
+
+    Parameters
+    ----------
+    settings : dict
+        Settings of the audit.
+    rows : dict of str to int or None
+        Numbers of rows.
+
+    Returns
+    -------
+    lines : list of tuple of (str, str)
+        Names and values, the head of a report.
+    """
+    named = [] if settings["subject"] is None else [("Subject", settings["subject"])]
+    members, others = counted(rows["n_members"], "member"), counted(rows["n_non_members"], "non-member")
+    return [
+        *named,
+        ("Model", settings["estimator"]),
+        ("Data", f"{members} of the training set and {others}; {settings['data']}"),
+        ("Audited", f"{datetime.fromisoformat(settings['created']):%d %B %Y, %H:%M} UTC"),
+        ("By", f"skdiffence {settings['versions']['skdiffence']}, {counted(len(settings['attacks']), 'attack')}, "
+               f"seed {settings['seed']}"),
+    ]
 
 
 def row_sentences(rows):

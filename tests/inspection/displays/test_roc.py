@@ -51,6 +51,34 @@ def test_roc_of_any_input_is_drawn_or_refused(rows):
     assert (curve <= high).all()
 
 
+@pytest.mark.parametrize("values", [(0, 1), (-1.5, 7.0), (False, True)])
+def test_attack_with_two_scores_is_a_point(values):
+    """Whether a label is right: a line to it promised low false positive rates that no threshold gives."""
+    right = np.where(np.arange(60) % 4 > 0, *values[::-1])
+    display = MembershipRocDisplay.from_predictions(IS_MEMBER, {"labels": right, "entropy": scores()}, ax=axes())
+    point, curve = display.lines_
+    assert point.get_linestyle() == "None" and point.get_marker() == "o" and len(point.get_xdata()) == 1
+    assert len(curve.get_xdata()) > 100 and len(display.bands_) == 1
+    assert point.get_xdata()[0] == display.fpr[0][1] and point.get_ydata()[0] == display.tpr[0][1]
+
+
+def test_point_without_a_false_positive_is_seen():
+    """On logarithmic axes it has no place but the edge."""
+    display = MembershipRocDisplay.from_predictions(IS_MEMBER, IS_MEMBER.astype(float), ax=axes())
+    (point,) = display.lines_
+    assert point.get_xdata()[0] == display.ax_.get_xlim()[0] and not point.get_clip_on()
+
+
+def test_equal_curves_are_told_apart():
+    """The later one hid the earlier one, which looked as if it had been forgotten."""
+    same = {"a": scores(), "b": 2 * scores(), "c": scores() ** 3, "d": -scores()}
+    lines = MembershipRocDisplay.from_predictions(IS_MEMBER, same, ax=axes()).lines_
+    assert [line.get_linestyle() == "-" for line in lines] == [True, False, False, True]
+    labels = {"x": scores() > 0, "y": scores() > 0}
+    first, second = MembershipRocDisplay.from_predictions(IS_MEMBER, labels, ax=axes()).lines_
+    assert second.get_markersize() > first.get_markersize() and second.get_markerfacecolor() == "none"
+
+
 def test_roc_draws_curve_band_guess_and_noise():
     """On logarithmic axes, with the area and its interval in the legend."""
     display = MembershipRocDisplay.from_predictions(IS_MEMBER, scores(), name="entropy", ax=axes())

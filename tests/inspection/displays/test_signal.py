@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from skdiffence.inspection import SignalDisplay
+from skdiffence.inspection.displays._signal import _bins, _placed
 from skdiffence.metrics import auc_interval, logit_signal
 from skdiffence.metrics._signals import SIGNALS
 from tests.inspection.displays.cases import IS_MEMBER, answers, axes
@@ -53,6 +54,41 @@ def test_signal_that_is_constant_is_drawn():
     """Answers that say nothing have one bar."""
     display = SignalDisplay.from_predictions(IS_MEMBER, np.full((60, 4), 0.25), ax=axes())
     assert "AUC 0.50" in display.ax_.get_title("left")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("sides", ["p = 1", "p = 0", "both"])
+def test_probabilities_of_one_have_a_bin_of_their_own(sides, dtype):
+    """Forests answer 1 exactly: their phi of 104 left all other rows in one or two of thirty bins."""
+    proba, _ = answers()
+    p = proba.max(axis=1)
+    p[::4] = 0.0 if sides == "p = 0" else 1.0
+    if sides == "both":
+        p[1::4] = 0.0
+    two = np.column_stack([p, 1 - p]).astype(dtype)
+    display = SignalDisplay.from_predictions(IS_MEMBER, two, y=np.zeros(len(p), dtype=int), at="true", ax=axes())
+    assert -20 < display.bins_[0] < display.bins_[-1] < 20
+    np.testing.assert_allclose(np.diff(display.bins_), np.diff(display.bins_)[0])
+    phi = logit_signal(np.zeros(len(p), dtype=int), two)
+    ends = {"p = 0": (0, phi < -100), "p = 1": (-1, phi > 100)}
+    for name in ends if sides == "both" else [sides]:
+        place, extreme = ends[name]
+        assert name in [tick.get_text() for tick in display.ax_.get_xticklabels()]
+        # Nothing else is counted there, rare ordinary values included.
+        placed = _placed(phi, display.bins_, _bins(phi, 30)[1])
+        counts, _ = np.histogram(placed, display.bins_)
+        assert counts[place] == extreme.sum() > 0
+        assert counts.sum() == len(phi)
+
+
+@pytest.mark.parametrize("n_bins", [2, 3, 30])
+def test_answers_that_are_all_certain_are_drawn(n_bins):
+    """A nearest neighbor answers nothing else."""
+    two = np.eye(2)[np.arange(60) % 2]
+    display = SignalDisplay.from_predictions(
+        IS_MEMBER, two, y=np.zeros(60, dtype=int), at="true", n_bins=n_bins, ax=axes()
+    )
+    assert len(display.bins_) == n_bins + 1 and np.isfinite(display.bins_).all()
 
 
 def test_signal_of_a_defended_classifier_shows_what_it_hides(forests):

@@ -110,18 +110,34 @@ def test_page_escapes_what_it_was_given(report):
     assert "b&amp;b" in report.to_html()
 
 
-def test_page_begins_with_the_verdict(report, failed):
-    """Before any table or figure; a failed control before all else."""
+def test_page_begins_with_what_was_audited_and_the_verdict(report, failed):
+    """Before any table or figure; a failed control before all other findings."""
     for each in (report, failed):
         text = each.to_html()
         body = text[text.index("<body") :]
-        assert body.index('class="verdict') < min(body.index("<table"), body.index("<svg"))
-    assert "Audited: Dictated, with 120 members and 120 non-members." in report.verdict.sentences
+        head = "120 members of the training set and 120 non-members; 3 features, 3 classes"
+        places = [body.index(part) for part in ("Dictated", head, 'class="verdict', "<table", "<svg")]
+        assert places == sorted(places)
+        lines = repr(each).splitlines()
+        assert lines[0] == "Model: Dictated" and head in lines[1] and "UTC" in lines[2]
+        assert lines.index(each.verdict.headline) < 6
     assert failed.verdict.status == "invalid"
     assert "something was told apart" in failed.verdict.sentences[0]
-    assert failed.to_html().index("something was told apart") < failed.to_html().index("The strongest of")
-    assert repr(failed).startswith(failed.verdict.headline)
+    assert failed.to_html().index("something was told apart") < failed.to_html().index("Attacks on probabilities")
     assert failed._repr_html_().count("verdict invalid") == 1
+
+
+def test_subject_comes_first(report):
+    """The user's own name of model and data."""
+    named = replace(report, settings=report.settings | {"subject": EVIL})
+    assert repr(named).startswith(f"Subject: {EVIL}")
+    assert EVIL not in named.to_html() and EVIL in "".join(Page(named.to_html()).text)
+
+
+def test_controls_stand_below_the_verdict(report):
+    """Where the guide says that they stand: they decide whether the figures can be trusted."""
+    titles = re.findall("<h2>([^<]*)", report.to_html())
+    assert titles[:3] == ["Controls", "Figures behind the verdict", "Attacks"]
 
 
 def test_page_holds_the_figures(report):
@@ -140,7 +156,7 @@ def test_page_marks_the_strongest_attacks_and_failed_controls(failed):
     marked = re.findall(r'<tr class="mark"><td[^>]*>([^<]*)', failed.to_html())
     strongest = [target.worst.attack for target in failed.targets.values()]
     controls = [CONTROLS[control.name] for control in failed.failed_controls]
-    assert [unescape(cell) for cell in marked] == strongest + controls
+    assert [unescape(cell) for cell in marked] == controls + strongest
 
 
 def test_compact_page_is_closed(report):
@@ -159,6 +175,39 @@ def test_json_is_strict_and_plain(report, tmp_path):
     assert json.loads((tmp_path / "report.json").read_text()) == facts
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
     assert "scores" not in facts and "is_member" not in facts
+
+
+NAMED = {"controls", "attacks", "by_class", "rows_asked", "attack_facts", "versions"}
+
+
+def keys_of(value, path=""):
+    """Yield the paths of all entries of a report's JSON, as the guide writes them."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            last = path.rpartition(".")[2]
+            yield from keys_of(item, f"{path}.{'NAME' if last in NAMED else key}" if path else key)
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        yield from keys_of(value[0], f"{path}[]")
+    else:
+        yield path
+
+
+def test_schema_is_documented(report):
+    """Every key is in the guide, and the guide has no key that is not there."""
+    guide = (Path(skdiffence.__file__).parents[1] / "docs" / "auditing.rst").read_text(encoding="utf-8")
+    guide = guide[guide.index("The JSON file") : guide.index("Attacks that know more")]
+    cells = re.findall(r"   \* - (.*?)\n     - ", guide, flags=re.DOTALL)
+    documented = {key for cell in cells for key in re.findall("``([^`]*)``", cell)}
+    written = {key.replace("targets.undefended", "targets.audited") for key in keys_of(report.to_dict())}
+
+    def covers(key, path):
+        return path == key or path.startswith((f"{key}.", f"{key}["))
+
+    assert len(documented) > 50
+    # An entry may stand for all below it, but not for the list of attacks.
+    whole = documented - {"targets.audited", "targets.undefended"}
+    assert {path for path in written if not any(covers(key, path) for key in whole)} == set()
+    assert {key for key in whole if not any(covers(key, path) for path in written)} == set()
 
 
 def test_numbers_that_are_not_known_are_null(report):
@@ -261,11 +310,12 @@ def test_figures_show_what_the_displays_draw(report, figures):
     """Attacks beside the floor, ROC curves and phi; text stays text, and names are shown as they are."""
     texts = [[element.text for element in figure.iter("text")] for figure in figures]
     attacks, roc, phi = texts
-    assert attacks[-2:] == ["as audited", "without the defense"]
-    assert {"correctness", "entropy", EVIL} <= set(attacks)
-    assert any(text.startswith(f"{report.worst.attack}, as audited: AUC") for text in roc)
+    assert attacks[-2:] == ["with the defense", "without the defense"]
+    assert {"correctness of the label", "entropy", EVIL} <= set(attacks)
+    for name in ("entropy, with the defense", "entropy, without the defense", "correctness of the label, the floor"):
+        assert any(text.startswith(f"{name}: AUC") for text in roc)
     assert {"0.1", "1", "false positive rate"} <= set(roc)
-    assert {"without the defense", "as audited", "members", "non-members"} <= set(phi)
+    assert {"without the defense", "with the defense", "members", "non-members"} <= set(phi)
     assert all(figure.find("title").text for figure in figures)
 
 

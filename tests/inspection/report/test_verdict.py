@@ -1,0 +1,187 @@
+"""The verdict as somebody reads it who is no statistician."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from skdiffence._evaluation._results import Estimate, OperatingPoint
+from skdiffence.attacks import get_attack_names
+from skdiffence.inspection import audit
+from skdiffence.inspection.report._format import words
+from tests.attacks.targets import normal
+from tests.inspection.audit_cases import Labels, sides
+
+
+def sound(report):
+    """Return a report whose controls hold: the rows of these targets are their answers, and differ as data."""
+    controls = {name: replace(control, holds=True) for name, control in report.controls.items()}
+    return replace(report, controls=controls)
+
+
+def found(*attacks):
+    """Audit members with higher log-odds than non-members."""
+    return sound(audit(*sides(), attacks=list(attacks), n_permutations=100, random_state=0))
+
+
+def with_areas(report, target, **areas):
+    """Return a report in which attacks have other areas, with intervals of 0.02 to both sides."""
+    old = report.targets[target]
+    new = tuple(
+        replace(attack, roc_auc=Estimate(auc, auc - 0.02, auc + 0.02))
+        for attack in old.attacks
+        for auc in [areas[attack.attack]]
+    )
+    best = max(new, key=lambda attack: attack.auc.value)
+    worst = replace(old.worst, attack=best.attack, auc=best.auc)
+    return replace(report, targets=report.targets | {target: replace(old, attacks=new, worst=worst)})
+
+
+@pytest.fixture(scope="module")
+def both():
+    """An audit with a defense, of an attack on probabilities and one on labels."""
+    target, members, others = sides()
+    params = {"attacks": ["entropy", "correctness"], "n_permutations": 100, "random_state": 0}
+    return sound(audit(target, members, others, undefended=target, **params))
+
+
+def test_defense_is_not_hidden_by_an_attack_on_labels(both):
+    """One strongest attack for all was that on labels, 0.625 on both sides, and read as if the defense did nothing."""
+    report = with_areas(both, "audited", entropy=0.55, correctness=0.625)
+    report = with_areas(report, "undefended", entropy=0.8, correctness=0.625)
+    (on_probabilities,) = [text for text in report.verdict.sentences if text.startswith("Attacks on probabilities")]
+    assert "right in 55 of 100" in on_probabilities and "without the defense right in 80 of 100" in on_probabilities
+    (on_labels,) = [text for text in report.verdict.sentences if text.startswith("Attacks on labels alone")]
+    assert "right in 62 of 100" in on_labels and "without the defense" not in on_labels
+    said = "Without the defense the strongest attack on probabilities, entropy"
+    assert any(said in sentence for sentence in report.verdict.statistics)
+    # Drawn beside the floor, on both sides.
+    assert {"entropy, with the defense", "entropy, without the defense", "correctness of the label, the floor"} <= {
+        text.partition(": AUC")[0] for text in re.findall(r">([^<>]*: AUC [^<>]*)<", report.to_html())
+    }
+
+
+def test_labels_that_the_defense_changed_are_compared(both):
+    """Then what labels tell is not the same on both sides."""
+    report = replace(both, defense=both.defense | {"labels_changed": 7})
+    (on_labels,) = [text for text in report.verdict.sentences if text.startswith("Attacks on labels alone")]
+    assert "without the defense" in on_labels
+
+
+def says_that_labels_tell(report):
+    """Return whether the verdict blames labels."""
+    return "labels reveal" in report.verdict.headline or report.verdict.status == "labels only"
+
+
+@pytest.mark.parametrize("attacks", [["entropy"], ["confidence", "entropy"]])
+@pytest.mark.parametrize("p_value", [0.001, 0.9])
+def test_labels_are_not_blamed_unless_they_were_attacked(attacks, p_value):
+    """A leak that is not clear among correctly labeled rows was called one of labels, with no attack on labels run."""
+    report = found(*attacks)
+    target = report.targets["audited"]
+    target = replace(target, among_correct=replace(target.among_correct, p_value=p_value))
+    report = replace(report, targets={"audited": target})
+    assert report.verdict.status == "leak" and not says_that_labels_tell(report)
+    assert "Attacks on labels alone were not run." in report.verdict.sentences
+
+
+def test_labels_are_not_blamed_if_attacks_on_them_find_nothing(both):
+    """Even if the difference to the floor is not certain either."""
+    target = both.targets["audited"]
+    unsure = replace(target.beyond_labels, difference=Estimate(0.04, -0.02, 0.1))
+    report = replace(both, targets=both.targets | {"audited": replace(target, beyond_labels=unsure)})
+    assert not says_that_labels_tell(with_areas(report, "audited", entropy=0.55, correctness=0.51))
+    assert says_that_labels_tell(with_areas(report, "audited", entropy=0.55, correctness=0.54))
+
+
+def test_labels_alone():
+    """Nothing is said of probabilities, which were not attacked."""
+    report = found("correctness", ("labels", Labels()))
+    assert says_that_labels_tell(report)
+    assert "Attacks on probabilities were not run." in report.verdict.sentences
+    report.to_html()
+
+
+@pytest.mark.parametrize(
+    ("auc", "severity"), [(0.53, "slight"), (0.6, "moderate"), (0.7, "serious"), (0.9, "severe"), (1.0, "severe")]
+)
+def test_severity(both, auc, severity):
+    """By the strongest attack, in one word that stands in the summary."""
+    report = with_areas(both, "audited", entropy=auc, correctness=0.51)
+    assert report.verdict.severity == severity
+    assert report.verdict.sentences[0].startswith(f"How bad: {severity}.")
+    assert report.to_dict()["verdict"]["severity"] == severity
+
+
+def test_members_who_are_identified_almost_surely_are_serious(both):
+    """An average over all rows hides them."""
+    report = with_areas(both, "audited", entropy=0.6, correctness=0.51)
+    old = report.targets["audited"]
+    point = OperatingPoint(0.01, Estimate(0.2, 0.15, 0.25), 0.01, True)
+    attacks = tuple(replace(attack, tpr_at_fpr=(point,)) for attack in old.attacks)
+    targets = report.targets | {"audited": replace(old, attacks=attacks)}
+    report = replace(report, targets=targets, settings=report.settings | {"max_fpr": 0.01})
+    assert report.verdict.severity == "serious"
+    assert "identifies 20 % of the members" in report.verdict.sentences[0]
+
+
+def test_nothing_found():
+    """Says so, and that this is no proof."""
+    report = audit(*sides(normal(0.0), normal(0.0), seed=3), attacks=["entropy"], n_permutations=100, random_state=0)
+    assert report.verdict.severity == "none found"
+    assert report.verdict.next_step.endswith("No leak found is not the same as no leak.")
+
+
+def test_summary_has_no_statistics(both):
+    """Intervals and p-values stand below."""
+    for sentence in (*both.verdict.sentences, both.verdict.headline):
+        assert not re.search(r"\[|p = |AUC|permutation", sentence)
+    assert any("[" in sentence for sentence in both.verdict.statistics)
+    text = both.to_html()
+    assert text.index(both.verdict.next_step) < text.index("Permutation test")
+
+
+def test_controls_that_were_not_run_are_in_the_summary(both):
+    """Whoever reads no further would take them for passed."""
+    control = replace(both.controls["positive"], holds=None, why="not run: the rows can't be compared as points")
+    report = replace(both, controls=both.controls | {"positive": control})
+    said = "1 control of 3 could not be run: positive, the rows can't be compared as points."
+    assert said in report.verdict.sentences
+    assert not any("could not be run" in sentence for sentence in both.verdict.sentences)
+
+
+@pytest.mark.parametrize("name", [*get_attack_names(), "lira", "rmia", "repeated_query", "logit_per_class"])
+def test_attacks_have_names_in_words(name):
+    """Nobody has to know what label_only_reference_noise is."""
+    assert "_" not in words(name)
+
+
+def test_names_in_words_are_distinct():
+    """Two attacks can't be mistaken for each other."""
+    names = [words(name) for name in get_attack_names()]
+    assert len(set(names)) == len(names)
+
+
+def test_page_and_text_use_words():
+    """Only the settings, to run it again, have the names of the code."""
+    report = found("modified_entropy", "non_monotone", "correctness")
+    page = report.to_html()
+    assert "modified_entropy" not in page[: page.index("Settings, to run it again")]
+    assert "attack modified_entropy" in page
+    assert "modified entropy" in repr(report) and "non_monotone" not in repr(report)
+
+
+def test_frames_and_json_keep_the_names_of_the_code():
+    """They are read by programs."""
+    report = found("modified_entropy")
+    assert report.to_dict()["targets"]["audited"]["worst"]["attack"] == "modified_entropy"
+    assert report.to_frame()["attack"].tolist() == ["modified_entropy"]
+
+
+def test_page_of_certain_answers(both):
+    """Probabilities of 1 are in a bin that says so, and do not press all others together."""
+    phi = {name: np.where(np.arange(len(values)) % 9 == 0, 104.0, values) for name, values in both.phi.items()}
+    page = replace(both, phi=phi).to_html()
+    assert page.count(">p = 1<") == 2
+    assert not {"80", "100"} & set(re.findall(r"<text [^>]*>([^<]*)<", page))
