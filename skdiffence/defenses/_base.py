@@ -80,13 +80,14 @@ class ClassifierWrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _check_fit_data(self, X, y):
         """Return validated X and y, and record the shape of X."""
         nets.check_uninstantiated(self._wrapped_estimator())
+        self.input_dtype_ = nets.input_dtype(self._wrapped_estimator()) if self._holds_net() else "numeric"
         check_numeric_frame(X)
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None.")
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
         given = X
-        X, y = validate_data(self, X, y, dtype=self._dtype(), allow_nd=True)
+        X, y = validate_data(self, X, y, dtype=self.input_dtype_, allow_nd=True)
         self.input_shape_ = X.shape[1:]
         if len(np.unique(y)) < 2:
             raise ValueError(f"y must have at least two classes. Got one class: {y[0]}.")
@@ -96,7 +97,7 @@ class ClassifierWrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """Return validated X, of the shape that ``fit`` was given."""
         check_numeric_frame(X)
         given = X
-        X = validate_data(self, X, dtype=self._dtype(), allow_nd=True, reset=False)
+        X = validate_data(self, X, dtype=self.input_dtype_, allow_nd=True, reset=False)
         if X.shape[1:] != self.input_shape_:
             raise ValueError(
                 f"X must have rows of shape {self.input_shape_}, as in fit. Got an array of shape {X.shape}."
@@ -108,9 +109,6 @@ class ClassifierWrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _holds_net(self):
         return bool(nets.nets_inside(self._wrapped_estimator()))
-
-    def _dtype(self):
-        return np.float32 if self._holds_net() else "numeric"
 
     def _as_given(self, given, validated):
         return given if is_frame(given) and not self._holds_net() else validated

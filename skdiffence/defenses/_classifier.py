@@ -2,11 +2,10 @@
 
 import numpy as np
 
+from skdiffence.metrics._probabilities import describe_fault, off_rows
 from skdiffence.utils._frames import is_frame, like
 from skdiffence.utils._loading import loadable, with_own_loaders
-from skdiffence.utils._skorch import nets_inside, predicts_argmax, predicts_columns
-
-_TOLERANCE = 1e-3
+from skdiffence.utils._skorch import explained_dtypes, nets_inside, predicts_argmax, predicts_columns
 
 
 class FittedClassifier:
@@ -59,7 +58,7 @@ class FittedClassifier:
         Raises
         ------
         ValueError
-            If probabilities are negative or rows do not sum to 1.
+            If probabilities are negative or not finite, or rows neither sum to 1 nor were rounded.
         """
         return self._in_batches(self._labels_and_proba, X)
 
@@ -79,6 +78,11 @@ class FittedClassifier:
     def _proba(self, X):
         proba = np.asarray(self.estimator.predict_proba(loadable(self.estimator, X)))
         self._check(proba)
+        off = off_rows(proba)
+        if len(off):
+            # What was lost by rounding is shared out, so that every row sums to 1.
+            proba = proba.copy()
+            proba[off] /= proba[off].sum(axis=1, keepdims=True)
         return proba
 
     def _columns(self, predicted):
@@ -100,22 +104,28 @@ class FittedClassifier:
                 f"estimator.predict_proba must answer one column for each of the {self.n_classes} classes. "
                 f"Got an array of shape {proba.shape}."
             )
-        if proba.size and (not np.all(proba >= 0) or np.abs(proba.sum(axis=1) - 1).max() > _TOLERANCE):
-            nets = nets_inside(self.estimator)
-            criteria = {getattr(net.criterion, "__name__", type(net.criterion).__name__) for net in nets.values()}
-            hint = (
-                f" The net's criterion is {', '.join(sorted(criteria))}, from which skorch derives no softmax: use "
-                "torch.nn.CrossEntropyLoss with a module that returns logits, or set predict_nonlinearity."
-                if criteria
-                else ""
-            )
+        if (fault := describe_fault(proba)) is not None:
             raise ValueError(
-                "estimator.predict_proba must answer probabilities: no row negative, every row of sum 1. Got rows "
-                f"between {proba.min():.3g} and {proba.max():.3g} with sums between {proba.sum(axis=1).min():.3g} and "
-                f"{proba.sum(axis=1).max():.3g}.{hint}"
+                "estimator.predict_proba must answer probabilities: no row negative, every row of sum 1. "
+                f"{fault}{self._hint(proba)}"
             )
 
+    def _hint(self, proba):
+        """Return the usual cause in a net: a criterion that does not go with what the module returns."""
+        nets = nets_inside(self.estimator)
+        if not nets or not np.isfinite(proba).all():
+            return ""
+        criteria = {getattr(net.criterion, "__name__", type(net.criterion).__name__) for net in nets.values()}
+        return (
+            f" The net's criterion is {', '.join(sorted(criteria))}: skorch derives the softmax of logits from "
+            "torch.nn.CrossEntropyLoss alone. Use it with a module that returns logits, or set predict_nonlinearity."
+        )
+
     def _in_batches(self, method, X):
+        with explained_dtypes(self.estimator):
+            return self._padded(method, X)
+
+    def _padded(self, method, X):
         if self.batch_size is None or not len(X):
             return method(X)
         parts = [self._padded_batch(method, X, start) for start in range(0, len(X), self.batch_size)]

@@ -10,15 +10,15 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skdiffence._fitted import is_frozen, n_training_rows, stored_rows
 from skdiffence.defenses._base import ClassifierWrapper
+from skdiffence.defenses._classes import frozen_classes
 from skdiffence.defenses._classifier import FittedClassifier, put_label_on_top
 from skdiffence.defenses._defended import DefendedClassifier
-from skdiffence.defenses._fit_classifier import frozen_classes
 from skdiffence.defenses.training._distillation import check_student, distill, student_proba
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
 from skdiffence.utils._rows import RowSet, data_digest
 from skdiffence.utils._sklearn import HasMethods, fit_context, num_samples, safe_indexing
-from skdiffence.utils._skorch import check_uninstantiated, nets_inside
+from skdiffence.utils._skorch import check_uninstantiated, input_dtype, nets_inside
 from skdiffence.utils._unsaved import Unsaved
 
 # In place of the number of a candidate: no single one gives the answer.
@@ -279,4 +279,4 @@ class DistilledDefense(ClassifierWrapper):
         return FittedClassifier(self.defended_, len(self.classes_))
 
     def _for_student(self, X):
-        return np.asarray(X, dtype=np.float32) if nets_inside(self.student) else X
+        return np.asarray(X, dtype=input_dtype(self.student)) if nets_inside(self.student) else X

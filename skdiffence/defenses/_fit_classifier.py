@@ -2,12 +2,11 @@
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch
-from sklearn.utils.validation import check_is_fitted
 
 from skdiffence._fitted import is_frozen, stored_rows, trained_nets
+from skdiffence.defenses._classes import classes_of_columns, encode, frozen_classes
 from skdiffence.utils import _skorch as skorch
 from skdiffence.utils._random import mix_seed, seed_nested, torch_seed
 from skdiffence.utils._rows import RowSet, data_digest
@@ -43,7 +42,8 @@ def fit_on_rows(estimator, X, y, rows, seed, params, *, seeded):
         frozen; ``not_trained_on``, a RowSet.
     """
     if isinstance(estimator, FrozenEstimator):
-        trained, classes, n_samples, held_out = estimator, frozen_classes(estimator), None, rows.held_out
+        trained, n_samples, held_out = estimator, None, rows.held_out
+        classes = classes_of_columns(estimator, frozen_classes(estimator), X)
     else:
         X_train, y_train = safe_indexing(X, rows.train), y[rows.train]
         params = index_fit_params(params, rows.train, len(y))
@@ -55,46 +55,6 @@ def fit_on_rows(estimator, X, y, rows, seed, params, *, seeded):
         n_samples = None if is_frozen(estimator) else np.count_nonzero(~stored.not_trained_on)
         held_out = np.concatenate((rows.held_out, split_off))
     return Bunch(estimator=trained, classes=classes, n_samples=n_samples, not_trained_on=rows_outside(X, held_out))
-
-
-def encode(estimator, y, known):
-    """Encode labels for nets.
-
-    Parameters
-    ----------
-    estimator : estimator
-        The classifier. Labels are encoded if ``fit`` trains a net in it.
-    y : ndarray of shape (n,)
-        Labels.
-    known : ndarray
-        All labels. A net has an output for each, also for those that y lacks.
-
-    Returns
-    -------
-    target : ndarray of shape (n,)
-        int64 for nets, float32 for binary nets, else y itself.
-    classes : ndarray of shape (n_classes,) or None
-        The labels in the order of the codes; None if y was not encoded.
-
-    Raises
-    ------
-    ValueError
-        If a binary net gets more than two classes.
-    """
-    inside = skorch.nets_inside(estimator, frozen=False).values()
-    if not inside:
-        return y, None
-    # What stands around a net finds the classes in y by itself.
-    classes = np.unique(known if skorch.predicts_columns(estimator) else y)
-    codes = np.searchsorted(classes, y)
-    if not any(skorch.is_binary_net(net) for net in inside):
-        return codes.astype(np.int64), classes
-    if len(classes) > 2:
-        raise ValueError(
-            "Only binary classification is supported by NeuralNetBinaryClassifier. "
-            f"y must have two classes. Got {len(classes)} classes."
-        )
-    return codes.astype(np.float32), classes
 
 
 def train(estimator, X, y, known, seed, params, *, seeded):
@@ -121,6 +81,7 @@ def train(estimator, X, y, known, seed, params, *, seeded):
     -------
     trained : classifier
     classes : ndarray of shape (n_classes,)
+        One for each column.
     held_out : ndarray of int
         The rows that the nets held out, by their ``train_split`` or as a part of their defense.
 
@@ -134,14 +95,15 @@ def train(estimator, X, y, known, seed, params, *, seeded):
     if seeded:
         seed_nested(trained, seed, "estimator", digest)
     recorders = skorch.prepare_splits(trained)
-    target, classes = encode(trained, y, known)
+    target, classes = encode(trained, X, y, known)
     if classes is None:
         trained.fit(X, target, **params)
         return trained, trained.classes_, np.empty(0, dtype=int)
-    with torch_seed(mix_seed(seed, "net", digest)):
+    with torch_seed(mix_seed(seed, "net", digest)), skorch.explained_dtypes(trained):
         trained.fit(X, target, **params)
     inside = trained_nets(trained)
     skorch.check_trained_to_the_end(part.estimator for part in inside)
+    classes = classes_of_columns(trained, classes, X)
     return trained, classes, np.union1d(skorch.restore_splits(trained, recorders, inside), take_held_out(inside))
 
 
@@ -162,25 +124,6 @@ def take_held_out(inside):
     for net in nets:
         net.not_trained_on_ = RowSet.empty()
     return np.unique(np.concatenate([np.empty(0, dtype=int), *(net.held_out_ for net in nets)]))
-
-
-def frozen_classes(frozen):
-    """Return the classes of a frozen classifier.
-
-    Raises
-    ------
-    ValueError
-        If it is not fitted.
-    """
-    try:
-        check_is_fitted(frozen.estimator)
-        return np.asarray(frozen.estimator.classes_)
-    except (NotFittedError, AttributeError):
-        # Some unfitted nets pass check_is_fitted, but have no classes.
-        raise ValueError(
-            f"estimator=FrozenEstimator({type(frozen.estimator).__name__}) must hold a fitted classifier. "
-            "Got an unfitted one."
-        ) from None
 
 
 def rows_outside(X, held_out):

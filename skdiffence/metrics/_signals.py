@@ -3,10 +3,11 @@
 import numpy as np
 from scipy.special import entr
 
+from skdiffence.metrics._probabilities import describe_fault
+
 # Keeps logarithms finite. It lies below the smallest positive float32, so it never reorders the answers of a float32
 # softmax, and a probability of zero at the true class is the largest loss.
 _FLOOR = 1e-45
-_SUM_TOLERANCE = 1e-3
 
 
 def check_proba(y_proba):
@@ -24,7 +25,8 @@ def check_proba(y_proba):
     Raises
     ------
     ValueError
-        If there are fewer than two columns, a value is negative or not finite, or a row does not sum to 1.
+        If there are fewer than two columns, a value is negative or not finite, or a row does not sum to 1 and was not
+        rounded either.
     """
     y_proba = np.asarray(y_proba, dtype=np.float64)
     if y_proba.ndim != 2 or y_proba.shape[1] < 2:
@@ -33,14 +35,8 @@ def check_proba(y_proba):
             f"Got shape {y_proba.shape}. For the probability p of the second of two classes, "
             "pass np.column_stack([1 - p, p])."
         )
-    sums = y_proba.sum(axis=1)
-    # A NaN fails both comparisons.
-    if y_proba.size and not (y_proba.min() >= 0 and np.abs(sums - 1).max() <= _SUM_TOLERANCE):
-        raise ValueError(
-            "Class probabilities must not be negative, and each row must sum to 1. "
-            f"Got values from {y_proba.min():.3g} to {y_proba.max():.3g} and row sums from {sums.min():.3g} to "
-            f"{sums.max():.3g}. Are these logits? Apply a softmax first."
-        )
+    if (fault := describe_fault(y_proba)) is not None:
+        raise ValueError(f"Class probabilities must not be negative, and each row must sum to 1. {fault}")
     return y_proba
 
 

@@ -1,8 +1,10 @@
 """What skorch nets need to take the place of a scikit-learn classifier."""
 
+import contextlib
 import warnings
 
 import numpy as np
+import torch
 from sklearn.base import clone, is_classifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
@@ -14,11 +16,12 @@ from torch import nn
 from torch.utils.data import Subset
 
 from skdiffence.exceptions import MembershipWarning
-from skdiffence.utils._modules import ModuleClassifier
+from skdiffence.utils._modules import ModuleClassifier, module_dtype
 from skdiffence.utils._params import nested_params
 
 # skorch's default splits by their content, because a clone's split is a copy.
 _DEFAULT_SPLITS = (vars(ValidSplit(5)), vars(ValidSplit(5, stratified=True)))
+_HALF = (torch.float16, torch.bfloat16)
 
 
 def final_estimator(estimator):
@@ -88,12 +91,13 @@ def is_binary_net(estimator):
 
 
 def instantiated_modules(estimator):
-    """Return the modules with weights that nets hold as parameters, so that clones of the nets share the weights.
+    """Return the modules that nets hold as parameters and that learn, so that clones of the nets share what is learned.
 
     Parameters
     ----------
     estimator : estimator
-        A net, or anything that holds nets as parameters. Nets inside a FrozenEstimator are left out.
+        A net, or anything that holds nets as parameters. Nets inside a FrozenEstimator are left out. Criteria without
+        parameters, such as a loss with weights of the classes, learn nothing.
 
     Returns
     -------
@@ -104,8 +108,67 @@ def instantiated_modules(estimator):
         f"{prefix}{name}": value
         for prefix, net in nets_inside(estimator, frozen=False).items()
         for name, value in net.get_params(deep=False).items()
-        if isinstance(value, nn.Module) and value.state_dict()
+        if isinstance(value, nn.Module) and _learns(value, is_criterion=name in {"criterion", *net._criteria})
     }
+
+
+def _learns(module, *, is_criterion):
+    if not is_criterion:
+        return bool(module.state_dict())
+    keeps_averages = any(isinstance(part, nn.modules.batchnorm._NormBase) for part in module.modules())
+    return keeps_averages or any(True for _ in module.parameters())
+
+
+def input_dtype(estimator):
+    """Return the type in which nets get their rows: that of their weights, single or double precision.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted or not.
+
+    Returns
+    -------
+    dtype : type
+        float64 if a net inside has such weights, else float32.
+    """
+    dtypes = {_weights_dtype(net) for net in nets_inside(estimator).values()}
+    return np.float64 if torch.float64 in dtypes else np.float32
+
+
+def _weights_dtype(net):
+    """Return the type of a net's weights; None where a module can't be made just to look at it."""
+    module = getattr(net, "module_", None)
+    if module is None:
+        try:
+            # Without memory and without random numbers.
+            with torch.device("meta"):
+                module = net.initialized_instance(net.module, net.get_params_for("module"))
+        except Exception:  # the module's own code; training will raise it, if it is an error
+            return None
+    return module_dtype(module)
+
+
+@contextlib.contextmanager
+def explained_dtypes(estimator):
+    """Raise an error that names the weights' type where a net of another precision can't take its rows.
+
+    Raises
+    ------
+    ValueError
+        Instead of an error of torch.
+    """
+    try:
+        yield
+    except (RuntimeError, TypeError) as error:
+        odd = [dtype for net in nets_inside(estimator).values() if (dtype := _weights_dtype(net)) in _HALF]
+        if not odd:
+            raise
+        raise ValueError(
+            f"estimator holds a net with weights of {odd[0]}, and gets rows of {np.dtype(input_dtype(estimator))}. "
+            "Convert them in the module's forward and return single precision, or give a trained module to "
+            f"skdiffence.from_module, which does both. torch says: {error}"
+        ) from error
 
 
 def check_uninstantiated(estimator):

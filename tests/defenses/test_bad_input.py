@@ -102,7 +102,7 @@ def test_labels_of_another_length():
 def test_net_that_answers_logits(in_pipeline):
     """A criterion for which skorch derives no softmax is named, before anything is regenerated."""
     net = make_net(LogitMLP, criterion=nn.MultiMarginLoss)
-    with pytest.raises(ValueError, match="criterion is MultiMarginLoss, from which skorch derives no softmax"):
+    with pytest.raises(ValueError, match="criterion is MultiMarginLoss: skorch derives the softmax"):
         defend(make_pipeline(StandardScaler(), net) if in_pipeline else net).fit(*digits())
 
 

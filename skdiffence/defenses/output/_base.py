@@ -10,6 +10,7 @@ from skdiffence.defenses._base import ClassifierWrapper, check_training_rows
 from skdiffence.defenses._calibration import split_rows
 from skdiffence.defenses._classifier import FittedClassifier, put_label_on_top
 from skdiffence.defenses._defended import DefendedClassifier
+from skdiffence.metrics import label_columns
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._rows import RowSet
 from skdiffence.utils._sklearn import fit_context, safe_indexing
@@ -148,8 +149,7 @@ class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
     def _known(self, X, y):
         if not len(y):
             return None
-        columns = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
-        return self._answers(X)[1], np.where(self.classes_[columns] == y, columns, -1)
+        return self._answers(X)[1], label_columns(y, self.classes_)
 
     def _classifier(self):
         return FittedClassifier(self.undefended_.estimator_, len(self.classes_))

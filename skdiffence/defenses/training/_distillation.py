@@ -7,6 +7,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 from torch import nn
 
+from skdiffence.defenses._classes import count_outputs
 from skdiffence.defenses._classifier import FittedClassifier
 from skdiffence.utils import _skorch as skorch
 from skdiffence.utils._frames import is_frame
@@ -25,7 +26,9 @@ class SoftNLLLoss(nn.NLLLoss):
         """Return the mean over rows, or the usual loss where labels are codes."""
         if not target.is_floating_point():
             return super().forward(log_proba, target)
-        return -(target * log_proba).sum(dim=1).mean()
+        weight = 1 if self.weight is None else self.weight
+        # As torch's CrossEntropyLoss does, the mean is over rows whatever they weigh.
+        return -(weight * target * log_proba).sum(dim=1).mean()
 
 
 def check_student(student):
@@ -95,7 +98,7 @@ def distill(student, X, proba, classes, seed, *, seeded):
     Returns
     -------
     trained : classifier or regressor
-        With a column for every class.
+        With a column for every class; a net can have more.
     """
     trained = clone(student)
     if seeded:
@@ -107,12 +110,14 @@ def distill(student, X, proba, classes, seed, *, seeded):
         return _distill_by_weights(trained, X, proba, classes)
     ((prefix, net),) = inside.items()
     skorch.prepare_splits(trained)
-    proba = proba.astype(np.float32)
+    proba = proba.astype(skorch.input_dtype(net))
     if skorch.is_binary_net(net):
         target = proba[:, 1]
     else:
-        target = proba
-        trained.set_params(**{f"{prefix}classes": np.arange(len(classes))} | _soft_criterion(net, prefix))
+        # Outputs without a class, as of one that the rows lack, learn a probability of zero.
+        n_outputs = max(count_outputs(student, X, proba.argmax(axis=1)), len(classes))
+        target = np.pad(proba, ((0, 0), (0, n_outputs - len(classes))))
+        trained.set_params(**{f"{prefix}classes": np.arange(n_outputs)} | _soft_criterion(net, prefix))
     with torch_seed(mix_seed(seed, "student", data_digest(X, proba))):
         trained.fit(X, target)
     skorch.check_trained_to_the_end([net])
@@ -137,14 +142,22 @@ def student_proba(student, X, n_classes):
     -------
     proba : ndarray of shape (n, n_classes)
     """
-    if not is_regressor(student):
-        return FittedClassifier(student, n_classes).predict_proba(X)
-    proba = np.clip(student.predict(X), _FLOOR, None)
+    if is_regressor(student):
+        proba = student.predict(X)
+    else:
+        n_columns = len(student.classes_)
+        proba = FittedClassifier(student, n_columns).predict_proba(X)
+        if n_columns == n_classes:
+            return proba
+    proba = np.clip(proba[:, :n_classes], _FLOOR, None)
     return proba / proba.sum(axis=1, keepdims=True)
 
 
 def _soft_criterion(net, prefix):
-    is_nll = isinstance(net.criterion, type) and issubclass(net.criterion, nn.NLLLoss)
+    criterion = net.criterion
+    if isinstance(criterion, nn.NLLLoss):
+        return {f"{prefix}criterion": SoftNLLLoss, f"{prefix}criterion__weight": criterion.weight}
+    is_nll = isinstance(criterion, type) and issubclass(criterion, nn.NLLLoss)
     return {f"{prefix}criterion": SoftNLLLoss} if is_nll else {}
 
 

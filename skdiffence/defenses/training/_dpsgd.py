@@ -1,6 +1,5 @@
 """DP-SGD: clipped gradients with Gaussian noise, and an account of the privacy spent."""
 
-import warnings
 from numbers import Real
 
 import numpy as np
@@ -10,6 +9,12 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Subset
 
 from skdiffence.defenses.training._base import TrainingDefense
+from skdiffence.defenses.training._opacus import (
+    CollateOrEmpty,
+    allow_in_place,
+    noise_for_epsilon,
+    spent_epsilon,
+)
 from skdiffence.utils._optional import import_optional
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import Interval, StrOptions
@@ -196,10 +201,7 @@ class DPSGDClassifier(TrainingDefense):
             If the net was trained before.
         """
         self.epochs_ = self.max_epochs if epochs is None else epochs
-        with warnings.catch_warnings():
-            # Inputs need no gradient, and opacus hooks the first layer all the same.
-            warnings.filterwarnings("ignore", "Full backward hook is firing", UserWarning)
-            return super().fit_loop(X, y, epochs, **fit_params)
+        return super().fit_loop(X, y, epochs, **fit_params)
 
     def get_split_datasets(self, X, y=None, **fit_params):
         """Hold out validation rows, and prepare the net for private training on the others.
@@ -249,7 +251,7 @@ class DPSGDClassifier(TrainingDefense):
             generator=torch.Generator().manual_seed(mix_seed(self.private_["seed"], "batches")),
             steps=round(1 / self.sample_rate_),
         )
-        return DataLoader(dataset, batch_sampler=sampler, collate_fn=_CollateOrEmpty(dataset))
+        return DataLoader(dataset, batch_sampler=sampler, collate_fn=CollateOrEmpty(dataset))
 
     def train_step(self, batch, **fit_params):
         """Take a step; on an empty batch, a step of noise only.
@@ -321,7 +323,7 @@ class DPSGDClassifier(TrainingDefense):
         # From its seed the noise can be computed: one from the operating system is not kept.
         seed = draw_seed(None) if self.random_state is None else self.seed_
         self.private_ = {"seed": seed, "optimizer": self.optimizer_, "n_steps": 0}
-        self.module_ = opacus.GradSampleModule(self.module_)
+        self.module_ = allow_in_place(opacus.GradSampleModule(self.module_))
         device = next(self.module_.parameters()).device
         self.optimizer_ = optimizers.DPOptimizer(
             self.optimizer_,
@@ -335,14 +337,7 @@ class DPSGDClassifier(TrainingDefense):
     def _noise(self, n_steps):
         if self.target_epsilon is None:
             return self.noise_multiplier
-        utils = import_optional("opacus.accountants.utils", extra="privacy")
-        return utils.get_noise_multiplier(
-            target_epsilon=self.target_epsilon,
-            target_delta=self.delta_,
-            sample_rate=self.sample_rate_,
-            steps=n_steps,
-            accountant=self.accountant,
-        )
+        return noise_for_epsilon(self.accountant, self.target_epsilon, self.sample_rate_, n_steps, self.delta_)
 
     def _count(self, optimizer):
         self.private_["n_steps"] += 1
@@ -368,45 +363,3 @@ class DPSGDClassifier(TrainingDefense):
         given = sorted(name for name in self.get_params(deep=False) if name.startswith("iterator_train__"))
         if given:
             raise ValueError(f"DPSGDClassifier draws its own batches, in which {given} have no place.")
-
-
-class _CollateOrEmpty:
-    """Collate rows to a batch, or to an empty batch of the same shapes."""
-
-    def __init__(self, dataset):
-        self.dataset = dataset
-
-    def __call__(self, rows):
-        if rows:
-            return torch.utils.data.default_collate(rows)
-        return [part[:0] for part in torch.utils.data.default_collate([self.dataset[0]])]
-
-
-def spent_epsilon(accountant, noise_multiplier, sample_rate, n_steps, delta):
-    """Return the epsilon of steps of the sampled Gaussian mechanism.
-
-    Parameters
-    ----------
-    accountant : {"rdp", "prv"}
-        Name of the accountant.
-    noise_multiplier : float
-        Standard deviation of the noise divided by the sensitivity.
-    sample_rate : float
-        Probability of a row to be in a step.
-    n_steps : int
-        Number of steps.
-    delta : float
-        In (0, 1).
-
-    Returns
-    -------
-    epsilon : float
-    """
-    if not n_steps:
-        return 0.0
-    if not noise_multiplier:
-        return np.inf
-    accountants = import_optional("opacus.accountants", extra="privacy")
-    account = accountants.create_accountant(accountant)
-    account.history = [(noise_multiplier, sample_rate, n_steps)]
-    return float(account.get_epsilon(delta=delta))

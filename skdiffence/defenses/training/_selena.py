@@ -11,7 +11,8 @@ from skdiffence._fitted import is_frozen
 from skdiffence.defenses._base import ClassifierWrapper
 from skdiffence.defenses._classifier import FittedClassifier
 from skdiffence.defenses._fit_classifier import rows_outside, train
-from skdiffence.defenses.training._distillation import check_student, distill
+from skdiffence.defenses.training._distillation import check_student, distill, student_proba
+from skdiffence.metrics import label_columns
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import HasMethods, Interval, fit_context, num_samples, safe_indexing
@@ -160,12 +161,13 @@ class SELENAClassifier(ClassifierWrapper):
         """
         X, y = self._check_fit_data(X, y)
         self._check_estimators()
-        self.classes_ = np.unique(y)
         seed = draw_seed(self.random_state)
         self.key_ = mix_seed(seed, "lists").to_bytes(8, "little")
         excluded = self._excluded(X)
         outcomes = self._train_submodels(X, y, excluded, seed)
-        submodels = [(trained, np.searchsorted(self.classes_, classes)) for trained, classes, _ in outcomes]
+        # Nets keep a column for classes that y lacks.
+        self.classes_ = np.unique(np.concatenate([y, *(classes for _, classes, _ in outcomes)]))
+        submodels = [(trained, label_columns(classes, self.classes_)) for trained, classes, _ in outcomes]
         held_out = set(range(len(y))).difference(*(rows.tolist() for _, _, rows in outcomes))
         if self.distill:
             student = self.estimator if self.student is None else self.student
@@ -208,7 +210,7 @@ class SELENAClassifier(ClassifierWrapper):
         check_is_fitted(self)
         X = self._check_data(X)
         if hasattr(self, "estimator_"):
-            return FittedClassifier(self.estimator_, len(self.classes_)).predict_proba(X)
+            return student_proba(self.estimator_, X, len(self.classes_))
         submodels = list(zip(self.estimators_, self.columns_, strict=True))
         return self._mean_proba(submodels, X, self._excluded(X))
 

@@ -10,10 +10,11 @@ from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
 from skorch.exceptions import NotInitializedError
 from torch import nn
+from torch.nn import functional
 
 from skdiffence.attacks import ThresholdAttack
 from skdiffence.defenses import DefendedClassifier, DPSGDClassifier
-from skdiffence.defenses.training._dpsgd import spent_epsilon
+from skdiffence.defenses.training._opacus import spent_epsilon
 from tests.defenses.cases import digits
 from tests.nets import LogitMLP
 
@@ -34,6 +35,31 @@ class Normed(nn.Module):
     def forward(self, X):
         """Return logits."""
         return self.layers(X)
+
+
+class InPlace(nn.Module):
+    """A block of a ResNet: normalization, activations and a sum, all in place or none."""
+
+    def __init__(self, in_place, functional=False):
+        super().__init__()
+        self.first, self.second = (nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1))
+        self.norms = nn.ModuleList([nn.BatchNorm2d(4), nn.BatchNorm2d(4)])
+        self.relu = nn.ReLU(inplace=in_place)
+        self.last = nn.Linear(4, 10)
+        self.in_place, self.functional = in_place, functional
+
+    def activate(self, X):
+        return functional.relu(X, inplace=self.in_place) if self.functional else self.relu(X)
+
+    def forward(self, X):
+        """Return logits."""
+        start = self.activate(self.norms[0](self.first(X.reshape(-1, 1, 8, 8))))
+        end = self.norms[1](self.second(start))
+        if self.in_place:
+            end += start
+        else:
+            end = end + start
+        return self.last(self.activate(end).mean((2, 3)))
 
 
 class Remembering(LogitMLP):
@@ -98,6 +124,22 @@ def test_target_epsilon_is_met_from_below():
     assert 2.9 < net.epsilon_ <= 3.0
     assert net.delta_ == 1 / 160
     assert net.epsilon_ == spent_epsilon("rdp", net.noise_multiplier_, 0.25, 8, 1 / 160)
+
+
+@pytest.mark.parametrize("as_function", [False, True])
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_changes_in_place_train_the_same_net(as_function):
+    """Activations and sums in place, in modules or as functions, as in every ResNet and VGG of torchvision.
+
+    torch refuses them behind opacus' hooks, and a repair that loses gradients would train another net.
+    """
+    settings = {"max_grad_norm": 0.1, "noise_multiplier": 0.1, "module__functional": as_function}
+    nets = [private(InPlace, module__in_place=in_place, **settings).fit(*data()) for in_place in (True, False)]
+    weights = [torch.cat([each.ravel() for each in net.module_.parameters()]) for net in nets]
+    torch.testing.assert_close(*weights, rtol=0, atol=0)
+    new = private(InPlace, **settings, module__in_place=False).initialize().module_
+    assert (weights[0] != torch.cat([each.ravel() for each in new.parameters()])).all()
+    assert not any(layer._forward_hooks or layer._backward_hooks for layer in nets[0].module_.modules())
 
 
 def test_noise_has_the_size_that_was_asked_for():
@@ -248,6 +290,8 @@ def test_parameters_are_unchanged_by_fit():
     [
         ({"noise_multiplier": -1.0}, "noise_multiplier"),
         ({"target_epsilon": 0.0}, "target_epsilon"),
+        ({"target_epsilon": 0.05, "delta": 1e-5}, r"target_epsilon=0.05 is too small.* 8 steps.*it is 0\.103"),
+        ({"target_epsilon": 0.3, "delta": 1e-12, "max_epochs": 50}, r"target_epsilon=0.3 is too small.* 200 steps"),
         ({"delta": 1.0}, "delta"),
         ({"accountant": "gdp"}, "accountant"),
         ({"iterator_train__shuffle": True}, "draws its own batches"),
