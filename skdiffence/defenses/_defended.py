@@ -42,7 +42,9 @@ class DefendedClassifier(ClassifierWrapper):
     ----------
     estimator : classifier
         With ``predict`` and ``predict_proba``: a skorch net, a pipeline or any scikit-learn classifier. Nets get
-        float32 inputs and encoded labels, all others get X unchanged. ``FrozenEstimator(net)`` is not trained again.
+        inputs in the precision of their weights and encoded labels, all others get X unchanged. A net has a column for
+        each of its outputs: labels that are numbers from 0 are numbers of outputs, others need skorch's ``classes=`` if
+        the rows lack one. ``FrozenEstimator(net)`` is not trained again.
     regenerator : DiffusionRegenerator, "passthrough" or None, default=None
         Makes the candidates; any estimator with ``fit(X)`` and ``regenerate(X, candidate)``. None is
         ``DiffusionRegenerator()``. "passthrough" is the undefended baseline, with the same rows held out. "mean" asks
