@@ -3,8 +3,6 @@
 import contextlib
 import json
 import re
-import shutil
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from skdiffence.diffusion._denoisers import RowDenoiser
+from skdiffence.utils._folders import read_folder, recover, whole_folder
 
 # Holds what the layout of diffusers has no place for.
 _NOTES = "regenerator.json"
@@ -59,9 +58,12 @@ def load_pretrained(denoiser):
     ValueError
         If there is no such folder, or its files are of another kind or damaged.
     """
-    folder = Path(denoiser)
-    if not folder.is_dir():
-        folder = _download(str(denoiser))
+    if recover(denoiser) and not Path(denoiser).is_file():
+        return read_folder(denoiser, lambda folder: _load(folder, denoiser))
+    return _load(_download(str(denoiser)), denoiser)
+
+
+def _load(folder, denoiser):
     notes = _read_json(folder / _NOTES, denoiser) if (folder / _NOTES).is_file() else {}
     if (folder / "model_index.json").is_file():
         network = _load_unet(folder / "unet", denoiser)
@@ -180,19 +182,9 @@ def save_pretrained(folder, pretrained):
     ValueError
         If the network is neither a UNet2DModel nor a RowDenoiser.
     """
-    folder = Path(folder)
-    _check_replaceable(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        beside.chmod(0o755)  # mkdtemp makes private folders
-        _write(beside, pretrained)
-        if folder.exists():
-            folder.rename(beside.with_suffix(".old"))
-        beside.rename(folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-        shutil.rmtree(beside.with_suffix(".old"), ignore_errors=True)
+    _check_replaceable(Path(folder))
+    with whole_folder(folder) as unfinished:
+        _write(unfinished, pretrained)
 
 
 def _check_replaceable(folder):

@@ -395,7 +395,8 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         """Write the denoiser to a folder, to be loaded by ``denoiser=folder``.
 
         The layout for images is that of a ``diffusers.DDPMPipeline``. Weights are written as safetensors. The key of
-        the noise is not written. The folder is written completely or not at all.
+        the noise is not written. The folder is written completely or not at all, and may be loaded by other processes
+        meanwhile: they find the earlier version or the new one, also if this process is killed.
 
         Parameters
         ----------

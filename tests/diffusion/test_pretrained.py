@@ -10,6 +10,7 @@ from sklearn.base import clone
 
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.diffusion._denoisers import make_unet
+from skdiffence.utils._files import beside
 from tests.diffusion.networks import ZeroNoise
 
 X = np.random.default_rng(0).uniform(size=(10, 3, 8, 8)).astype(np.float32)
@@ -101,6 +102,15 @@ def test_replaces_only_denoisers(tmp_path, tiny_rows, tiny_images):
     with pytest.raises(FileExistsError, match="exists and is no denoiser"):
         tiny_rows.save_pretrained(other)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "thesis"]
+
+
+def test_load_after_a_killed_save(tmp_path, tiny_rows, rows):
+    """The version that a killed save had moved away is found and loaded; once the path led nowhere."""
+    folder = tmp_path / "den.v1"
+    tiny_rows.save_pretrained(folder)
+    folder.rename(beside(folder, "old"))
+    assert DiffusionRegenerator(folder).fit(rows).n_parameters_ == tiny_rows.n_parameters_
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_failed_save_leaves_nothing(tmp_path):
