@@ -27,6 +27,7 @@ from skdiffence.diffusion._training import Trainer
 from skdiffence.exceptions import DefenseWarning
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._rows import data_digest
+from skdiffence.utils._secret import Secret, SecretBytes, SecretParameter
 from skdiffence.utils._sklearn import Interval, StrOptions, fit_context
 from skdiffence.utils._torch import resolve_device
 
@@ -94,8 +95,9 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         - "fresh": drawn at every call from the entropy of the operating system, as in the paper. Results cannot be
           reproduced, whatever ``random_state`` is.
     key : bytes, str, int or None, default=None
-        Secret key of the noise. None takes one from the entropy of the operating system. If ``random_state`` is given,
-        None derives it from that and from the training rows.
+        Secret key of the noise, not empty. It is stored in a wrapper that is never printed. None takes one from the
+        entropy of the operating system. If ``random_state`` is given, None derives it from that and from the training
+        rows.
     device : "auto", str or torch.device, default="auto"
         Where to compute. "auto" is a GPU if there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
@@ -124,7 +126,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
     image_shape_ : tuple of int or None
         (channels, height, width), or None for rows.
     key_ : bytes of length 32
-        The key of the noise. Whoever knows it can compute the noise.
+        The key of the noise, which is never printed. Whoever knows it can compute the noise.
     key_is_secret_ : bool
         Whether the key came from the entropy of the operating system.
     max_timestep_ : int
@@ -190,7 +192,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         "ema_decay": [Interval(numbers.Real, 0, 1, closed="left")],
         "value_range": [StrOptions({"auto"}), tuple, list, np.ndarray],
         "noise": [StrOptions({"shared", "row", "fresh"})],
-        "key": [bytes, str, numbers.Integral, None],
+        "key": [Secret, None],
         "device": [str, torch.device],
         "precision": [StrOptions({"auto", "float32", "bfloat16"})],
         "exact": ["boolean"],
@@ -198,6 +200,8 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+
+    key = SecretParameter()
 
     def __init__(
         self,
@@ -262,6 +266,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         ValueError
             If X or a parameter is invalid.
         """
+        key = None if self.key is None else self.key.reveal("key", (bytes, str, numbers.Integral))
         loaded = self._load_pretrained()
         X = check_training_rows(self, X, n_rows_min=2 if loaded is None else 1)
         device, draw, digest = resolve_device(self.device), draw_seed(self.random_state), data_digest(X)
@@ -280,7 +285,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         self.scheduler_, self.max_timestep_ = scheduler, n_levels - 1
         self.space_, self.value_range_ = space, space.value_range
         self.image_shape_ = None if X.ndim == 2 else X.shape[1:]
-        self.key_, self.key_is_secret_ = self._make_key(draw, digest)
+        self.key_, self.key_is_secret_ = self._make_key(key, draw, digest)
         return self
 
     def fit_transform(self, X, y=None):
@@ -388,7 +393,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         self : DiffusionRegenerator
         """
         check_is_fitted(self)
-        self.key_, self.key_is_secret_ = secrets.token_bytes(KEY_SIZE), True
+        self.key_, self.key_is_secret_ = SecretBytes(secrets.token_bytes(KEY_SIZE)), True
         return self
 
     def save_pretrained(self, folder):
@@ -472,13 +477,13 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         n_updates = _AUTO_UPDATES["rows" if X.ndim == 2 else "images"]
         return max(_AUTO_EPOCHS, math.ceil(n_updates / math.ceil(len(X) / self.batch_size)))
 
-    def _make_key(self, draw, digest):
+    def _make_key(self, key, draw, digest):
         """Return the key of the noise and whether it is secret."""
-        if self.key is not None:
-            return derive_key(self.key if isinstance(self.key, (bytes, str)) else int(self.key)), False
+        if key is not None:
+            return SecretBytes(derive_key(key if isinstance(key, (bytes, str)) else int(key))), False
         if self.random_state is not None:
-            return derive_key("random_state", draw, digest), False
-        return secrets.token_bytes(KEY_SIZE), True
+            return SecretBytes(derive_key("random_state", draw, digest)), False
+        return SecretBytes(secrets.token_bytes(KEY_SIZE)), True
 
     def _uses_bfloat16(self, device):
         return self.precision == "bfloat16" or (self.precision == "auto" and device.type == "cuda")

@@ -13,6 +13,7 @@ from skdiffence.defenses._defended import DefendedClassifier
 from skdiffence.metrics import label_columns
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._rows import RowSet
+from skdiffence.utils._secret import SecretBytes
 from skdiffence.utils._sklearn import fit_context, safe_indexing
 
 
@@ -53,7 +54,7 @@ class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
         X, y = self._check_fit_data(X, y)
         is_member = check_training_rows(is_member, len(y))
         seed = draw_seed(self.random_state)
-        self.key_ = mix_seed(seed, "answers").to_bytes(8, "little")
+        self.key_ = SecretBytes(mix_seed(seed, "answers").to_bytes(8, "little"))
         rows = self._split(X, y, is_member, mix_seed(seed, "calibration").to_bytes(8, "little"))
         undefended = self._fit_undefended(X, y, is_member, rows, seed, fit_params)
         self.classes_, self.not_trained_on_ = undefended.classes_, undefended.not_trained_on_

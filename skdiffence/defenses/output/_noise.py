@@ -10,10 +10,12 @@ from skdiffence.defenses.output._base import OutputDefense
 from skdiffence.defenses.output._coarse import with_confidence
 from skdiffence.metrics import logit_signal
 from skdiffence.utils._rows import row_digests
+from skdiffence.utils._secret import Secret, SecretParameter
 from skdiffence.utils._sklearn import HasMethods, Interval
 
 # Distance of confidences from 1 and from an equal share, at which the label would not be the largest any more.
 _CLEAR = 1e-6
+_LONGEST_KEY = 64  # of BLAKE2b
 
 
 class OutputNoiseClassifier(OutputDefense):
@@ -31,7 +33,8 @@ class OutputNoiseClassifier(OutputDefense):
     scale : float, default=4.0
         Standard deviation of the noise, in logits.
     key : bytes or None, default=None
-        Key of the noise. None draws one from ``random_state``.
+        Key of the noise, of 1 to 64 bytes. It is stored in a wrapper that is never printed. None draws one from
+        ``random_state``.
     random_state : int, RandomState instance or None, default=None
         Seeds training and the key. From an integer the noise can be computed.
 
@@ -77,9 +80,11 @@ class OutputNoiseClassifier(OutputDefense):
     _parameter_constraints: dict = {
         "estimator": [HasMethods(["fit", "predict", "predict_proba"])],
         "scale": [Interval(Real, 0, None, closed="left")],
-        "key": [bytes, None],
+        "key": [Secret, None],
         "random_state": ["random_state"],
     }
+
+    key = SecretParameter()
 
     def __init__(self, estimator, *, scale=4.0, key=None, random_state=None):
         self.estimator = estimator
@@ -87,10 +92,18 @@ class OutputNoiseClassifier(OutputDefense):
         self.key = key
         self.random_state = random_state
 
+    def _check_fit_data(self, X, y):
+        if self.key is not None:
+            self._given_key()
+        return super()._check_fit_data(X, y)
+
+    def _given_key(self):
+        return self.key.reveal("key", (bytes,), longest=_LONGEST_KEY)
+
     def _change(self, proba, X):
         n_classes = proba.shape[1]
         labels = proba.argmax(axis=1)
-        noise = normal_of_rows(X, self.key_ if self.key is None else self.key)
+        noise = normal_of_rows(X, self.key_ if self.key is None else self._given_key())
         confidence = expit(logit_signal(labels, proba) + self.scale * noise)
         return with_confidence(labels, np.clip(confidence, 1 / n_classes + _CLEAR, 1 - _CLEAR), n_classes)
 

@@ -15,6 +15,7 @@ from skdiffence.defenses.training._distillation import check_student, distill, s
 from skdiffence.metrics import label_columns
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._rows import row_digests
+from skdiffence.utils._secret import SecretBytes
 from skdiffence.utils._sklearn import HasMethods, Interval, fit_context, num_samples, safe_indexing
 from skdiffence.utils._skorch import check_uninstantiated
 
@@ -162,7 +163,7 @@ class SELENAClassifier(ClassifierWrapper):
         X, y = self._check_fit_data(X, y)
         self._check_estimators()
         seed = draw_seed(self.random_state)
-        self.key_ = mix_seed(seed, "lists").to_bytes(8, "little")
+        self.key_ = SecretBytes(mix_seed(seed, "lists").to_bytes(8, "little"))
         excluded = self._excluded(X)
         outcomes = self._train_submodels(X, y, excluded, seed)
         # Nets keep a column for classes that y lacks.
