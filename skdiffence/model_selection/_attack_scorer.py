@@ -115,9 +115,10 @@ class AttackScorer(BaseEstimator):
     estimator was trained on. A contradiction is an error. A fitted state that does not record the number is warned
     about.
 
-    A pickled scorer holds no row of its pool. Worker processes read the rows from a temporary file that only the
-    current user can read. The file is removed with the scorer, at the latest when the process ends. A scorer that is
-    loaded elsewhere needs the rows again: ``scorer.set_params(pool=(X, y))``.
+    A pickled scorer holds no row of its pool. Worker processes of the same machine read the rows from a temporary file
+    that only the current user can read. The file is removed with the scorer. On Linux it has no name in any folder, so
+    that it also ends with a process that is killed; elsewhere the next scorer removes what a killed process left. A
+    scorer that is loaded elsewhere needs the rows again: ``scorer.set_params(pool=(X, y))``.
 
     References
     ----------

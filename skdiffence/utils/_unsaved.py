@@ -7,19 +7,25 @@ import pickle
 import secrets
 import tempfile
 import weakref
+from pathlib import Path
 
+from skdiffence.utils._files import remove_leftovers, temporary
 from skdiffence.utils._sklearn import num_samples
 
 # The data of this process by token: what comes back from a worker is recognized.
 _LIVE = weakref.WeakValueDictionary()
+# Open files without a name are reached under the number of the process and of the file.
+_OPEN_FILES = Path("/proc/self/fd")
+_OF_OTHERS = []
 
 
 class Unsaved:
     """Data that is neither pickled nor printed, as a parameter of an estimator.
 
-    Pickled, it holds the name of a temporary file, readable by its owner only, from which worker processes read
-    the data. The file is removed with the object, at the latest when the process ends; what is unpickled after that
-    has no data.
+    Pickled, it holds the place of a temporary file, readable by its owner only, from which worker processes of this
+    machine read the data. The file is removed with the object. On Linux it has no name in any folder, so that nothing
+    is left of it however the process ends. Elsewhere, what a killed process left is removed at the next use. What is
+    unpickled after that has no data.
 
     Parameters
     ----------
@@ -62,8 +68,9 @@ class Unsaved:
 
     def __reduce__(self):
         if self._spill is None:
-            self._spill = _write(self.data)
-            weakref.finalize(self, _remove, self._spill[0], os.getpid())
+            spill, close = _write(self.data)
+            weakref.finalize(self, _in_process, os.getpid(), close)
+            self._spill = spill
         return _restore, (type(self), self._token, self._spill)
 
     def __repr__(self):
@@ -74,11 +81,14 @@ class Unsaved:
 
     def _read(self):
         path, checksum = self._spill
-        # The checksum, taken from the pickle, keeps anybody else's file of that name from being loaded.
-        if not os.path.exists(path) or _checksum(path) != checksum:
-            raise ValueError(self._lost)
-        with open(path, "rb") as file:
-            return pickle.load(file)
+        try:
+            # The checksum, taken from the pickle, keeps anybody else's file of that name from being loaded.
+            if os.path.isfile(path) and _checksum(path) == checksum:
+                with open(path, "rb") as file:
+                    return pickle.load(file)
+        except OSError:  # gone, or another user's
+            pass
+        raise ValueError(self._lost)
 
 
 def _restore(cls, token, spill):
@@ -86,11 +96,34 @@ def _restore(cls, token, spill):
 
 
 def _write(data):
-    """Write the data where only this user can read them; return the path and a checksum."""
-    handle, path = tempfile.mkstemp(prefix="skdiffence-", suffix=".pool")  # mode 0600
-    with os.fdopen(handle, "wb") as file:
-        pickle.dump(data, file, protocol=5)
-    return path, _checksum(path)
+    """Write data where only this user can read them.
+
+    Returns
+    -------
+    spill : tuple of (path, checksum)
+        Where other processes of this machine find the data while this process lives.
+    close : callable
+        Removes the file.
+    """
+    with contextlib.ExitStack() as stack:
+        path = stack.enter_context(_unnamed_file() if _OPEN_FILES.is_dir() else _named_file())
+        with open(path, "wb") as file:
+            pickle.dump(data, file, protocol=5)
+        return (path, _checksum(path)), stack.pop_all().close
+
+
+@contextlib.contextmanager
+def _unnamed_file():
+    with tempfile.TemporaryFile(prefix="skdiffence-") as file:
+        yield f"/proc/{os.getpid()}/fd/{file.fileno()}"
+
+
+@contextlib.contextmanager
+def _named_file():
+    folder = Path(tempfile.gettempdir())
+    remove_leftovers(folder)
+    with temporary(folder / "pool", lambda path: os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))) as path:
+        yield str(path)
 
 
 def _checksum(path):
@@ -98,8 +131,9 @@ def _checksum(path):
         return hashlib.file_digest(file, "blake2b").digest()
 
 
-def _remove(path, owner):
-    # A forked worker has a copy of the object, but the file is not its own.
+def _in_process(owner, close):
     if os.getpid() == owner:
-        with contextlib.suppress(OSError):
-            os.remove(path)
+        close()
+    else:
+        # A forked worker has a copy of the object, but the file is not its own: it must not even be forgotten.
+        _OF_OTHERS.append(close)

@@ -2,8 +2,6 @@
 
 import gc
 import io
-import os
-import stat
 
 import joblib
 import numpy as np
@@ -333,22 +331,6 @@ def test_a_loaded_scorer_asks_for_its_rows():
     with pytest.raises(ValueError, match=r"pool has no rows here.*set_params\(pool=\(X, y\)\)"):
         loaded(forest, X[160:], y[160:])
     assert loaded.set_params(pool=(X, y))(forest, X[160:], y[160:]) == expected
-
-
-def test_rows_for_workers_are_private_and_removed():
-    scorer = make_scorer(digits())
-    content = dumped(scorer)
-    path = scorer.pool._spill[0]
-    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
-    del scorer
-    gc.collect()
-    assert not os.path.exists(path)
-    loaded = joblib.load(io.BytesIO(content))
-    with open(path, "wb") as file:  # somebody else's
-        file.write(b"not the rows")
-    with pytest.raises(ValueError, match="pool has no rows here"):
-        loaded.pool.check()
-    os.remove(path)
 
 
 def test_saved_search_predicts():
