@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from skdiffence.diffusion._denoisers import RowDenoiser
+from skdiffence.utils._fingerprint import fingerprint
 from skdiffence.utils._folders import read_folder, recover, whole_folder
+from skdiffence.utils._params import nested_params
 
 # Holds what the layout of diffusers has no place for.
 _NOTES = "regenerator.json"
@@ -78,6 +81,33 @@ def _load(folder, denoiser):
         f"denoiser={str(denoiser)!r} has neither a model_index.json nor a config.json. Give a folder written by "
         "save_pretrained of diffusers.UNet2DModel, diffusers.DDPMPipeline or DiffusionRegenerator."
     )
+
+
+def weights_on_disk(estimator):
+    """Return digests of the folders and files that the regenerators inside an estimator load their denoisers from.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With regenerators among its parameters, at any depth.
+
+    Returns
+    -------
+    content : dict
+        By the name of the parameter, the digest of each file by its path in the folder.
+    """
+    places = {
+        prefix: value.denoiser
+        for prefix, value in nested_params(estimator).items()
+        if isinstance(getattr(value, "denoiser", None), (str, os.PathLike))
+    }
+    content = {}
+    for name, place in places.items():
+        files = [Path(place), *Path(place).rglob("*")] if Path(place).exists() else []
+        content[name] = {
+            str(file.relative_to(place)): fingerprint(file.read_bytes()) for file in files if file.is_file()
+        }
+    return content
 
 
 def _download(name):

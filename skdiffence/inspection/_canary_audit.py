@@ -19,6 +19,7 @@ from skdiffence.datasets import make_canaries
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.inspection.report._canary_report import CanaryAudit
 from skdiffence.metrics import cluster_bootstrap_interval, per_row_auc
+from skdiffence.utils._cache import check_cache_seed
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, num_samples, safe_indexing, validate_params
 
@@ -183,8 +184,7 @@ def canary_audit(
     rates = _check_rates(max_fpr)
     _check_test_rows(X_test, y_test)
     check_trainable(estimator)
-    if cache_dir is not None and random_state is None:
-        raise ValueError("cache_dir needs random_state, or cached models are never found again. Got random_state=None.")
+    check_cache_seed(cache_dir, random_state)
     seed = draw_seed(random_state)
     n_canaries = _default_number(len(y)) if n_canaries == "auto" else n_canaries
     made = make_canaries(X, y, kind=kind, n_canaries=n_canaries, source=source, random_state=_part(seed, "canaries"))

@@ -5,10 +5,8 @@ import time
 from dataclasses import dataclass
 from numbers import Integral
 from os import PathLike
-from pathlib import Path
 from pickle import PicklingError
 
-import joblib
 import numpy as np
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
@@ -17,8 +15,9 @@ from tqdm.auto import tqdm
 
 from skdiffence._fitted import stored_rows, trained_nets
 from skdiffence.diffusion import DiffusionRegenerator
+from skdiffence.diffusion._pretrained import weights_on_disk
 from skdiffence.utils import _skorch as nets
-from skdiffence.utils._files import whole_file
+from skdiffence.utils._cache import Kept, check_cache_seed, make_cache_folder
 from skdiffence.utils._fingerprint import fingerprint, library_versions
 from skdiffence.utils._halves import check_canaries, check_n_models, complementary_halves
 from skdiffence.utils._params import nested_params
@@ -26,6 +25,8 @@ from skdiffence.utils._random import draw_seed, mix_seed, seed_nested, torch_see
 from skdiffence.utils._sklearn import HasMethods, num_samples, safe_indexing, validate_params
 from skdiffence.utils._validation import index_fit_params
 
+# What is kept of a shadow.
+_KINDS = {"estimator": object, "held_out": np.ndarray, "fit_time": float}
 # torch has one generator for all threads of a process: two nets must not draw from it at the same time.
 _TORCH_LOCK = threading.Lock()
 
@@ -79,7 +80,8 @@ def train_shadows(
     cache_dir : str or Path, default=None
         Folder where each trained shadow is stored, so that an interrupted run continues with the first missing shadow.
         Needs a ``random_state``. The files are pickles, so others must not be able to write to the folder. They
-        contain models of the rows, so protect them as you protect the rows.
+        contain models of the rows, so protect them as you protect the rows: a folder that is made here, and its files,
+        can be read by the current user only.
     n_jobs : int, default=None
         Number of shadows trained at the same time, by joblib. Results do not depend on it. Threads train nets one
         after the other.
@@ -145,20 +147,16 @@ def train_shadows(
     """
     y, canaries = _check_rows(X, y, n_shadows, canaries)
     check_trainable(estimator)
-    if cache_dir is not None and random_state is None:
-        raise ValueError(
-            "cache_dir needs random_state: without one every call draws new shadows, and none is found again. "
-            "Got random_state=None. Pass an integer."
-        )
+    check_cache_seed(cache_dir, random_state)
     seed = draw_seed(random_state)
     membership = complementary_halves(len(y), n_shadows, seed, canaries)
     data = fingerprint(X, y)
     jobs = [_Job(estimator, mix_seed(seed, "shadow", index, data), fit_params or {}) for index in range(n_shadows)]
     if cache_dir is not None:
-        Path(cache_dir).mkdir(parents=True, exist_ok=True)
-        context = fingerprint(estimator, _weights_on_disk(estimator), fit_params or {}, data, library_versions())
+        folder = make_cache_folder(cache_dir)
+        context = fingerprint(estimator, weights_on_disk(estimator), fit_params or {}, data, library_versions())
         for job, is_in in zip(jobs, membership.T, strict=True):
-            job.path = Path(cache_dir) / f"shadow-{fingerprint(context, is_in, job.seed).hex()}.joblib"
+            job.kept = Kept.at(folder, "shadow", fingerprint(context, is_in, job.seed).hex(), _KINDS)
     return _collect(_trained(jobs, X, y, membership, n_jobs, verbose), membership)
 
 
@@ -198,36 +196,24 @@ class _Job:
         Seed of this shadow.
     fit_params : dict
         Fit parameters for all rows of the pool.
-    path : Path or None, default=None
+    kept : Kept or None, default=None
         File of the trained shadow.
     """
 
     estimator: object
     seed: int
     fit_params: dict
-    path: Path | None = None
-
-    def load(self):
-        """Return the stored result, or None if there is none or the file is damaged."""
-        if self.path is None or not self.path.exists():
-            return None
-        try:
-            return joblib.load(self.path)
-        except Exception:  # a damaged file raises whatever its first wrong byte leads to
-            return None
+    kept: Kept | None = None
 
     def run(self, X, y, is_in):
-        """Train the shadow on the rows that are in, and store it if it has a path."""
+        """Train the shadow on the rows that are in, and store it if it has a file."""
         rows = np.flatnonzero(is_in)
         shadow, started = _prepared(self.estimator, self.seed), time.perf_counter()
         params = index_fit_params(self.fit_params, rows, len(y))
         held_out = _fit(shadow, safe_indexing(X, rows), y[rows], params, self.seed)
         made = {"estimator": shadow, "held_out": rows[held_out], "fit_time": time.perf_counter() - started}
-        if self.path is not None:
-            with whole_file(self.path) as unfinished:
-                # Wrapped, classes of a notebook go into the file, which pickle alone can't write in another process.
-                # Compression adds a checksum: a damaged file is never taken for a shadow.
-                joblib.dump(joblib.wrap_non_picklable_objects(made, keep_wrapper=False), unfinished, compress=1)
+        if self.kept is not None:
+            self.kept.save(made)
         return made
 
 
@@ -239,22 +225,6 @@ def _check_rows(X, y, n_shadows, canaries):
         raise ValueError(f"y must hold one label for each of the {n_samples} rows of X. Got shape {y.shape}.")
     check_n_models(n_shadows, "n_shadows")
     return y, check_canaries(canaries, n_samples)
-
-
-def _weights_on_disk(estimator):
-    """Return digests of the folders and files that regenerators load their denoisers from."""
-    places = {
-        prefix: value.denoiser
-        for prefix, value in nested_params(estimator).items()
-        if isinstance(value, DiffusionRegenerator) and isinstance(value.denoiser, (str, PathLike))
-    }
-    content = {}
-    for name, place in places.items():
-        files = [Path(place), *Path(place).rglob("*")] if Path(place).exists() else []
-        content[name] = {
-            str(file.relative_to(place)): fingerprint(file.read_bytes()) for file in files if file.is_file()
-        }
-    return content
 
 
 def _prepared(estimator, seed):
@@ -288,7 +258,7 @@ def _fit(shadow, X, y, params, seed):
 
 def _trained(jobs, X, y, membership, n_jobs, verbose):
     """Run the jobs without a stored result, and return the results of all."""
-    made = [job.load() for job in jobs]
+    made = [None if job.kept is None else job.kept.load() for job in jobs]
     missing = [index for index, kept in enumerate(made) if kept is None]
     results = _parallel(n_jobs)(delayed(jobs[index].run)(X, y, membership[:, index]) for index in missing)
     with tqdm(total=len(jobs), initial=len(jobs) - len(missing), desc="training shadows", disable=not verbose) as bar:

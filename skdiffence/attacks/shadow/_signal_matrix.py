@@ -1,16 +1,21 @@
 """Signals of models for rows: queried once, for all attacks that compare a target with the models."""
 
+import hashlib
+
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.parallel import Parallel, delayed
 
 from skdiffence.attacks._answers import query, query_proba
 from skdiffence.metrics._signals import SIGNALS
+from skdiffence.utils._cache import make_cache_folder
 from skdiffence.utils._files import whole_file
 from skdiffence.utils._fingerprint import fingerprint, library_versions
 
 # Beyond this a signal shows the floor of its logarithms: one of its probabilities is zero.
 _SATURATED = 100.0
+_CHECKSUM_SIZE = 32
+_BLOCK = 1 << 20
 
 
 def signals_of(model, views, y, names):
@@ -85,24 +90,44 @@ def signal_matrix(models, X, y, known, names, *, views=None, n_jobs=None, path=N
 
 
 def _write(path, shape, parts):
-    """Write the parts one after the other, so that only one of them is in memory at a time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write the parts one after the other, so that only one of them is in memory at a time, and a checksum."""
+    make_cache_folder(path.parent)
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float64)), "fortran_order": False, "shape": shape}
-    with whole_file(path) as unfinished, open(unfinished, "wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        for part in parts:
-            file.write(np.ascontiguousarray(part).data)
+    with whole_file(path, private=True) as unfinished:
+        with open(unfinished, "wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for part in parts:
+                file.write(np.ascontiguousarray(part).data)
+        size = unfinished.stat().st_size
+        with open(unfinished, "ab") as file:
+            file.write(_checksum(unfinished, size, path.name))
 
 
 def _read(path, shape):
-    """Return the matrix stored in a file, or None if there is none of this shape."""
+    """Return the matrix stored in a file, or None if there is none of this shape, or it is damaged or another one."""
     try:
+        size = path.stat().st_size - _CHECKSUM_SIZE
+        with open(path, "rb") as file:
+            file.seek(max(size, 0))
+            checksum = file.read()
+        if checksum != _checksum(path, size, path.name):
+            return None
         kept = np.load(path, mmap_mode="r", allow_pickle=False)
     except (EOFError, OSError, ValueError):  # missing, empty, cut off, or no array
         return None
     fits = kept.ndim == 4 and kept.shape[:3] == shape and kept.dtype == np.float64
     # As a plain array, which still maps the file, but is pickled as what it is.
     return kept.view(np.ndarray) if fits else None
+
+
+def _checksum(path, size, name):
+    """Return a checksum of the first bytes of a file and of its name, which is the key of its content."""
+    digest = hashlib.blake2b(name.encode(), digest_size=_CHECKSUM_SIZE)
+    with open(path, "rb") as file:
+        while size > 0 and (block := file.read(min(size, _BLOCK))):
+            digest.update(block)
+            size -= len(block)
+    return digest.digest()
 
 
 def content_key(models, names, views, *context):

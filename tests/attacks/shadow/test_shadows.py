@@ -3,6 +3,7 @@
 import os
 import pickle
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -28,7 +29,9 @@ from skdiffence.attacks import train_shadows
 from skdiffence.attacks.shadow._shadows import _Job
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.diffusion import DiffusionRegenerator
+from skdiffence.inspection import canary_audit
 from skdiffence.model_selection import ShadowSplit
+from skdiffence.utils._files import beside
 from skdiffence.utils._random import torch_seed
 from tests.attacks.shadow.shadow_estimators import LOG, PAUSE, Logged, Weighted
 from tests.defenses.regenerators import NoiseRegenerator
@@ -346,6 +349,59 @@ def test_damaged_files_are_not_taken_for_shadows(counted, tmp_path):
     assert n_trained == 3
     np.testing.assert_array_equal(answers(found), answers(first))
     assert counted()[1] == 0
+
+
+def _foreign(path, other):
+    """Return contents that are read without an error, but are not this shadow."""
+    shadow = joblib.load(other)
+    return {
+        "another shadow": shadow,
+        "a result of its own form": shadow["result"],
+        "a dict": {"estimator": GaussianNB()},
+        "a model": GaussianNB(),
+        "a list": [1, 2],
+        "an entry short": {**shadow, "key": joblib.load(path)["key"], "result": {"estimator": GaussianNB()}},
+        "another type": {**shadow, "key": joblib.load(path)["key"], "result": {**shadow["result"], "held_out": "none"}},
+    }
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["another shadow", "a result of its own form", "a dict", "a model", "a list", "an entry short", "another type"],
+)
+def test_readable_files_of_others_are_not_taken_for_shadows(kind, counted, tmp_path):
+    """They once raised KeyError 'held_out', or were taken for the shadow whose name they have."""
+    first, _ = counted()
+    path, other = sorted((tmp_path / "cache").iterdir())[:2]
+    joblib.dump(_foreign(path, other)[kind], path)
+    found, n_trained = counted()
+    assert n_trained == 1
+    np.testing.assert_array_equal(answers(found), answers(first))
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_cached_files_are_private(exists, tmp_path):
+    """Models of the rows are to be kept like the rows, whatever the mask is. A folder that was there stays as it is."""
+    folder, before = tmp_path / "deep" / "cache", os.umask(0)
+    try:
+        if exists:
+            folder.mkdir(mode=0o755, parents=True)
+        canary_audit(GaussianNB(), X, y, n_canaries=4, n_shadows=4, n_resamples=5, cache_dir=folder, random_state=0)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(folder.stat().st_mode) == (0o755 if exists else 0o700)
+    assert {path.suffix: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {
+        ".joblib": 0o600,
+        ".npy": 0o600,
+    }
+
+
+def test_leftovers_of_killed_runs_are_removed(counted, tmp_path):
+    """Also by a run that finds all its shadows, whatever run they are of."""
+    counted()
+    beside(tmp_path / "cache" / "shadow-of-another-run.joblib", "new").write_bytes(b"")
+    assert counted()[1] == 0
+    assert all(path.name.startswith("shadow-") for path in (tmp_path / "cache").iterdir())
 
 
 def test_held_out_rows_are_found_again(tmp_path):

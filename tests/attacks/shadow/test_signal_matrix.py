@@ -314,17 +314,32 @@ def test_matrix_is_what_each_model_says(n_jobs, tmp_path):
 
 @pytest.mark.parametrize(
     "damage",
-    [lambda whole: whole[:-8], lambda whole: b"", lambda whole: b"no array" + whole],
-    ids=["cut off", "empty", "no array"],
+    [
+        lambda whole: whole[:-8],
+        lambda whole: b"",
+        lambda whole: b"no array" + whole,
+        lambda whole: whole + b"more",
+        lambda whole: whole[:500] + bytes([whole[500] ^ 1]) + whole[501:],
+    ],
+    ids=["cut off", "empty", "no array", "longer", "one bit"],
 )
 def test_damaged_files_are_made_anew(damage, tmp_path):
-    """Cut short, empty, or something else."""
+    """Cut short, empty, or something else; one flipped bit once gave other figures without a word."""
     path, known = tmp_path / "signals.npy", np.ones((len(y), 2), dtype=bool)
     make = partial(signal_matrix, [forest(), forest(max_depth=1)], X, y, known, ["logit"], path=path)
     expected = make().copy()
     path.write_bytes(damage(path.read_bytes()))
     np.testing.assert_array_equal(make(), expected)
     assert np.load(path).shape == expected.shape
+
+
+def test_a_file_under_another_name_is_made_anew(tmp_path):
+    """The name is the key of the content: the signals of other models once were taken for these."""
+    known = np.ones((len(y), 2), dtype=bool)
+    one, other = (partial(signal_matrix, [forest(), forest(max_depth=k)], X, y, known, ["logit"]) for k in (1, 2))
+    other(path=tmp_path / "other.npy")
+    (tmp_path / "other.npy").rename(tmp_path / "one.npy")
+    np.testing.assert_array_equal(one(path=tmp_path / "one.npy"), one())
 
 
 def test_nothing_half_written_is_left(tmp_path):
