@@ -27,7 +27,7 @@ from skdiffence.diffusion._training import Trainer
 from skdiffence.exceptions import DefenseWarning
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._rows import data_digest
-from skdiffence.utils._secret import Secret, SecretBytes, SecretParameter
+from skdiffence.utils._secret import SecretBytes, SecretParameter
 from skdiffence.utils._sklearn import Interval, StrOptions, fit_context
 from skdiffence.utils._torch import resolve_device
 
@@ -192,7 +192,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         "ema_decay": [Interval(numbers.Real, 0, 1, closed="left")],
         "value_range": [StrOptions({"auto"}), tuple, list, np.ndarray],
         "noise": [StrOptions({"shared", "row", "fresh"})],
-        "key": [Secret, None],
+        "key": "no_validation",  # by its descriptor, which does not print it
         "device": [str, torch.device],
         "precision": [StrOptions({"auto", "float32", "bfloat16"})],
         "exact": ["boolean"],
@@ -266,7 +266,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         ValueError
             If X or a parameter is invalid.
         """
-        key = None if self.key is None else self.key.reveal("key", (bytes, str, numbers.Integral))
+        key = type(self).key.check(self, (bytes, str, numbers.Integral))
         loaded = self._load_pretrained()
         X = check_training_rows(self, X, n_rows_min=2 if loaded is None else 1)
         device, draw, digest = resolve_device(self.device), draw_seed(self.random_state), data_digest(X)

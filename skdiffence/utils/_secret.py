@@ -75,6 +75,13 @@ class Secret:
 class SecretParameter:
     """Descriptor of a parameter that is wrapped in a :class:`Secret` where it is set, unless it is None."""
 
+    def check(self, estimator, types, longest=None):
+        """Return the key of an estimator, or None; see :meth:`Secret.reveal`."""
+        value = self.__get__(estimator)
+        if value is None:
+            return None
+        return (value if isinstance(value, Secret) else Secret(value)).reveal(self._name, types, longest)
+
     def __set_name__(self, owner, name):
         self._name = name
 
@@ -87,5 +94,5 @@ class SecretParameter:
             raise AttributeError(f"{type(estimator).__name__} has no attribute {self._name!r}") from None
 
     def __set__(self, estimator, value):
-        # Under its own name, as scikit-learn expects of a parameter.
-        vars(estimator)[self._name] = value if value is None or isinstance(value, Secret) else Secret(value)
+        # Under its own name, as scikit-learn expects of a parameter. Its checks set floats and want them back.
+        vars(estimator)[self._name] = value if isinstance(value, (type(None), float, Secret)) else Secret(value)

@@ -10,7 +10,7 @@ from skdiffence.defenses.output._base import OutputDefense
 from skdiffence.defenses.output._coarse import with_confidence
 from skdiffence.metrics import logit_signal
 from skdiffence.utils._rows import row_digests
-from skdiffence.utils._secret import Secret, SecretParameter
+from skdiffence.utils._secret import SecretParameter
 from skdiffence.utils._sklearn import HasMethods, Interval
 
 # Distance of confidences from 1 and from an equal share, at which the label would not be the largest any more.
@@ -80,7 +80,7 @@ class OutputNoiseClassifier(OutputDefense):
     _parameter_constraints: dict = {
         "estimator": [HasMethods(["fit", "predict", "predict_proba"])],
         "scale": [Interval(Real, 0, None, closed="left")],
-        "key": [Secret, None],
+        "key": "no_validation",  # by its descriptor, which does not print it
         "random_state": ["random_state"],
     }
 
@@ -93,17 +93,17 @@ class OutputNoiseClassifier(OutputDefense):
         self.random_state = random_state
 
     def _check_fit_data(self, X, y):
-        if self.key is not None:
-            self._given_key()
+        self._given_key()
         return super()._check_fit_data(X, y)
 
     def _given_key(self):
-        return self.key.reveal("key", (bytes,), longest=_LONGEST_KEY)
+        return type(self).key.check(self, (bytes,), longest=_LONGEST_KEY)
 
     def _change(self, proba, X):
         n_classes = proba.shape[1]
         labels = proba.argmax(axis=1)
-        noise = normal_of_rows(X, self.key_ if self.key is None else self._given_key())
+        key = self._given_key()
+        noise = normal_of_rows(X, self.key_ if key is None else key)
         confidence = expit(logit_signal(labels, proba) + self.scale * noise)
         return with_confidence(labels, np.clip(confidence, 1 / n_classes + _CLEAR, 1 - _CLEAR), n_classes)
 
