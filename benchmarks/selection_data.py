@@ -47,7 +47,7 @@ def image_splits(options):
         split = Split(X, y, make, sizes, options.n_candidates, seed)
         if not net.exists():
             with whole_file(net) as path:
-                joblib.dump(split.net, path)
+                joblib.dump(split.net, path, compress=1)
         yield split
 
 

@@ -51,6 +51,6 @@ class Store:
         print(f"{name} ...", end=" ", flush=True)
         result = make()
         with whole_file(path) as unfinished:
-            joblib.dump(result, unfinished)
+            joblib.dump(result, unfinished, compress=1)
         print(f"{time.perf_counter() - start:.0f} s", flush=True)
         return result

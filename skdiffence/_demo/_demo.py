@@ -69,7 +69,7 @@ def run_demo(settings, output, *, seed=0, verbose=1):
     _save_figures(output, split, defended)
     rule = next(r["rule"] for r in records if r["name"] == CHOSEN and r["seed"] == split.seed)
     with whole_file(output / "defended.joblib") as path:
-        joblib.dump(split.defend(FrozenEstimator(regenerator), rule), path)
+        joblib.dump(split.defend(FrozenEstimator(regenerator), rule), path, compress=1)
     return run
 
 
