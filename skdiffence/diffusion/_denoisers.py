@@ -1,10 +1,13 @@
 """Networks that predict noise: a UNet sized to the image, a multilayer perceptron for rows, or a user's module."""
 
 import math
+from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch import nn
 
+from skdiffence.diffusion._schedulers import RefusedError
 from skdiffence.utils._random import torch_seed
 
 _MIN_SIDE = 8  # images are halved until a side is below this
@@ -82,26 +85,43 @@ def make_unet(shape, given=None):
         network = UNet2DModel(**config)
     except (TypeError, ValueError, ZeroDivisionError, RuntimeError) as error:
         raise ValueError(f"denoiser={given!r} fits no UNet2DModel for images of shape {shape}: {error}") from error
-    check_channels(network, shape[0])
+    try:
+        check_channels(network.config, shape[0])
+    except RefusedError as error:
+        raise ValueError(f"denoiser {error}") from None
     return network
 
 
-def check_channels(network, n_channels):
-    """Raise a ValueError if the config of a network has another number of channels."""
-    config = getattr(network, "config", None)
-    takes = getattr(config, "in_channels", n_channels)
-    gives = getattr(config, "out_channels", n_channels)
+def check_channels(config, n_channels, *, colors=False):
+    """Raise a RefusedError if the config of a network has other channels than images have.
+
+    Parameters
+    ----------
+    config : dict or object
+        Its ``in_channels`` and ``out_channels`` are read, if it has any.
+    n_channels : int
+        Number of channels of the images.
+    colors : bool, default=False
+        Whether a network of 3 channels may be used for images of 1.
+    """
+    read = config.get if isinstance(config, Mapping) else partial(getattr, config)
+    takes = read("in_channels", n_channels)
+    gives = read("out_channels", takes)
+    fits = takes == n_channels or (colors and (n_channels, takes) == (1, 3))
     # Networks that also predict a variance return it in as many channels again, after the mean.
-    if takes != n_channels or gives not in (n_channels, 2 * n_channels):
-        raise ValueError(
-            f"denoiser takes {takes} channels and gives {gives}, but the images have {n_channels} channels."
-        )
+    if not fits or gives not in (takes, 2 * takes):
+        raise RefusedError(f"takes {takes} channels and gives {gives}, but the images have {n_channels} channels.")
 
 
 def side_multiple(network):
     """Return the number that the sides of an image must be a multiple of: 2 to the number of downsamplings."""
     widths = getattr(getattr(network, "config", None), "block_out_channels", None)
     return 2 ** (len(widths) - 1) if widths else 1
+
+
+def count_parameters(network):
+    """Return the number of weights of a network."""
+    return sum(weight.numel() for weight in network.parameters())
 
 
 class RowDenoiser(nn.Module):
@@ -234,7 +254,7 @@ def make_denoiser(denoiser, shape, seed):
     return network
 
 
-def ready_denoiser(network, space):
+def ready_denoiser(network, space, name="denoiser"):
     """Return a denoiser on the CPU in eval mode, in the dtype of a space, after one call to test it.
 
     Parameters
@@ -243,6 +263,8 @@ def ready_denoiser(network, space):
         Changed in place.
     space : ImageSpace or RowSpace
         Where its inputs are.
+    name : str, default="denoiser"
+        What error messages call it.
 
     Returns
     -------
@@ -251,17 +273,20 @@ def ready_denoiser(network, space):
     Raises
     ------
     ValueError
-        If it can't be called with inputs of the space, or answers in another shape.
+        If it can't be called with inputs of the space, or answers in another shape or with NaN.
     """
     network = moved(_cast(network, space.dtype).eval().requires_grad_(False), torch.device("cpu"))
-    x = torch.zeros(2, *space.shape, dtype=space.dtype)
+    # Not zeros, which hide weights that are far too large.
+    x = torch.linspace(-1, 1, 2 * math.prod(space.shape), dtype=space.dtype).reshape(2, *space.shape)
     try:
         with torch.inference_mode():
             answer = call_network(network, x, torch.zeros(2, dtype=torch.int64), x.shape[1])
     except Exception as error:  # a user's module may raise anything
-        raise ValueError(f"denoiser can't be called with inputs of shape {tuple(x.shape)}: {error}") from error
+        raise ValueError(f"{name} can't be called with inputs of shape {tuple(x.shape)}: {error}") from error
     if answer.shape != x.shape:
-        raise ValueError(f"denoiser must answer in the shape of its input {tuple(x.shape)}. Got {tuple(answer.shape)}.")
+        raise ValueError(f"{name} must answer in the shape of its input {tuple(x.shape)}. Got {tuple(answer.shape)}.")
+    if not torch.isfinite(answer).all():
+        raise ValueError(f"{name} answers NaN or infinite values. Its weights are damaged, or its training diverged.")
     return network
 
 

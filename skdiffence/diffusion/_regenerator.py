@@ -17,12 +17,13 @@ from tqdm.auto import tqdm
 from skdiffence.base import InferenceOnlyMixin
 from skdiffence.diffusion._batches import in_batches, rows_to_fill
 from skdiffence.diffusion._calls import ROWS_PER_EXACT_BATCH, DenoiserCalls
-from skdiffence.diffusion._denoisers import check_channels, make_denoiser, ready_denoiser, side_multiple
+from skdiffence.diffusion._denoisers import count_parameters, make_denoiser, ready_denoiser, side_multiple
 from skdiffence.diffusion._inputs import ROWS_AT_ONCE, check_candidates, check_rows, check_training_rows
+from skdiffence.diffusion._loading import copy_pretrained, load_pretrained
 from skdiffence.diffusion._noise import KEY_SIZE, Noise, derive_key
-from skdiffence.diffusion._pretrained import Pretrained, load_pretrained, save_pretrained
+from skdiffence.diffusion._pretrained import Pretrained, save_pretrained
 from skdiffence.diffusion._schedule import Schedule, check_steps, make_scheduler
-from skdiffence.diffusion._space import ImageSpace, RowSpace, check_range, detect_range
+from skdiffence.diffusion._space import ImageSpace, RowSpace, check_range, check_resize, detect_range
 from skdiffence.diffusion._training import Trainer
 from skdiffence.exceptions import DefenseWarning
 from skdiffence.utils._random import draw_seed, mix_seed
@@ -62,9 +63,20 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         Pretrained, and never trained. ``fit`` only records the shape and the value range:
 
         - str or path: a folder written by ``save_pretrained`` of this class, of a ``UNet2DModel`` or of a
-          ``DDPMPipeline``, whose scheduler is then used, or a name "owner/name" on the Hugging Face hub. Pickled
-          weights are refused, because loading them can run any code.
+          ``DDPMPipeline``, whose scheduler is then used, or a name "owner/name" on the Hugging Face hub. What cannot be
+          used is refused by name; see the table in :ref:`bring_your_own`. Pickled weights are refused, because loading
+          them can run any code.
         - module: called with (x, timesteps). It is copied.
+
+        A pretrained denoiser is given images in [-1, 1]. One of 3 channels is used for images of 1 as well: the channel
+        is repeated, and the mean of the three is the result.
+    resize : "auto", int, (int, int) or None, default="auto"
+        Height and width that images are resized to for the denoiser, by bicubic interpolation. The result is resized
+        back. "auto" is the size that a pretrained denoiser was trained at, if that is known, and the images' own size
+        for one that ``fit`` trains. An int is both height and width. None leaves images as they are. Ignored for rows.
+    class_label : int or None, default=None
+        For a pretrained ``UNet2DModel`` that is conditional on classes: the label that stands for no class. It is
+        called with this label for every image.
     timestep : int, default=160
         Noise level to regenerate from, a 0-based index into the schedule. A higher level protects more and keeps fewer
         labels. It can be lowered after ``fit``.
@@ -112,12 +124,19 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
     random_state : int, RandomState instance or None, default=None
         Seeds initial weights, order and noise of the training, together with a digest of the training rows.
     verbose : int, default=0
-        1 shows the number of parameters and a progress bar during training.
+        1 shows the number of parameters and a progress bar during training, and what images are resized to for the
+        denoiser, with the effective noise.
 
     Attributes
     ----------
     denoiser_ : torch module
         The denoiser, in eval mode.
+    effective_noise_ : float
+        Noise at ``timestep`` as it is at the size and the channels of X, in halves of the value range:
+        ``noise_gain_`` times sqrt((1 - abar) / abar). Follows ``timestep``.
+    effective_timestep_ : int
+        Timestep at which noise of the size of X would have ``effective_noise_``. ``timestep`` itself if images are not
+        resized.
     denoiser_saw_members_ : True or None
         True if ``fit`` trained the denoiser on the rows that it was given. None if it is pretrained, and its training
         rows are not known.
@@ -135,6 +154,9 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         Number of channels, or of features.
     n_parameters_ : int
         Number of weights of the denoiser.
+    noise_gain_ : float
+        Standard deviation, at the size of X, of noise that has 1 at the size of the denoiser. Noise averages out where
+        denoised images are shrunk, and where the channels of a color denoiser are averaged. 1 if neither is done.
     scheduler_ : diffusers.DDPMScheduler
         The noise schedule. It is not shared with other estimators.
     space_ : object
@@ -181,6 +203,8 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
 
     _parameter_constraints: dict = {
         "denoiser": [dict, str, os.PathLike, torch.nn.Module, callable, None],
+        "resize": [StrOptions({"auto"}), Interval(numbers.Integral, 1, None, closed="left"), tuple, list, None],
+        "class_label": [Interval(numbers.Integral, 0, None, closed="left"), None],
         "timestep": [Interval(numbers.Integral, 0, None, closed="left")],
         "n_steps": [Interval(numbers.Integral, 1, None, closed="left")],
         "n_train_timesteps": [Interval(numbers.Integral, 1, None, closed="left")],
@@ -207,6 +231,8 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         self,
         denoiser=None,
         *,
+        resize="auto",
+        class_label=None,
         timestep=160,
         n_steps=1,
         n_train_timesteps=1000,
@@ -227,6 +253,8 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         verbose=0,
     ):
         self.denoiser = denoiser
+        self.resize = resize
+        self.class_label = class_label
         self.timestep = timestep
         self.n_steps = n_steps
         self.n_train_timesteps = n_train_timesteps
@@ -267,8 +295,9 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
             If X or a parameter is invalid.
         """
         key = type(self).key.check(self, (bytes, str, numbers.Integral))
-        loaded = self._load_pretrained()
-        X = check_training_rows(self, X, n_rows_min=2 if loaded is None else 1)
+        is_pretrained = isinstance(self.denoiser, (str, os.PathLike, torch.nn.Module))
+        X = check_training_rows(self, X, n_rows_min=1 if is_pretrained else 2)
+        loaded = self._load_pretrained(X.shape[1:]) if is_pretrained else None
         device, draw, digest = resolve_device(self.device), draw_seed(self.random_state), data_digest(X)
         seed = mix_seed("denoiser", draw, digest)
         scheduler = getattr(loaded, "scheduler", None) or make_scheduler(self.n_train_timesteps, self.beta_schedule)
@@ -276,14 +305,16 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         n_levels = self._count_levels(schedule, loaded)
         check_steps(schedule, self.timestep, self.n_steps, n_levels - 1)
         network, space = (self._row_network if X.ndim == 2 else self._image_network)(X, loaded, seed)
-        network, history = ready_denoiser(network, space), []
+        network, history = ready_denoiser(network, space, self._denoiser_name), []
+        gain = 1.0 if X.ndim == 2 else space.noise_gain()
+        self._tell(network, space, schedule, gain, device)
         if loaded is None:
             network, history = self._train(network, space, X, schedule, n_levels, device, seed)
         self.denoiser_, self.history_ = network, history
         self.denoiser_saw_members_ = True if loaded is None else None
-        self.n_parameters_ = sum(weight.numel() for weight in network.parameters())
+        self.n_parameters_ = count_parameters(network)
         self.scheduler_, self.max_timestep_ = scheduler, n_levels - 1
-        self.space_, self.value_range_ = space, space.value_range
+        self.space_, self.value_range_, self.noise_gain_ = space, space.value_range, gain
         self.image_shape_ = None if X.ndim == 2 else X.shape[1:]
         self.key_, self.key_is_secret_ = self._make_key(key, draw, digest)
         return self
@@ -419,18 +450,36 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         notes = {"n_levels": self.max_timestep_ + 1}
         if self.image_shape_ is None:
             notes |= {"mean": self.space_.mean, "scale": self.space_.scale}
+        else:
+            notes["image_size"] = self.space_.size
         save_pretrained(folder, Pretrained(self.denoiser_, self.scheduler_, notes))
 
-    def _load_pretrained(self):
-        if isinstance(self.denoiser, (str, os.PathLike)):
-            return load_pretrained(self.denoiser)
-        if isinstance(self.denoiser, torch.nn.Module):
-            return Pretrained(copy.deepcopy(self.denoiser))
-        return None
+    @property
+    def effective_noise_(self):
+        """Standard deviation of the noise over the signal's coefficient, at the size and the channels of X."""
+        check_is_fitted(self)
+        return self.noise_gain_ * Schedule(self.scheduler_).noise_to_signal(self.timestep)
+
+    @property
+    def effective_timestep_(self):
+        """Timestep at which noise of the size of X would have ``effective_noise_``."""
+        check_is_fitted(self)
+        return self._effective_timestep(Schedule(self.scheduler_), self.noise_gain_)
+
+    def _effective_timestep(self, schedule, gain):
+        return self.timestep if gain == 1 else schedule.timestep_of(gain * schedule.noise_to_signal(self.timestep))
+
+    @property
+    def _denoiser_name(self):
+        return f"denoiser={str(self.denoiser)!r}" if isinstance(self.denoiser, (str, os.PathLike)) else "denoiser"
+
+    def _load_pretrained(self, shape):
+        load = copy_pretrained if isinstance(self.denoiser, torch.nn.Module) else load_pretrained
+        return load(self.denoiser, shape, self.class_label)
 
     def _count_levels(self, schedule, loaded):
         if loaded is not None:
-            return min(int(loaded.notes.get("n_levels", len(schedule))), len(schedule))
+            return min(loaded.n_levels, len(schedule))
         if self.train_timesteps == "auto":
             return min(self.timestep + 1, len(schedule))
         if self.train_timesteps > len(schedule):
@@ -441,7 +490,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
 
     def _row_network(self, X, loaded, seed):
         saved = loaded is not None and "mean" in loaded.notes
-        space = RowSpace.of_saved(loaded.notes, X.shape[1]) if saved else RowSpace.of(X)
+        space = RowSpace.of_saved(loaded.notes) if saved else RowSpace.of(X)
         if not space.shape[0]:
             raise ValueError("X must have a feature that varies over its rows. All features are constant.")
         return loaded.network if loaded else make_denoiser(self.denoiser, space.shape, seed), space
@@ -449,14 +498,24 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
     def _image_network(self, X, loaded, seed):
         auto = isinstance(self.value_range, str)
         value_range = detect_range(X) if auto else check_range(self.value_range, X.shape[1])
-        network = loaded.network if loaded else make_denoiser(self.denoiser, X.shape[1:], seed)
-        check_channels(network, X.shape[1])
-        return network, ImageSpace(X.shape[1:], value_range, side_multiple(network))
+        size = check_resize(self.resize, X.shape[2:], None if loaded is None else loaded.image_size)
+        n_channels = (loaded.n_channels if loaded else None) or X.shape[1]
+        network = loaded.network if loaded else make_denoiser(self.denoiser, (n_channels, *size), seed)
+        return network, ImageSpace(X.shape[1:], value_range, side_multiple(network), size, n_channels)
+
+    def _tell(self, network, space, schedule, gain, device):
+        if not self.verbose:
+            return
+        tqdm.write(f"denoiser: {count_parameters(network):,} parameters, {device}")
+        if gain != 1:
+            noise = schedule.noise_to_signal(self.timestep)
+            tqdm.write(
+                f"images of shape {space.image_shape} are denoised as {(space.shape[0], *space.size)}: the noise of "
+                f"timestep {self.timestep}, {noise:.3f} of half the value range, is {gain * noise:.3f} at the size of "
+                f"X, as at timestep {self._effective_timestep(schedule, gain)} without resizing"
+            )
 
     def _train(self, network, space, X, schedule, n_levels, device, seed):
-        if self.verbose:
-            n_parameters = sum(weight.numel() for weight in network.parameters())
-            tqdm.write(f"denoiser: {n_parameters:,} parameters, {device}")
         trainer = Trainer(
             schedule,
             n_levels=n_levels,

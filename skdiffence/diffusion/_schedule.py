@@ -44,6 +44,8 @@ class Schedule:
         abar_t, the product of 1 - beta up to t.
     prediction_type : {"epsilon", "sample", "v_prediction"}
         What the network predicts.
+    clip_range : float or None
+        Between steps, x0-hat is clipped to plus and minus this. None if the scheduler does not clip.
 
     Raises
     ------
@@ -59,6 +61,7 @@ class Schedule:
                 f"but only {', '.join(PREDICTION_TYPES)} can be denoised with."
             )
         self.alphas_cumprod = torch.cumprod(1.0 - scheduler.betas.double().cpu(), dim=0)
+        self.clip_range = scheduler.config.clip_sample_range if scheduler.config.clip_sample else None
         self._on_device = {}
 
     def __len__(self):
@@ -78,6 +81,16 @@ class Schedule:
             )
         if self.alphas_cumprod[timestep] <= 0:
             raise ValueError(f"timestep={timestep} leaves no signal under this schedule. Choose a lower timestep.")
+
+    def noise_to_signal(self, timestep):
+        """Return sqrt((1 - abar) / abar) at a timestep."""
+        abar = self.alphas_cumprod[timestep]
+        return float(((1.0 - abar) / abar).sqrt())
+
+    def timestep_of(self, noise_to_signal):
+        """Return the timestep whose ratio of noise to signal is nearest to a number."""
+        ratios = ((1.0 - self.alphas_cumprod) / self.alphas_cumprod).sqrt()
+        return int((ratios - noise_to_signal).abs().argmin())
 
     def add_noise(self, x, noise, timesteps):
         """Return x_t = sqrt(abar_t) x + sqrt(1 - abar_t) e, Eq. (4) of Ho et al. (2020).
@@ -131,7 +144,8 @@ class Schedule:
         """Return x0-hat after exactly ``n_steps`` network calls (DDIM with eta = 0).
 
         The calls are made at ``timestep`` and at evenly spaced timesteps below it. After each call but the last, x0-hat
-        is noised to the next timestep. The last call gives x0-hat, so no noise is left.
+        is noised to the next timestep. The last call gives x0-hat, so no noise is left. If the scheduler clips samples,
+        so is x0-hat, as in diffusers.
 
         Parameters
         ----------
@@ -155,6 +169,8 @@ class Schedule:
         steps = ddim_timesteps(timestep, n_steps)
         for step, following in zip(steps, [*steps[1:], None], strict=True):
             clean, noise = self.split(noisy, network(noisy, step), step)
+            if self.clip_range is not None:
+                clean = clean.clamp(-self.clip_range, self.clip_range)
             if following is not None:
                 noisy = self.add_noise(clean, noise, following)
         return clean

@@ -1,4 +1,7 @@
-"""Maps to the input spaces of denoisers: padded images in [-1, 1], and rows standardized by feature."""
+"""Maps to the input spaces of denoisers: resized and padded images in [-1, 1], and rows standardized by feature."""
+
+import math
+import numbers
 
 import numpy as np
 import torch
@@ -12,7 +15,7 @@ _CARRIED = (np.uint8, np.float32, np.float64)
 
 
 class ImageSpace:
-    """Space of images, edge-padded and mapped from their value range to [-1, 1], in float32.
+    """Space of images, mapped from their value range to [-1, 1], resized and edge-padded, in float32.
 
     Parameters
     ----------
@@ -22,18 +25,30 @@ class ImageSpace:
         Lowest and highest value, for all channels or each.
     multiple : int, default=1
         Height and width are padded to a multiple of it, because each downsampling of a UNet halves them.
+    size : tuple of int or None, default=None
+        Height and width that images are resized to. None leaves them as they are.
+    n_channels : int or None, default=None
+        Number of channels of the denoiser. If it is not that of the images, which then have one, the channel is
+        repeated, and the mean of the denoised channels is the result.
     """
 
     dtype = torch.float32
 
-    def __init__(self, image_shape, value_range, multiple=1):
+    def __init__(self, image_shape, value_range, multiple=1, size=None, n_channels=None):
         self.image_shape, self.value_range = image_shape, value_range
         self.low, self.high = (np.array(end, dtype=np.float64).reshape(-1, 1, 1) for end in value_range)
         self._on_device = {}
-        missing = [-side % multiple for side in image_shape[1:]]
+        self.size = tuple(image_shape[1:] if size is None else size)
+        missing = [-side % multiple for side in self.size]
         (top, bottom), (left, right) = ((m // 2, m - m // 2) for m in missing)
         self.padding = (left, right, top, bottom)
-        self.shape = (image_shape[0], *(side + m for side, m in zip(image_shape[1:], missing, strict=True)))
+        n_channels = image_shape[0] if n_channels is None else n_channels
+        self.shape = (n_channels, *(side + m for side, m in zip(self.size, missing, strict=True)))
+
+    @property
+    def is_resized(self):
+        """Whether images are resized for the denoiser."""
+        return self.size != tuple(self.image_shape[1:])
 
     def outside(self, X):
         """Return the number of values outside the range, with a tolerance for float32 rounding."""
@@ -61,6 +76,8 @@ class ImageSpace:
         low, high = self._ends_on(device)
         x = torch.from_numpy(np.array(X, dtype=carried, order="C")).to(device).double()
         x = x.sub_(low).div_(high - low).clamp_(0.0, 1.0).mul_(2.0).sub_(1.0).float()
+        x = _resized(x, self.size).clamp_(-1.0, 1.0) if self.is_resized else x
+        x = x if self.shape[0] == x.shape[1] else x.expand(-1, self.shape[0], -1, -1)
         return functional.pad(x, self.padding, mode="replicate") if any(self.padding) else x
 
     def decode(self, x, X):
@@ -77,13 +94,27 @@ class ImageSpace:
         -------
         regenerated : float32 ndarray of shape (n, channels, height, width)
         """
-        left, _, top, _ = self.padding
-        height, width = self.image_shape[1:]
         low, high = (end.float() for end in self._ends_on(x.device))
-        x = x[..., top : top + height, left : left + width].float().clamp(-1.0, 1.0)
+        x = self._to_image(x.float().clamp(-1.0, 1.0)).clamp(-1.0, 1.0)
         # Rounding may exceed the range by one unit in the last place.
         x = x.add_(1.0).mul_((high - low) / 2).add_(low).clamp_(low, high)
         return x.cpu().numpy()
+
+    def noise_gain(self):
+        """Return the standard deviation, at the size of the images, of noise that has 1 at the denoiser's.
+
+        Noise averages out where images are shrunk on the way back, and where the channels of a color denoiser are
+        averaged.
+        """
+        kept = [_kept_variance(*sides) for sides in zip(self.size, self.image_shape[1:], strict=True)]
+        return math.sqrt(math.prod(kept) * self.image_shape[0] / self.shape[0])
+
+    def _to_image(self, x):
+        left, _, top, _ = self.padding
+        height, width = self.size
+        x = x[..., top : top + height, left : left + width]
+        x = x if self.shape[0] == self.image_shape[0] else x.mean(dim=1, keepdim=True)
+        return _resized(x, self.image_shape[1:]) if self.is_resized else x
 
     def quantize(self, X):
         """Return X quantized to 8 bits of its value range, as uint8 of shape (n, d)."""
@@ -105,6 +136,20 @@ class ImageSpace:
 
     def __setstate__(self, state):
         vars(self).update(state, _on_device={})
+
+
+def _resized(x, size):
+    # Without antialiasing, an image that is shrunk keeps a few of its pixels and all of their noise.
+    return functional.interpolate(x.contiguous(), size=tuple(size), mode="bicubic", antialias=True)
+
+
+def _kept_variance(side, new_side):
+    if side == new_side:
+        return 1.0
+    # Resizing is linear and separable: the identity gives the weights of each new pixel. Its columns are repeated,
+    # because torch resizes images of one column in another way.
+    weights = _resized(torch.eye(side)[:, None, :, None].expand(-1, -1, -1, 4), (new_side, 4))[..., 0]
+    return float(weights.square().sum(dim=0).mean())
 
 
 class RowSpace:
@@ -134,12 +179,9 @@ class RowSpace:
         return cls(mean, scale)
 
     @classmethod
-    def of_saved(cls, notes, n_features):
-        """Return the space of a saved denoiser, from its "mean" and "scale", if it has so many features."""
-        mean, scale = (np.array(notes[name], dtype=np.float64) for name in ("mean", "scale"))
-        if len(mean) != n_features:
-            raise ValueError(f"denoiser was trained on rows of {len(mean)} features. X has {n_features} features.")
-        return cls(mean, scale)
+    def of_saved(cls, notes):
+        """Return the space of a saved denoiser, from its "mean" and "scale"."""
+        return cls(*(np.array(notes[name], dtype=np.float64) for name in ("mean", "scale")))
 
     @property
     def value_range(self):
@@ -229,3 +271,34 @@ def check_range(value_range, n_channels):
             f"for each of the {n_channels} channels. Got {value_range!r}."
         )
     return ends
+
+
+def check_resize(resize, size, trained_size):
+    """Return the size of images at the denoiser.
+
+    Parameters
+    ----------
+    resize : "auto", int, pair of int or None
+        The parameter.
+    size : tuple of int
+        Height and width of the images.
+    trained_size : tuple of int or None
+        Height and width that a pretrained denoiser was trained at. None if it is not known or none is.
+
+    Returns
+    -------
+    size : tuple of int
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
+    """
+    if resize is None:
+        return tuple(size)
+    if isinstance(resize, str):
+        return tuple(trained_size or size)
+    sides = (resize, resize) if isinstance(resize, numbers.Integral) else tuple(resize)
+    if len(sides) != 2 or not all(isinstance(side, numbers.Integral) and side >= 1 for side in sides):
+        raise ValueError(f"resize must be 'auto', None, a side or a pair (height, width) in pixels. Got {resize!r}.")
+    return tuple(int(side) for side in sides)
