@@ -32,7 +32,6 @@ from skorch import NeuralNet
 
 from skdiffence.base import is_inference_only
 from skdiffence.utils._params import nested_params
-from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 from skdiffence.utils._training_state import early_stopping_setting, n_samples_seen
 
@@ -199,9 +198,11 @@ def stored_rows(estimator, X):
             if not len(rows) or part.steps is None:
                 n_lost += len(rows)
                 continue
-            digests = row_digests(part.transform(X), rows.key)
-            mask |= np.isin(digests, rows.digests)
-            n_lost += len(np.setdiff1d(rows.digests, digests))
+            # Steps round differently from call to call, and nets record their rows in float32.
+            recomputed = bool(part.steps) or isinstance(part.estimator, NeuralNet)
+            found, n_missing = rows.find(part.transform(X), recomputed=recomputed)
+            mask |= found
+            n_lost += n_missing
         masks["calibrated_on_"] |= _trained_student(part, X)
     return StoredRows(*masks.values(), n_lost)
 
@@ -209,7 +210,9 @@ def stored_rows(estimator, X):
 def _trained_student(part, X):
     # Most of these rows are public, so that X need not hold them.
     rows = getattr(part.estimator, "student_trained_on_", ())
-    return rows.contains(part.transform(X)) if len(rows) and part.steps is not None else False
+    if not len(rows) or part.steps is None:
+        return False
+    return rows.find(part.transform(X), recomputed=bool(part.steps))[0]
 
 
 def _recording_parts(estimator):

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skdiffence._evaluation._rows import AttackedRows, find_rows, on_both_sides, row_keys
+from skdiffence._evaluation._rows import AttackedRows, find_rows, on_both_sides
 from skdiffence._fitted import is_frozen, n_training_rows, stored_rows, unrecorded_validation_split
 from skdiffence.exceptions import MembershipWarning
+from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 from skdiffence.utils._skorch import instantiated_modules
-from skdiffence.utils._validation import check_is_member
+from skdiffence.utils._validation import as_labels, check_is_member
 
 _CAUSES = (
     "Usual causes: the scorer runs inside a nested search or learning_curve, whose estimators see part of the pool; "
@@ -88,7 +89,7 @@ def find_membership(estimator, pool, X, y, *, sample_index=None, is_member=None)
 
 
 def _check_labels(X, y):
-    labels, n_samples = np.asarray(y), num_samples(X)
+    labels, n_samples = as_labels(y), num_samples(X)
     if labels.shape != (n_samples,) or n_samples == 0:
         raise ValueError(
             f"X and y must hold rows, at least one, and one label for each. Got {n_samples} rows and labels of shape "
@@ -102,7 +103,7 @@ def _routed(estimator, X, y, is_member):
     is_member = check_is_member(is_member, num_samples(X), both_sides=True)
     stored = stored_rows(estimator, X)
     _check_marked(estimator, (is_member & ~stored.not_trained_on).sum())
-    both = _both_sides(row_keys(X, b"")[0], is_member)
+    both = _both_sides(row_digests(X), is_member)
     measured = ~is_member & ~stored.not_trained_on
     return Membership(AttackedRows(X, y, is_member), ~(stored.any | both), measured, measured.sum())
 
@@ -111,12 +112,7 @@ def _places(pool, X, y, sample_index):
     """Return where in the pool the rows of X are, each row of the pool used once."""
     if sample_index is not None:
         return _checked_index(sample_index, y, pool.y)
-    (available, by_content), (wanted, _) = pool.keys, row_keys(X, pool.digest_key)
-    if not by_content:
-        raise ValueError(
-            "X must be numeric so that its rows can be found in the pool by content. Where it is not, route "
-            "sample_index, the places of the rows in the pool."
-        )
+    available, wanted = pool.keys, row_digests(X, pool.digest_key)
     # Rows of the same content may have different labels, so they are found by both.
     wanted = list(zip(wanted.tolist(), y.tolist(), strict=True))
     available = list(zip(available.tolist(), pool.y.tolist(), strict=True))
@@ -164,7 +160,7 @@ def _inferred(estimator, pool, held, stored):
     outside = np.ones(len(pool), dtype=bool)
     outside[held] = False
     _check_count(estimator, len(held), (outside & ~stored.not_trained_on).sum())
-    both = _both_sides(pool.keys[0], outside)
+    both = _both_sides(pool.keys, outside)
     members = outside & ~stored.any & ~both
     chosen = np.r_[np.flatnonzero(members), held]
     is_member = np.arange(len(chosen)) < members.sum()
@@ -240,7 +236,7 @@ def _looked_up(estimator, pool, held, stored, is_member):
             MembershipWarning,
             stacklevel=2,
         )
-    both = _both_sides(pool.keys[0], is_member)
+    both = _both_sides(pool.keys, is_member)
     usable = ~stored.any & ~both
     if not is_member[held].all() and is_member[held].any():
         chosen = held

@@ -2,8 +2,11 @@
 
 import re
 
+import numpy as np
+
 from skdiffence.attacks import ThresholdAttack, get_attack
 from skdiffence.base import MembershipAttack
+from skdiffence.utils._frames import frame_columns, has_numbers, is_frame, is_numeric
 
 _NEED_SHADOWS = ("lira", "rmia")
 
@@ -33,6 +36,55 @@ def named_attacks(attacks):
     if not names or len(set(names)) < len(names):
         raise ValueError(f"attacks must name at least one attack and none twice. Got {names}.")
     return dict(pairs)
+
+
+def row_types(X):
+    """Return the ``row_type`` of the attacks that can be run on rows.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix or data frame of shape (n_samples, ...)
+        Rows.
+
+    Returns
+    -------
+    row_types : set of str
+    """
+    if not has_numbers(X):
+        return {"any"}
+    return {"any", "numeric", "images"} if np.ndim(X) == 4 else {"any", "numeric"}
+
+
+def check_row_types(attacks, X):
+    """Raise an error if an attack that was asked for can't be run on rows.
+
+    Parameters
+    ----------
+    attacks : dict of str to MembershipAttack
+        The attacks.
+    X : array-like, sparse matrix or data frame of shape (n_samples, ...)
+        Rows.
+
+    Raises
+    ------
+    ValueError
+        If it needs numeric rows, or images, and the rows are not.
+    """
+    suited = row_types(X)
+    needed = {"numeric": "dense rows of numbers", "images": "images of shape (n_samples, channels, height, width)"}
+    for name, attack in attacks.items():
+        if attack.row_type not in suited:
+            raise ValueError(
+                f"attacks: {name!r} needs {needed.get(attack.row_type, attack.row_type)}. Got {_described(X)}. "
+                'Leave it out, or pass attacks="standard" for all that can be run on these rows.'
+            )
+
+
+def _described(X):
+    columns = [str(name) for name, dtype, _ in frame_columns(X) if not is_numeric(dtype)] if is_frame(X) else []
+    if columns:
+        return f"columns that are not numeric: {', '.join(columns[:5])}{', ...' if len(columns) > 5 else ''}"
+    return f"rows of type {type(X).__name__}, shape {getattr(X, 'shape', None)} and dtype {getattr(X, 'dtype', None)}"
 
 
 def _named(entry):

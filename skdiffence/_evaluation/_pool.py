@@ -3,12 +3,10 @@
 import functools
 import secrets
 
-import numpy as np
-
-from skdiffence._evaluation._rows import row_keys
+from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples
 from skdiffence.utils._unsaved import Unsaved
-from skdiffence.utils._validation import check_is_member
+from skdiffence.utils._validation import as_labels, check_is_member
 
 _KEY_SIZE = 32
 
@@ -39,8 +37,8 @@ class Pool(Unsaved):
 
     @functools.cached_property
     def keys(self):
-        """Digests of the rows in order, and whether they are digests of the content."""
-        return row_keys(self.X, self.digest_key)
+        """Digests of the rows in order."""
+        return row_digests(self.X, self.digest_key)
 
     @property
     def X(self):
@@ -50,7 +48,7 @@ class Pool(Unsaved):
     @property
     def y(self):
         """The labels, as an array."""
-        return np.asarray(self.data[1])
+        return as_labels(self.data[1], "y of pool")
 
     @property
     def is_member(self):

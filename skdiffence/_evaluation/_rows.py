@@ -4,15 +4,13 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import sparse
 
 from skdiffence.utils._random import mix_seed
 from skdiffence.utils._rows import row_digests
-from skdiffence.utils._sklearn import num_samples, safe_indexing
+from skdiffence.utils._sklearn import safe_indexing
 
 # Distinct rows that a side needs: two for each half.
 FEWEST_ROWS = 4
-_BLOCK = 1024  # sparse rows converted to dense ones at a time
 
 
 @dataclass(frozen=True)
@@ -57,32 +55,7 @@ class AttackedRows:
 
     def keyed(self, seed):
         """Return the rows with digests that depend on a seed."""
-        return replace(self, keys=row_keys(self.X, seed_key(mix_seed(seed, "rows")))[0])
-
-
-def row_keys(X, key):
-    """Return a keyed digest of each row, and whether it is one of the row's content.
-
-    Parameters
-    ----------
-    X : array-like of shape (n_samples, ...)
-        Rows, dense or sparse.
-    key : bytes
-        Key of the digests.
-
-    Returns
-    -------
-    keys : ndarray of shape (n_samples,)
-        Digests of the row numbers where rows are not numeric. They are all different then.
-    by_content : bool
-    """
-    try:
-        if sparse.issparse(X):
-            blocks = (X[start : start + _BLOCK].toarray() for start in range(0, X.shape[0], _BLOCK))
-            return np.concatenate([row_digests(block, key) for block in blocks]), True
-        return row_digests(X, key), True
-    except ValueError:
-        return row_digests(np.arange(num_samples(X))[:, None], key), False
+        return replace(self, keys=row_digests(self.X, seed_key(mix_seed(seed, "rows"))))
 
 
 def seed_key(seed):

@@ -5,14 +5,15 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import Bunch
 
-from skdiffence.utils._frames import is_numeric
+from skdiffence.utils._frames import as_numbers, check_unmasked, has_numbers, is_numeric, like
 from skdiffence.utils._random import draw_seed, mix_seed
-from skdiffence.utils._sklearn import Interval, StrOptions, validate_params
+from skdiffence.utils._sklearn import Interval, StrOptions, num_samples, safe_indexing, validate_params
+from skdiffence.utils._validation import as_labels
 
 
 @validate_params(
     {
-        "X": ["array-like"],
+        "X": ["array-like", "sparse matrix"],
         "y": ["array-like"],
         "kind": [StrOptions({"blank", "clean", "duplicated", "mislabeled", "out_of_distribution"})],
         "n_canaries": [Interval(Integral, 2, None, closed="left")],
@@ -29,8 +30,9 @@ def make_canaries(X, y, *, kind="mislabeled", n_canaries=500, source=None, rando
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features) or (n_samples, channels, height, width)
-        Numeric rows. They are copied.
+    X : array-like, sparse matrix or data frame of shape (n_samples, ...)
+        Rows. For "blank" and "out_of_distribution" they must be dense, numeric and of shape (n_samples, n_features) or
+        (n_samples, channels, height, width). They are copied.
     y : array-like of shape (n_samples,)
         Their labels, of at least two classes. They are copied.
     kind : {"mislabeled", "duplicated", "out_of_distribution", "blank", "clean"}, default="mislabeled"
@@ -62,8 +64,8 @@ def make_canaries(X, y, *, kind="mislabeled", n_canaries=500, source=None, rando
     Raises
     ------
     ValueError
-        If there are fewer rows than canaries, X is not finite or has another shape, y has only one class or another
-        length, or ``source`` does not fit.
+        If there are fewer rows than canaries, X is not numeric, not finite or of another shape where it must be, y has
+        only one class or another length, or ``source`` does not fit.
 
     See Also
     --------
@@ -86,30 +88,50 @@ def make_canaries(X, y, *, kind="mislabeled", n_canaries=500, source=None, rando
     seed = draw_seed(random_state)
     # Drawn for all rows first, so that more canaries do not change those drawn before.
     rows = _rng(seed, "rows").permutation(len(y))[:n_canaries]
-    make = {"blank": _blank, "duplicated": _duplicated, "mislabeled": _mislabeled}.get(kind)
-    if kind == "out_of_distribution":
-        audited = _out_of_distribution(X, rows, source, seed)
-    elif source is not None:
+    if source is not None and kind != "out_of_distribution":
         raise ValueError(f"source is for kind='out_of_distribution'. Got kind={kind!r}.")
-    else:
-        audited = rows if make is None else make(X, y, rows, seed)
+    audited = rows
+    if kind == "mislabeled":
+        y[rows] = _wrong_labels(y[rows], y, seed)
+    elif kind == "duplicated":
+        X, y, audited = _duplicated(X, y, rows, seed)
+    elif kind != "clean":
+        values = _check_numbers(X, kind)
+        audited = _blank(values, y, rows, seed) if kind == "blank" else _out_of_distribution(values, rows, source, seed)
+        X = like(values, X)
     return Bunch(X=X, y=y, canaries=audited, kind=kind)
 
 
 def _check_rows(X, y, n_canaries):
-    X, y = np.array(X), np.array(y)
-    if X.ndim not in (2, 4) or not is_numeric(X.dtype) or not np.isfinite(X).all():
-        raise ValueError(
-            "X must hold finite numbers in the shape (n_samples, n_features) or (n_samples, channels, height, width). "
-            f"Got shape {X.shape} of dtype {X.dtype}."
-        )
-    if y.shape != (len(X),):
-        raise ValueError(f"y must hold one label for each of the {len(X)} rows of X. Got shape {y.shape}.")
+    check_unmasked(X)
+    if isinstance(X, np.ndarray) or not hasattr(X, "shape"):
+        X = np.array(X)
+    else:  # frames of pandas and sparse matrices; frames of polars and tensors
+        X = X.copy() if hasattr(X, "copy") else X.clone()
+    y = np.array(as_labels(y))
+    if y.shape != (num_samples(X),):
+        raise ValueError(f"y must hold one label for each of the {num_samples(X)} rows of X. Got shape {y.shape}.")
     if len(np.unique(y)) < 2:
         raise ValueError(f"y must have at least two classes. Got {len(np.unique(y))}.")
     if n_canaries > len(y):
         raise ValueError(f"n_canaries must be at most the {len(y)} rows of X. Got {n_canaries}.")
     return X, y
+
+
+def _check_numbers(X, kind):
+    """Return the numbers of X, as a copy, for the kinds of canaries whose inputs are changed."""
+    if not has_numbers(X):
+        raise ValueError(
+            f"X must hold dense rows of numbers for kind={kind!r}, which makes new ones. Got {type(X).__name__}. The "
+            "kinds 'mislabeled', 'duplicated' and 'clean' take any rows."
+        )
+    values = np.array(as_numbers(X))
+    if values.ndim not in (2, 4) or not np.isfinite(values).all():
+        raise ValueError(
+            "X must hold finite numbers in the shape (n_samples, n_features) or (n_samples, channels, height, width) "
+            f"for kind={kind!r}. Got shape {values.shape} of dtype {values.dtype}."
+        )
+    return values
 
 
 def _rng(seed, *parts):
@@ -123,20 +145,15 @@ def _wrong_labels(labels, y, seed):
     return classes[(np.searchsorted(classes, labels) + steps) % len(classes)]
 
 
-def _mislabeled(X, y, rows, seed):
-    del X
-    y[rows] = _wrong_labels(y[rows], y, seed)
-    return rows
-
-
 def _duplicated(X, y, rows, seed):
     if len(rows) % 2:
         raise ValueError(f"n_canaries must be even for kind='duplicated', which makes pairs. Got {len(rows)}.")
     # Neighbors in the list are pairs, so that more canaries do not change the pairs before them.
     originals, copies = rows[::2], rows[1::2]
-    labels = _wrong_labels(y[originals], y, seed)
-    X[copies], y[copies] = X[originals], labels
-    return copies
+    taken = np.arange(len(y))
+    taken[copies] = originals
+    y[copies] = _wrong_labels(y[originals], y, seed)
+    return safe_indexing(X, taken), y, copies
 
 
 def _out_of_distribution(X, rows, source, seed):

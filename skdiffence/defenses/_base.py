@@ -2,15 +2,16 @@
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
+from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from skdiffence.utils import _skorch as nets
-from skdiffence.utils._frames import check_numeric_frame, is_frame
+from skdiffence.utils._frames import check_numeric, is_frame
 from skdiffence.utils._sklearn import routing_enabled
-from skdiffence.utils._validation import check_is_member
+from skdiffence.utils._validation import as_labels, check_is_member
 
 
 class ClassifierWrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -58,6 +59,7 @@ class ClassifierWrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if inner is not None:
             tags.classifier_tags.multi_class = inner.multi_class
             tags.classifier_tags.poor_score = inner.poor_score
+        tags.input_tags.allow_nan = get_tags(wrapped).input_tags.allow_nan and not self._holds_net()
         if any(nets.is_binary_net(net) for net in nets.nets_inside(wrapped).values()):
             tags.classifier_tags.multi_class = False
         return tags
@@ -80,14 +82,14 @@ class ClassifierWrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _check_fit_data(self, X, y):
         """Return validated X and y, and record the shape of X."""
         nets.check_uninstantiated(self._wrapped_estimator())
-        self.input_dtype_ = nets.input_dtype(self._wrapped_estimator()) if self._holds_net() else "numeric"
-        check_numeric_frame(X)
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None.")
+        as_labels(y)
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
+        check_numeric(X)
         given = X
-        X, y = validate_data(self, X, y, dtype=self.input_dtype_, allow_nd=True)
+        X, y = validate_data(self, X, y, **self._how_to_validate())
         self.input_shape_ = X.shape[1:]
         if len(np.unique(y)) < 2:
             raise ValueError(f"y must have at least two classes. Got one class: {y[0]}.")
@@ -95,9 +97,9 @@ class ClassifierWrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _check_data(self, X):
         """Return validated X, of the shape that ``fit`` was given."""
-        check_numeric_frame(X)
+        check_numeric(X)
         given = X
-        X = validate_data(self, X, dtype=self.input_dtype_, allow_nd=True, reset=False)
+        X = validate_data(self, X, **self._how_to_validate(), reset=False)
         if X.shape[1:] != self.input_shape_:
             raise ValueError(
                 f"X must have rows of shape {self.input_shape_}, as in fit. Got an array of shape {X.shape}."
@@ -110,8 +112,16 @@ class ClassifierWrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _holds_net(self):
         return bool(nets.nets_inside(self._wrapped_estimator()))
 
+    def _how_to_validate(self):
+        # Most classifiers refuse missing values themselves, some can use them. A net would answer NaN.
+        allow_nan = not self._holds_net() or isinstance(self._wrapped_estimator(), Pipeline)
+        return {"dtype": "numeric", "allow_nd": True, "ensure_all_finite": "allow-nan" if allow_nan else True}
+
     def _as_given(self, given, validated):
-        return given if is_frame(given) and not self._holds_net() else validated
+        if is_frame(given) and not nets.is_net(self._wrapped_estimator()):
+            return given
+        # Nets get the type of their weights in the end; what was given is kept until then, to tell rows apart.
+        return validated.astype(np.result_type(validated, np.float32), copy=False) if self._holds_net() else validated
 
 
 def check_training_rows(is_member, n_samples):

@@ -139,7 +139,7 @@ def count_columns(estimator, X):
     n_columns : int
     """
     with skorch.explained_dtypes(estimator):
-        return np.shape(with_own_loaders(estimator).predict_proba(loadable(estimator, X)))[-1]
+        return np.shape(with_own_loaders(estimator).predict_proba(loadable(estimator, skorch.as_nets_take(estimator, X))))[-1]
 
 
 def classes_of_columns(estimator, classes, X):

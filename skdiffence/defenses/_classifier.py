@@ -3,9 +3,10 @@
 import numpy as np
 
 from skdiffence.metrics._probabilities import describe_fault, off_rows
-from skdiffence.utils._frames import is_frame, like
+from skdiffence.utils._frames import as_numbers, like
 from skdiffence.utils._loading import loadable, with_own_loaders
-from skdiffence.utils._skorch import explained_dtypes, nets_inside, predicts_argmax, predicts_columns
+from skdiffence.utils._sklearn import num_samples, safe_indexing
+from skdiffence.utils._skorch import as_nets_take, explained_dtypes, nets_inside, predicts_argmax, predicts_columns
 
 
 class FittedClassifier:
@@ -123,25 +124,25 @@ class FittedClassifier:
 
     def _in_batches(self, method, X):
         with explained_dtypes(self.estimator):
-            return self._padded(method, X)
+            return self._padded(method, as_nets_take(self.estimator, X))
 
     def _padded(self, method, X):
-        if self.batch_size is None or not len(X):
+        if self.batch_size is None or not num_samples(X):
             return method(X)
-        parts = [self._padded_batch(method, X, start) for start in range(0, len(X), self.batch_size)]
+        parts = [self._padded_batch(method, X, start) for start in range(0, num_samples(X), self.batch_size)]
         if isinstance(parts[0], tuple):
             return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
         return np.concatenate(parts)
 
     def _padded_batch(self, method, X, start):
-        rows = X.iloc[start : start + self.batch_size] if is_frame(X) else X[start : start + self.batch_size]
-        n = len(rows)
+        rows = safe_indexing(X, slice(start, start + self.batch_size))
+        n = num_samples(rows)
         if n < self.batch_size:
             # Whole repetitions of a row keep a frame's index and dtypes; their values are then zeroed.
             take = np.zeros(self.batch_size, dtype=int)
             take[:n] = np.arange(n)
-            rows = rows.iloc[take] if is_frame(rows) else rows[take]
-            values = np.array(rows)
+            rows = safe_indexing(rows, take)
+            values = np.array(as_numbers(rows))
             values[n:] = 0
             rows = like(values, rows)
         answer = method(rows)

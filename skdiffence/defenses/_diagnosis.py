@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skdiffence.exceptions import DefenseWarning
-from skdiffence.utils._rows import canonical_rows
+from skdiffence.utils._rows import row_digests
 
 _POOR_RETENTION = 0.5
 _POOR_FALLBACK = 0.1
@@ -75,9 +75,9 @@ def warn_if_unchanged(candidates, X):
     Parameters
     ----------
     candidates, X : ndarray or data frame of shape (n, ...)
-        Candidates in the type of the inputs, and the inputs; compared as float32, the dtype of regenerators.
+        Candidates in the type of the inputs, and the inputs; compared as float32, the coarsest dtype of regenerators.
     """
-    unchanged = np.all(canonical_rows(candidates) == canonical_rows(X), axis=1)
+    unchanged = row_digests(candidates, as_float32=True) == row_digests(X, as_float32=True)
     if np.mean(unchanged) > _MANY_UNCHANGED:
         warnings.warn(
             f"The regenerator returned {unchanged.sum()} of {len(unchanged)} inputs unchanged, so that their answers "

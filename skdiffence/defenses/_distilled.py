@@ -18,7 +18,7 @@ from skdiffence.exceptions import MembershipWarning
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
 from skdiffence.utils._rows import RowSet, data_digest
 from skdiffence.utils._sklearn import HasMethods, fit_context, num_samples, safe_indexing
-from skdiffence.utils._skorch import check_uninstantiated, input_dtype, nets_inside
+from skdiffence.utils._skorch import check_uninstantiated
 from skdiffence.utils._unsaved import Unsaved
 
 # In place of the number of a candidate: no single one gives the answer.
@@ -172,7 +172,7 @@ class DistilledDefense(ClassifierWrapper):
         X_public = X if unlabeled and self.public is None else self._public_rows(X, known)
         soft = self._teacher().predict_proba(X_public)
         columns, seeded = np.arange(len(self.classes_)), self.random_state is not None
-        self.student_ = distill(self.student, self._for_student(X_public), soft, columns, seed, seeded=seeded)
+        self.student_ = distill(self.student, X_public, soft, columns, seed, seeded=seeded)
         self.student_trained_on_ = RowSet.of(X_public)
         self.n_samples_fit_ = None if frozen else n_training_rows(self.defended_)
         return self
@@ -227,7 +227,7 @@ class DistilledDefense(ClassifierWrapper):
         check_is_fitted(self)
         X = self._check_data(X)
         labels = self._teacher().predict(X)
-        proba = np.array(student_proba(self.student_, self._for_student(X), len(self.classes_)))
+        proba = np.array(student_proba(self.student_, X, len(self.classes_)))
         kept = proba.argmax(axis=1) == labels
         return Bunch(
             proba=put_label_on_top(proba, labels),
@@ -277,6 +277,3 @@ class DistilledDefense(ClassifierWrapper):
 
     def _teacher(self):
         return FittedClassifier(self.defended_, len(self.classes_))
-
-    def _for_student(self, X):
-        return np.asarray(X, dtype=input_dtype(self.student)) if nets_inside(self.student) else X

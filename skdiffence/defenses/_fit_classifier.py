@@ -51,7 +51,7 @@ def fit_on_rows(estimator, X, y, rows, seed, params, *, seeded):
         split_off, rows.train = rows.train[split_off], np.delete(rows.train, split_off)
         rows.members = rows.members[~np.isin(rows.members, split_off)]
         # Classifiers inside may hold out rows by themselves.
-        stored = stored_rows(trained, safe_indexing(X, rows.train))
+        stored = stored_rows(trained, skorch.as_nets_take(estimator, safe_indexing(X, rows.train)))
         n_samples = None if is_frozen(estimator) else np.count_nonzero(~stored.not_trained_on)
         held_out = np.concatenate((rows.held_out, split_off))
     return Bunch(estimator=trained, classes=classes, n_samples=n_samples, not_trained_on=rows_outside(X, held_out))
@@ -90,6 +90,7 @@ def train(estimator, X, y, known, seed, params, *, seeded):
     KeyboardInterrupt
         If the training of a net was interrupted, which skorch does not raise.
     """
+    X = skorch.as_nets_take(estimator, X)
     digest = data_digest(X, y)
     trained = clone(estimator)
     if seeded:
@@ -143,5 +144,4 @@ def rows_outside(X, held_out):
     if not len(held_out):
         return RowSet.empty()
     outside = RowSet.of(safe_indexing(X, held_out))
-    trained = RowSet.of(safe_indexing(X, np.setdiff1d(np.arange(len(X)), held_out)), key=outside.key)
-    return RowSet(np.setdiff1d(outside.digests, trained.digests), outside.key)
+    return outside.without(RowSet.of(safe_indexing(X, np.setdiff1d(np.arange(len(X)), held_out)), key=outside.key))

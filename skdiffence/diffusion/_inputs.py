@@ -3,11 +3,12 @@
 import warnings
 
 import numpy as np
-from sklearn.utils import gen_batches
+from sklearn.utils import assert_all_finite, gen_batches
 from sklearn.utils.validation import validate_data
 
 from skdiffence.diffusion._noise import N_CANDIDATES_MAX
 from skdiffence.exceptions import RangeWarning
+from skdiffence.utils._frames import check_numeric
 
 ROWS_AT_ONCE = 256
 
@@ -31,9 +32,9 @@ def check_training_rows(regenerator, X, n_rows_min):
     Raises
     ------
     ValueError
-        If X has another shape or values that are not finite in float32.
+        If X has another shape or values that are not finite in float32. Only rows may have missing values.
     """
-    X = validate_data(regenerator, X, dtype="numeric", allow_nd=True, ensure_min_samples=n_rows_min)
+    X = _validated(regenerator, X, ensure_min_samples=n_rows_min)
     return _check_array(X, ndims=(2, 4))
 
 
@@ -62,7 +63,7 @@ def check_rows(regenerator, X):
             f"X must be images of shape (n_samples, {', '.join(map(str, shape))}), as in fit (channels, height, "
             f"width). Got shape {np.shape(X)}."
         )
-    X = validate_data(regenerator, X, dtype="numeric", allow_nd=True, reset=False)
+    X = _validated(regenerator, X, reset=False)
     X = _check_array(X, ndims=(2,) if shape is None else (4,))
     n_outside = sum(regenerator.space_.outside(X[rows]) for rows in gen_batches(len(X), ROWS_AT_ONCE))
     if n_outside:
@@ -76,6 +77,15 @@ def check_rows(regenerator, X):
     return X
 
 
+def _validated(regenerator, X, **how):
+    check_numeric(X)
+    # Rows may have missing values, images may not.
+    X = validate_data(regenerator, X, dtype="numeric", allow_nd=True, ensure_all_finite="allow-nan", **how)
+    if X.ndim > 2:
+        assert_all_finite(X, input_name="X")
+    return X
+
+
 def _check_array(X, ndims):
     if X.ndim not in ndims or 0 in X.shape:
         raise ValueError(
@@ -83,8 +93,9 @@ def _check_array(X, ndims):
             f"n_features), as in fit. Got shape {X.shape}."
         )
     largest = np.finfo(np.float32).max
-    if X.dtype == np.float64 and (X.max() > largest or X.min() < -largest):
-        raise ValueError(f"X must be finite in float32. Got values between {X.min()} and {X.max()}.")
+    low, high = (end.reduce(X, axis=None) for end in (np.fmin, np.fmax))  # of what is not missing
+    if low < -largest or high > largest:
+        raise ValueError(f"X must be finite in float32. Got values between {low} and {high}.")
     return X
 
 

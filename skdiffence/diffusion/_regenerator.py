@@ -26,6 +26,7 @@ from skdiffence.diffusion._schedule import Schedule, check_steps, make_scheduler
 from skdiffence.diffusion._space import ImageSpace, RowSpace, check_range, check_resize, detect_range
 from skdiffence.diffusion._training import Trainer
 from skdiffence.exceptions import DefenseWarning
+from skdiffence.utils._frames import is_frame, like
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._rows import data_digest
 from skdiffence.utils._secret import SecretBytes, SecretParameter
@@ -175,6 +176,9 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
     which returns the estimate of x after exactly ``n_steps`` network calls. Images are clamped to the value range at
     the end only. Rows are not clamped. Image values outside the range are clipped to it before noising, with a warning.
 
+    Rows may have missing values. To the denoiser, a missing value is the mean of its feature, and it is missing in the
+    result as well, so that regeneration does not hide which values are missing.
+
     Except with "fresh" noise, the result for a row depends only on the key and the row. It does not depend on other
     rows, their order, the process or the number of calls. The noise is bit-identical on all devices. If the memory of a
     GPU runs out, batches are halved until they fit, unless ``exact`` fixes their shape.
@@ -281,7 +285,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, channels, height, width) or (n_samples, n_features)
-            Training images or rows, float or uint8.
+            Training images or rows, float or integer. Rows may be a data frame, and have missing values.
         y : None
             Ignored.
 
@@ -351,8 +355,8 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
 
         Returns
         -------
-        X_regenerated : float32 ndarray of the shape of X
-            In the value range of X.
+        X_regenerated : ndarray or data frame of the shape of X
+            See :meth:`regenerate`.
         """
         return self.regenerate(X, 0)
 
@@ -369,8 +373,9 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
 
         Returns
         -------
-        X_regenerated : float32 ndarray of the shape of X
-            In the value range of X.
+        X_regenerated : ndarray or data frame of the shape of X
+            Images as float32, in the value range of X. Rows as float32, or float64 if float32 does not hold the values
+            of the dtype of X; a data frame has the columns and dtypes of X. Missing values stay missing.
 
         Raises
         ------
@@ -380,7 +385,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
             trained for.
         """
         check_is_fitted(self)
-        X = check_rows(self, X)
+        given, X = X, check_rows(self, X)
         candidates = check_candidates(candidate, len(X))
         schedule, space = Schedule(self.scheduler_), self.space_
         check_steps(schedule, self.timestep, self.n_steps, self.max_timestep_)
@@ -393,7 +398,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
             exact=self.exact,
             owner=self if self.compile else None,
         )
-        regenerated = np.empty(X.shape, dtype=np.float32)
+        regenerated = np.empty(X.shape, dtype=space.answer_dtype(X))
         with torch.inference_mode(), calls.steady_kernels():
             noise = Noise(self.noise, self.key_, lambda rows: space.quantize(X[rows]), candidates, space.shape, device)
 
@@ -404,7 +409,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
                 regenerated[rows] = space.decode(x, X[rows])
 
             in_batches(work, len(X), calls.batch_size, may_halve=not self.exact, take=calls.next_batch)
-        return regenerated
+        return like(regenerated, given) if is_frame(given) else regenerated
 
     @property
     def rows_to_fill(self):
@@ -562,7 +567,8 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.input_tags.allow_nan = True
         return tags
 
     def __getstate__(self):

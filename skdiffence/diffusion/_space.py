@@ -50,6 +50,10 @@ class ImageSpace:
         """Whether images are resized for the denoiser."""
         return self.size != tuple(self.image_shape[1:])
 
+    def answer_dtype(self, X):
+        """Return the dtype of regenerated images, float32."""
+        return np.float32
+
     def outside(self, X):
         """Return the number of values outside the range, with a tolerance for float32 rounding."""
         slack = 1e-6 * (self.high - self.low)
@@ -153,7 +157,9 @@ def _kept_variance(side, new_side):
 
 
 class RowSpace:
-    """Space of rows, standardized by feature in float64. Constant features are left out and pass unchanged.
+    """Space of rows, standardized by feature in float64. Constant features and missing values pass unchanged.
+
+    To the denoiser, a missing value is the mean of its feature.
 
     Parameters
     ----------
@@ -172,10 +178,18 @@ class RowSpace:
     def of(cls, X):
         """Return the space of X, an ndarray of shape (n, d)."""
         X = np.asarray(X, dtype=np.float64)
-        mean = X.mean(axis=0)
-        scale = X.std(axis=0)
+        mean, scale = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+        # A feature without a single value has no mean.
+        known = ~np.isnan(X).all(axis=0)
+        values = X if known.all() else X[:, known]
+        if np.isnan(values).any():
+            mean[known], scale[known] = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+            varies = np.nanmax(values, axis=0) > np.nanmin(values, axis=0)
+        else:
+            mean[known], scale[known] = values.mean(axis=0), values.std(axis=0)
+            varies = np.ptp(values, axis=0) > 0
         # The standard deviation of a constant column may be a rounding error instead of 0.
-        scale[np.ptp(X, axis=0) == 0] = 0.0
+        scale[known] *= varies
         return cls(mean, scale)
 
     @classmethod
@@ -192,14 +206,24 @@ class RowSpace:
         """Return 0, because the values of rows have no limits."""
         return 0
 
+    def answer_dtype(self, X):
+        """Return the dtype of regenerated rows: float32 where that holds the values of the dtype of X, else float64."""
+        return np.result_type(X.dtype, np.float32)
+
     def encode(self, X, device):
         """Map X to standardized features that vary, a float64 tensor of shape (n, d_varying)."""
         return torch.from_numpy(self._standard(X)).to(device)
 
     def decode(self, x, X):
-        """Map denoised rows back to the units of X, as float32, with the constant features of X."""
-        regenerated = np.array(X, dtype=np.float32)
-        regenerated[:, self.varies] = x.cpu().numpy() * self.scale[self.varies] + self.mean[self.varies]
+        """Map denoised rows back to the units of X, with the constant features and the missing values of X."""
+        regenerated = np.array(X, dtype=self.answer_dtype(X))
+        x = x.cpu().numpy()
+        if regenerated.dtype.itemsize > 4:
+            # The last bits of float64 depend on the other rows of a batch.
+            x = x.astype(np.float32).astype(np.float64)
+        changed = x * self.scale[self.varies] + self.mean[self.varies]
+        is_missing = np.isnan(regenerated[:, self.varies])
+        regenerated[:, self.varies] = np.where(is_missing, np.nan, changed)
         return regenerated
 
     def quantize(self, X):
@@ -208,9 +232,9 @@ class RowSpace:
         return np.rint(unit * _LEVELS).astype(np.uint8)
 
     def _standard(self, X):
-        # Cast to float32 first, so that the result does not depend on the dtype of X.
-        X = np.asarray(X, dtype=np.float32)[:, self.varies].astype(np.float64)
-        return (X - self.mean[self.varies]) / self.scale[self.varies]
+        X = np.asarray(X)[:, self.varies].astype(np.float64)
+        standard = (X - self.mean[self.varies]) / self.scale[self.varies]
+        return np.where(np.isnan(standard), 0.0, standard)
 
 
 def detect_range(X):

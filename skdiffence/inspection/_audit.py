@@ -7,12 +7,11 @@ from importlib.metadata import version
 from numbers import Integral, Real
 
 import numpy as np
-from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from skdiffence._evaluation._measure import LEVELS, describe_reversal, lowest_reliable_level
-from skdiffence._evaluation._named_attacks import named_attacks
+from skdiffence._evaluation._named_attacks import check_row_types, named_attacks, row_types
 from skdiffence._fitted import n_training_rows, unrecorded_validation_split
 from skdiffence.attacks import attacks_on_regeneration, get_attack
 from skdiffence.exceptions import MembershipWarning
@@ -184,8 +183,8 @@ def audit(
         targets["undefended"] = _checked(undefended, "undefended")
     seed = draw_seed(random_state)
     rows, counts = audit_rows(list(targets.values()), members, non_members, mix_seed(seed, "rows"))
-    named = named_attacks(_suite(attacks, estimator, rows, counts) if isinstance(attacks, str) else attacks)
-    settings = _settings(estimator, counts, named, confidence_level, max_fpr, known, n_permutations, seed)
+    named, left_out = _runnable(attacks, estimator, rows.X)
+    settings = _settings(estimator, counts, named, left_out, confidence_level, max_fpr, known, n_permutations, seed)
     settings = {"subject": subject, "data": _described_rows(rows)} | settings
     with tqdm(total=(len(targets) + 2) * len(named) + 1, disable=not verbose, unit="step", desc="audit") as bar:
         audited = {name: audit_target(target, rows, named, settings, bar) for name, target in targets.items()}
@@ -206,15 +205,24 @@ def audit(
     )
 
 
-def _suite(name, estimator, rows, counts):
-    """Return the attacks of a suite that can be run on these rows."""
-    suited = {"any"}
-    if counts["duplicates_left_out"] is not None and not sparse.issparse(rows.X):
-        suited |= {"numeric", "images"} if getattr(rows.X, "ndim", 0) == 4 else {"numeric"}
+def _suite(name, estimator):
+    """Return the attacks of a suite."""
     attacks = {name: get_attack(name) for name in STANDARD}
     if name == "adaptive":
         attacks = attacks_on_regeneration(target=estimator) | attacks
-    return {name: attack for name, attack in attacks.items() if attack.row_type in suited}
+    return attacks
+
+
+def _runnable(attacks, estimator, X):
+    """Return the attacks by name, and the names of those of a suite that need numeric rows where these are not."""
+    if not isinstance(attacks, str):
+        named = named_attacks(attacks)
+        check_row_types(named, X)
+        return named, []
+    suite, suited = _suite(attacks, estimator), row_types(X)
+    named = {name: attack for name, attack in suite.items() if attack.row_type in suited}
+    left_out = [name for name, attack in suite.items() if attack.row_type == "numeric" and name not in named]
+    return named_attacks(named), left_out
 
 
 def _checked(estimator, name):
@@ -225,7 +233,7 @@ def _checked(estimator, name):
     return estimator
 
 
-def _settings(estimator, counts, attacks, confidence_level, max_fpr, known, n_permutations, seed):
+def _settings(estimator, counts, attacks, left_out, confidence_level, max_fpr, known, n_permutations, seed):
     level = lowest_reliable_level(counts["n_non_members"]) if isinstance(max_fpr, str) else float(max_fpr)
     levels = sorted({*LEVELS, *(() if level is None else (level,))})
     libraries = ("skdiffence", "scikit-learn", "skorch", "torch", "numpy")
@@ -236,6 +244,7 @@ def _settings(estimator, counts, attacks, confidence_level, max_fpr, known, n_pe
             name: {fact: getattr(attack, fact) for fact in ("family", "uses", "needs_shadows", "own_model")}
             for name, attack in attacks.items()
         },
+        "left_out": left_out,
         "confidence_level": float(confidence_level),
         "known": float(known),
         "max_fpr": level,
@@ -257,7 +266,9 @@ def _described(estimator):
 def _described_rows(rows):
     """Return the form of the rows and the number of classes."""
     shape, n_classes = rows.X.shape[1:], len(np.unique(rows.y))
-    if len(shape) == 1:
+    if not shape:
+        what = "one text a row"
+    elif len(shape) == 1:
         what = f"{shape[0]} {'columns' if hasattr(rows.X, 'columns') else 'features'}"
     else:
         what = f"rows of shape {' x '.join(map(str, shape))}"

@@ -15,8 +15,9 @@ from skdiffence._evaluation._rows import FEWEST_ROWS, seed_key
 from skdiffence._evaluation._run_attack import query_target, run_attack
 from skdiffence.inspection.report._format import words
 from skdiffence.metrics import label_columns
+from skdiffence.utils._flat_rows import FlatRows
 from skdiffence.utils._random import mix_seed
-from skdiffence.utils._rows import canonical_rows, row_digests
+from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import fit_context
 
 _CHANCE = 0.01  # of a control to fail where all is well, whatever the number of attacks
@@ -152,7 +153,7 @@ def blind_control(rows, *, seed):
     sides = (np.flatnonzero(rows.is_member), np.flatnonzero(~rows.is_member))
     chosen = rows.take(np.sort(np.concatenate([lowest(rows.keys, side, _MOST_COMPARED) for side in sides])))
     try:
-        points = _as_points(chosen.X)
+        points = _as_points(FlatRows().fit(_dense(chosen.X)), chosen.X)
     except ValueError:
         return _not_run("blind", "the rows can't be compared as points")
     said = _scored_by_trees(points, chosen, mix_seed(seed, "blind"))
@@ -221,7 +222,8 @@ class MemorizingClassifier(ClassifierMixin, BaseEstimator):
         self : MemorizingClassifier
         """
         self.classes_, self.columns_ = np.unique(y, return_inverse=True)
-        self.rows_ = _as_points(X)
+        self.flat_ = FlatRows().fit(_dense(X))
+        self.rows_ = _as_points(self.flat_, X)
         self.index_ = NearestNeighbors(n_neighbors=min(2, len(self.rows_))).fit(self.rows_)
         apart = self.index_.kneighbors(self.rows_)[0][:, -1]
         self.scale_ = float(np.median(apart)) or 1.0
@@ -239,7 +241,7 @@ class MemorizingClassifier(ClassifierMixin, BaseEstimator):
         -------
         proba : ndarray of shape (n, n_classes)
         """
-        X, n_classes = _as_points(X), max(len(self.classes_), 2)
+        X, n_classes = _as_points(self.flat_, X), max(len(self.classes_), 2)
         nearest = self.index_.kneighbors(X, n_neighbors=1)[1][:, 0]
         # Computed again: the search may round the distance of a row to itself.
         distance = np.sqrt(((X - self.rows_[nearest]) ** 2).sum(axis=1))
@@ -263,10 +265,15 @@ class MemorizingClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
-def _as_points(X):
-    if sparse.issparse(X):
-        if X.shape[0] * X.shape[1] > _MOST_NUMBERS:
-            raise ValueError("X is too large for a dense array.")
-        X = X.toarray()
-    rows = canonical_rows(X)
+def _dense(X):
+    if not sparse.issparse(X):
+        return X
+    if X.shape[0] * X.shape[1] > _MOST_NUMBERS:
+        raise ValueError("X is too large for a dense array.")
+    return X.toarray()
+
+
+def _as_points(flat, X):
+    """Return rows as points in float64, by a fitted FlatRows."""
+    rows = flat.transform(_dense(X))
     return np.nan_to_num(rows, posinf=np.finfo(np.float32).max, neginf=np.finfo(np.float32).min).astype(np.float64)

@@ -3,11 +3,13 @@
 import numpy as np
 from scipy import sparse
 
-from skdiffence._evaluation._rows import FEWEST_ROWS, AttackedRows, count_distinct, on_both_sides, row_keys, seed_key
+from skdiffence._evaluation._rows import FEWEST_ROWS, AttackedRows, count_distinct, on_both_sides, seed_key
 from skdiffence._fitted import stored_rows
+from skdiffence.utils._frames import as_numbers, check_unmasked, has_numbers, is_frame, is_polars
 from skdiffence.utils._optional import import_optional
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples
+from skdiffence.utils._validation import as_labels
 
 
 def audit_rows(estimators, members, non_members, seed):
@@ -27,7 +29,7 @@ def audit_rows(estimators, members, non_members, seed):
     rows : AttackedRows
         Members first.
     counts : dict of str to int or None
-        Rows given, left out and kept; None where rows can't be compared by content.
+        Rows given, left out and kept. The number of near-duplicates is None where rows are not numeric.
 
     Raises
     ------
@@ -38,10 +40,9 @@ def audit_rows(estimators, members, non_members, seed):
     _check_alike(*sides)
     X, y = _stacked([X for X, _ in sides]), np.concatenate([y for _, y in sides])
     is_member = np.arange(len(y)) < len(sides[0][1])
-    keys, by_content = row_keys(X, seed_key(seed))
-    comparable = by_content and not sparse.issparse(X)
+    keys = row_digests(X, seed_key(seed))
     stored = np.zeros(len(y), dtype=bool)
-    for estimator in estimators if comparable else ():
+    for estimator in estimators:
         stored |= stored_rows(estimator, X).any
     both = on_both_sides(keys, is_member) & ~stored
     rows = AttackedRows(X, y, is_member, keys).take(~(stored | both))
@@ -54,9 +55,7 @@ def audit_rows(estimators, members, non_members, seed):
         "duplicates_left_out": np.count_nonzero(both),
     }
     _check_enough(counts, count_distinct(rows.keys, rows.is_member))
-    if not by_content:
-        counts["duplicates_left_out"] = None
-    return rows, counts | {"near_duplicates": _count_near_duplicates(rows) if comparable else None}
+    return rows, counts | {"near_duplicates": _count_near_duplicates(rows) if has_numbers(rows.X) else None}
 
 
 def _checked_side(name, side):
@@ -66,7 +65,8 @@ def _checked_side(name, side):
     X, y = side
     if isinstance(X, list):
         X = np.asarray(X)
-    y = np.asarray(y)
+    check_unmasked(X, f"X of {name}")
+    y = as_labels(y, f"y of {name}")
     if not hasattr(X, "shape") or not len(X.shape):
         raise TypeError(f"{name} must hold rows as an array or a frame. Got {type(X).__name__}.")
     n = num_samples(X)
@@ -83,6 +83,9 @@ def _check_alike(members, others):
     shapes = [X.shape[1:] for X, _ in (members, others)]
     if shapes[0] != shapes[1]:
         raise ValueError(f"members and non_members must have rows of one shape. Got {shapes[0]} and {shapes[1]}.")
+    kinds = [type(X).__name__ if is_frame(X) or sparse.issparse(X) else "array" for X, _ in (members, others)]
+    if is_frame(members[0]) != is_frame(others[0]) or is_polars(members[0]) != is_polars(others[0]):
+        raise TypeError(f"members and non_members must hold rows in one form. Got {kinds[0]} and {kinds[1]}.")
     columns = [list(getattr(X, "columns", ())) for X, _ in (members, others)]
     if columns[0] != columns[1]:
         raise ValueError(
@@ -97,15 +100,36 @@ def _check_alike(members, others):
 def _stacked(parts):
     if any(sparse.issparse(part) for part in parts):
         return sparse.vstack(parts, format="csr")
-    if any(hasattr(part, "iloc") for part in parts):
+    if is_polars(parts[0]):
+        polars = import_optional("polars", extra="tests")
+        return polars.concat(parts, how="vertical_relaxed")
+    if is_frame(parts[0]):
         pandas = import_optional("pandas", extra="audit")
-        return pandas.concat(parts, ignore_index=True)
+        return pandas.concat(_with_united_categories(parts), ignore_index=True)
     return np.concatenate([np.asarray(part) for part in parts])
+
+
+def _with_united_categories(frames):
+    """Return data frames whose columns of categories have the same ones, without which pandas would make text of them.
+
+    The categories of the members come first, so that classifiers that were trained on their codes read the same codes.
+    """
+    frames = [frame.copy(deep=False) for frame in frames]
+    for place in range(frames[0].shape[1]):
+        columns = [frame.iloc[:, place] for frame in frames]
+        if not any(hasattr(column, "cat") for column in columns):
+            continue
+        columns = [column if hasattr(column, "cat") else column.astype("category") for column in columns]
+        categories = list(dict.fromkeys(value for column in columns for value in column.cat.categories))
+        ordered = all(column.cat.ordered for column in columns)
+        for frame, column in zip(frames, columns, strict=True):
+            frame.isetitem(place, column.cat.set_categories(categories, ordered=ordered))
+    return frames
 
 
 def _count_near_duplicates(rows):
     """Count the rows that equal one of the other side once their values are rounded to 256 steps."""
-    X = np.asarray(rows.X, dtype=np.float64)
+    X = as_numbers(rows.X).astype(np.float64)
     # Images have one range; columns of a table each have their own.
     axis = 0 if X.ndim == 2 else None
     finite = np.isfinite(X)

@@ -22,6 +22,7 @@ from skdiffence.metrics import cluster_bootstrap_interval, per_row_auc
 from skdiffence.utils._cache import check_cache_seed
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, num_samples, safe_indexing, validate_params
+from skdiffence.utils._validation import as_labels
 
 _SIGNALS = ("logit", "hinge", "correctness")
 _MOST, _FEWEST = 500, 10
@@ -30,12 +31,12 @@ _MOST, _FEWEST = 500, 10
 @validate_params(
     {
         "estimator": [HasMethods(["fit", "predict", "predict_proba"])],
-        "X": ["array-like"],
+        "X": ["array-like", "sparse matrix"],
         "y": ["array-like"],
         "kind": [StrOptions({"blank", "clean", "duplicated", "mislabeled", "out_of_distribution"})],
         "n_canaries": [Interval(Integral, 4, None, closed="left"), StrOptions({"auto"})],
         "source": ["array-like", None],
-        "X_test": ["array-like", None],
+        "X_test": ["array-like", "sparse matrix", None],
         "y_test": ["array-like", None],
         "n_shadows": [Interval(Integral, 4, None, closed="left")],
         "mode": [StrOptions({"online", "offline"})],
@@ -90,8 +91,8 @@ def canary_audit(
     ----------
     estimator : classifier
         The classifier before training, with its defense if it has one.
-    X : array-like of shape (n_samples, n_features) or (n_samples, channels, height, width)
-        Training rows. Some of them are replaced by canaries, in a copy.
+    X : array-like, sparse matrix or data frame of shape (n_samples, ...)
+        Training rows, in any form that the classifier takes. Some of them are replaced by canaries, in a copy.
     y : array-like of shape (n_samples,)
         Their labels.
     kind : {"mislabeled", "duplicated", "out_of_distribution", "blank", "clean"}, default="mislabeled"
@@ -180,7 +181,7 @@ def canary_audit(
     >>> result.n_canaries, result.n_models
     (30, 8)
     """
-    X, y = np.asarray(X), np.asarray(y)
+    X, y = np.asarray(X) if isinstance(X, list) else X, as_labels(y)
     rates = _check_rates(max_fpr)
     _check_test_rows(X_test, y_test)
     check_trainable(estimator)

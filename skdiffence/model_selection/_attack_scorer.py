@@ -17,7 +17,7 @@ from skdiffence._evaluation._measure import (
     measure_utility,
 )
 from skdiffence._evaluation._membership import find_membership
-from skdiffence._evaluation._named_attacks import named_attacks
+from skdiffence._evaluation._named_attacks import check_row_types, named_attacks, row_types
 from skdiffence._evaluation._pool import Pool
 from skdiffence._evaluation._results import NOT_MEASURED, Estimate
 from skdiffence._evaluation._run_attack import query_target, run_attack
@@ -25,9 +25,8 @@ from skdiffence._fitted import denoiser_saw_members
 from skdiffence.attacks import get_attack
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.metrics._operating_point import FEWEST_AT_RATE
-from skdiffence.utils._frames import as_numbers
 from skdiffence.utils._random import draw_seed
-from skdiffence.utils._sklearn import Interval, StrOptions, routing_enabled, safe_indexing
+from skdiffence.utils._sklearn import Interval, StrOptions, routing_enabled
 
 _METRICS = ("roc_auc", "attack_accuracy", "tpr_at_fpr", "correct_roc_auc", "tnr_at_fnr")
 _AUTO_METRICS = _METRICS[:-1]
@@ -110,10 +109,10 @@ class AttackScorer(BaseEstimator):
     as many as there are non-members are attacked, chosen by a keyed hash of their content. With ``known`` below 0.5
     the attacker learns from a part of each half.
 
-    Rows are compared as float32 numbers, and must have the labels that they have in the pool. A row with the same
-    content on both sides is left out with a warning. Inferred membership is compared with the number of rows that the
-    estimator was trained on. A contradiction is an error. A fitted state that does not record the number is warned
-    about.
+    Rows are compared by content, numbers exactly as given, and must have the labels that they have in the pool. A row
+    with the same content on both sides is left out with a warning. Inferred membership is compared with the number of
+    rows that the estimator was trained on. A contradiction is an error. A fitted state that does not record the number
+    is warned about.
 
     A pickled scorer holds no row of its pool. Worker processes of the same machine read the rows from a temporary file
     that only the current user can read. The file is removed with the scorer. On Linux it has no name in any folder, so
@@ -240,7 +239,7 @@ class AttackScorer(BaseEstimator):
         """
         self._validate_params()
         metrics = self._metric_names()
-        attacks = named_attacks(_standard_attacks(X) if isinstance(self.attacks, str) else self.attacks)
+        attacks = _attacks_on(X, self.attacks)
         found = find_membership(estimator, self.pool, X, y, sample_index=sample_index, is_member=is_member)
         numbers = self._attack(estimator, found, attacks, metrics)
         if self.score is None:
@@ -295,12 +294,14 @@ class AttackScorer(BaseEstimator):
         return self.metrics
 
 
-def _standard_attacks(X):
-    try:
-        as_numbers(safe_indexing(X, np.arange(1)))
-    except (TypeError, ValueError):
-        return [name for name in _STANDARD if get_attack(name).row_type == "any"]
-    return _STANDARD
+def _attacks_on(X, attacks):
+    """Return the attacks by name; of the standard ones, those that can be run on such rows."""
+    if isinstance(attacks, str):
+        suited = row_types(X)
+        return named_attacks([name for name in _STANDARD if get_attack(name).row_type in suited])
+    named = named_attacks(attacks)
+    check_row_types(named, X)
+    return named
 
 
 def _measure(run, correct, is_member, level):

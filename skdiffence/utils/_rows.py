@@ -2,68 +2,232 @@
 
 import hashlib
 import math
+import numbers
 import secrets
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import issparse
 
+from skdiffence.utils._frames import check_unmasked, frame_columns, is_frame, is_numeric
 from skdiffence.utils._sklearn import num_samples
 
 _DIGEST_SIZE = 16
 _KEY_SIZE = 32
+_DENSE_VALUES = 2**22  # of a sparse matrix, converted to dense ones at a time
+_HALF = np.float64(2**32)
 
 
-def canonical_rows(X):
-    """Return the rows of X in the form in which rows are compared.
-
-    Parameters
-    ----------
-    X : array-like of shape (n, ...) or data frame
-        Numeric rows of any shape.
-
-    Returns
-    -------
-    rows : ndarray of shape (n, d), dtype float32, C order
-        Flattened rows. -0.0 is replaced by 0.0 and every NaN by the same NaN, so that rows with equal numbers have
-        equal bytes.
-
-    Raises
-    ------
-    ValueError
-        If X is not numeric.
-    """
-    try:
-        # Values beyond float32 become infinities, which compare like other values.
-        with np.errstate(over="ignore"):
-            rows = np.array(X, dtype=np.float32, order="C")
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"X must be numeric so that its rows can be compared by content. Got {type(X).__name__}: {error}"
-        ) from None
-    rows = rows.reshape(num_samples(X), math.prod(rows.shape[1:]))
-    rows += 0.0  # -0.0 + 0.0 is 0.0
-    rows[np.isnan(rows)] = np.nan
-    return rows
-
-
-def row_digests(X, key=b""):
+def row_digests(X, key=b"", *, as_float32=False):
     """Return one keyed digest for each row of X.
 
+    Rows are compared by what they hold: numbers by value, exactly as given, whatever their dtype, and other values,
+    such as text, categories and dates, as text. -0.0 equals 0.0, and all missing values are equal.
+
     Parameters
     ----------
-    X : array-like of shape (n, ...) or data frame
-        Numeric rows of any shape.
+    X : array-like of shape (n, ...), sparse matrix or data frame
+        Rows.
     key : bytes, default=b""
         Key of the hash, at most 64 bytes. Who does not know the key cannot compare the digests with those of guessed
         rows.
+    as_float32 : bool, default=False
+        Whether numbers are rounded to float32 first.
 
     Returns
     -------
     digests : ndarray of shape (n,), dtype S16
-        BLAKE2b digests of the canonical rows.
+        BLAKE2b digests: of the float32 bytes of a row if these hold its numbers exactly; otherwise of the float64
+        bytes, and of what is left over where these do not either.
+
+    Raises
+    ------
+    ValueError
+        If X is no collection of rows, or has masked values.
     """
-    rows = canonical_rows(X)
+    if issparse(X):
+        size, X = max(1, _DENSE_VALUES // max(X.shape[1], 1)), X.tocsr()
+        starts = range(0, max(X.shape[0], 1), size)
+        return np.concatenate([row_digests(X[i : i + size].toarray(), key, as_float32=as_float32) for i in starts])
+    contents = _contents(X)
+    rows = contents.rounded() if as_float32 else contents.exact()
     digests = [hashlib.blake2b(row, digest_size=_DIGEST_SIZE, key=key).digest() for row in rows]
     return np.array(digests, dtype=f"S{_DIGEST_SIZE}")
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """What rows hold, each part an array of shape (n, d) or None.
+
+    Parameters
+    ----------
+    narrow : ndarray of dtype float32
+        Numbers rounded to float32; 0 at the places of text.
+    wide : ndarray of dtype float64, or None
+        Numbers rounded to float64. None if ``narrow`` holds them all.
+    rest : ndarray of dtype float64, or None
+        What is left over of the numbers. None if ``wide`` holds them all.
+    texts : list of bytes, or None
+        The text of each row. None if there is none.
+    """
+
+    narrow: np.ndarray
+    wide: np.ndarray | None = None
+    rest: np.ndarray | None = None
+    texts: list | None = None
+
+    @classmethod
+    def of_numbers(cls, values):
+        """Return the contents of a numeric array of shape (n, d)."""
+        # Values beyond float32 become infinities; they are told apart as float64.
+        with np.errstate(over="ignore"):
+            narrow = _canonical(np.array(values, dtype=np.float32, order="C"))
+        if np.can_cast(values.dtype, np.float32):
+            return cls(narrow)
+        wide, rest = _halves(values)
+        return cls(narrow, _canonical(wide), rest)
+
+    def exact(self):
+        """Return the canonical bytes of each row."""
+        if self.wide is None:
+            return self._with_texts(list(self.narrow))
+        with np.errstate(invalid="ignore"):
+            in_float32 = ((self.narrow == self.wide) | np.isnan(self.wide)).all(axis=1)
+        rows = [narrow if fits else wide for narrow, wide, fits in zip(self.narrow, self.wide, in_float32, strict=True)]
+        if self.rest is not None:
+            for row in np.flatnonzero(self.rest.any(axis=1)):
+                rows[row] = np.concatenate([self.wide[row], self.rest[row]])
+        return self._with_texts(rows)
+
+    def rounded(self):
+        """Return the canonical bytes of each row, its numbers rounded to float32."""
+        return self._with_texts(list(self.narrow))
+
+    def _with_texts(self, rows):
+        if self.texts is None:
+            return rows
+        return [row.tobytes() + text for row, text in zip(rows, self.texts, strict=True)]
+
+
+def _canonical(values):
+    """Return the array itself with one zero and one NaN, so that equal numbers have equal bytes."""
+    values += 0.0  # -0.0 + 0.0 is 0.0
+    values[np.isnan(values)] = np.nan
+    return values
+
+
+def _halves(values):
+    """Return numbers rounded to float64, and what is left over; None if that is nothing."""
+    if values.dtype.kind in "iu" and values.dtype.itemsize > 4:
+        # The sum of two floats, and its rounding error, without overflow.
+        high, low = (values >> 32) * _HALF, (values & 0xFFFFFFFF).astype(np.float64)
+        wide = high + low
+        shift = wide - high
+        rest = (high - (wide - shift)) + (low - shift)
+        return wide, rest if rest.any() else None
+    wide = np.array(values, dtype=np.float64, order="C")
+    if values.dtype.itemsize <= 8:
+        return wide, None
+    with np.errstate(invalid="ignore"):
+        rest = np.nan_to_num((values - wide).astype(np.float64), nan=0.0)
+    return wide, rest if rest.any() else None
+
+
+def _contents(X):
+    """Return the contents of dense rows."""
+    check_unmasked(X)
+    if is_frame(X):
+        columns = frame_columns(X)
+        if not columns or not all(is_numeric(dtype) and isinstance(dtype, np.dtype) for _, dtype, _ in columns):
+            parts = [_of_column(place, dtype, column) for place, (_, dtype, column) in enumerate(columns)]
+            return _beside(parts, num_samples(X))
+        if len({dtype for _, dtype, _ in columns}) > 1:
+            return _beside([_Contents.of_numbers(column.to_numpy()[:, None]) for *_, column in columns], len(X))
+    values = _as_array(X)
+    values = values.reshape(len(values), math.prod(values.shape[1:]))
+    if is_numeric(values.dtype):
+        return _Contents.of_numbers(values)
+    if values.dtype.kind in "mM":
+        values = values.astype(str)
+    return _beside([_of_cells(column, place) for place, column in enumerate(values.T.tolist())], len(values))
+
+
+def _as_array(X):
+    try:
+        values = np.asarray(X)
+    except ValueError:  # rows of different lengths
+        values = np.empty(num_samples(X), dtype=object)
+        values[:] = [list(row) if isinstance(row, tuple) else row for row in X]
+    except (TypeError, RuntimeError) as error:
+        raise ValueError(f"X must hold rows that NumPy can read. Got {type(X).__name__}: {error}") from None
+    if not values.ndim:
+        raise ValueError(f"X must hold rows. Got {type(X).__name__}, a single value.")
+    return values
+
+
+def _of_column(place, dtype, column):
+    """Return the contents of a column of a data frame."""
+    if not is_numeric(dtype):
+        return _of_cells(column.to_list(), place)
+    is_missing = np.asarray(column.is_null() if hasattr(column, "is_null") else column.isna())
+    if is_missing.any() and not isinstance(dtype, np.dtype):
+        # Integers with missing values would become floats.
+        zero = column.dtype.type(0) if hasattr(column, "isna") else (False if str(dtype) == "Boolean" else 0)
+        column = column.fillna(zero) if hasattr(column, "isna") else column.fill_null(zero)
+    values = column.to_numpy()[:, None]
+    contents = _Contents.of_numbers(values.astype(getattr(dtype, "numpy_dtype", values.dtype), copy=False))
+    for part in (contents.narrow, contents.wide):
+        if part is not None:
+            part[is_missing] = np.nan
+    return contents
+
+
+def _of_cells(cells, place):
+    """Return the contents of a column of any Python objects."""
+    known, read = {}, []
+    for cell in cells:
+        if type(cell) is str:  # by far the most, and many of them equal
+            if cell not in known:
+                known[cell] = _read(cell)
+            read.append(known[cell])
+        else:
+            read.append(_read(cell))
+    wide, rest, texts = zip(*read, strict=True) if read else ((), (), ())
+    wide, rest = np.array(wide, dtype=np.float64)[:, None], np.array(rest, dtype=np.float64)[:, None]
+    with np.errstate(over="ignore"):
+        narrow = _canonical(wide.astype(np.float32))
+    marked = None
+    if any(text is not None for text in texts):
+        marked = [b"" if text is None else f"{place}:{len(text)}:".encode() + text for text in texts]
+    return _Contents(narrow, _canonical(wide), rest if rest.any() else None, marked)
+
+
+def _read(cell):
+    """Return a number, what float64 leaves over of it, and text; NaN for a missing value, None for no text."""
+    if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
+        return np.nan, 0.0, None
+    if isinstance(cell, str):
+        return 0.0, 0.0, b"text:" + cell.encode("utf-8", "surrogatepass")
+    if isinstance(cell, (numbers.Integral, np.bool_)) and abs(int(cell)) < 2**100:
+        whole = int(cell)
+        return float(whole), float(whole - int(float(whole))), None
+    if isinstance(cell, numbers.Real) and not isinstance(cell, numbers.Rational):
+        return float(cell), 0.0, None
+    return 0.0, 0.0, f"{type(cell).__name__}:{cell!r}".encode("utf-8", "surrogatepass")
+
+
+def _beside(parts, n_rows):
+    """Return the contents of columns side by side."""
+    if not parts:
+        return _Contents(np.empty((n_rows, 0), dtype=np.float32))
+    wide = rest = texts = None
+    if any(part.wide is not None for part in parts):
+        wide = np.hstack([part.narrow.astype(np.float64) if part.wide is None else part.wide for part in parts])
+    if any(part.rest is not None for part in parts):
+        rest = np.hstack([np.zeros(part.narrow.shape) if part.rest is None else part.rest for part in parts])
+    if columns := [part.texts for part in parts if part.texts is not None]:
+        texts = [b"".join(row) for row in zip(*columns, strict=True)]
+    return _Contents(np.hstack([part.narrow for part in parts]), wide, rest, texts)
 
 
 def data_digest(*arrays):
@@ -98,22 +262,32 @@ class RowSet:
         Keyed digests of the rows.
     key : bytes
         The key of the digests.
+    rounded : ndarray of dtype S16, default=None
+        Keyed digests of the rows rounded to float32; None for the same as ``digests``. By these, rows are found that
+        were computed again, as by a step of a pipeline, and differ in their last bits.
     """
 
-    def __init__(self, digests, key):
+    def __init__(self, digests, key, rounded=None):
         self.digests = np.unique(digests)
         self.key = key
+        self.rounded = self.digests if rounded is None else np.unique(rounded)
 
     @classmethod
     def of(cls, X, key=None):
         """Return the set of the rows of X, with a random key unless one is given."""
         key = secrets.token_bytes(_KEY_SIZE) if key is None else key
-        return cls(row_digests(X, key), key)
+        return cls(row_digests(X, key), key, row_digests(X, key, as_float32=True))
 
     @classmethod
     def empty(cls):
         """Return a set without rows."""
         return cls(np.empty(0, dtype=f"S{_DIGEST_SIZE}"), b"")
+
+    def without(self, other):
+        """Return the set without the rows of another set that has the same key."""
+        return RowSet(
+            np.setdiff1d(self.digests, other.digests), self.key, np.setdiff1d(self.rounded, other.rounded)
+        )
 
     def contains(self, X):
         """Return for each row of X whether it is in the set.
@@ -122,9 +296,34 @@ class RowSet:
         -------
         mask : ndarray of shape (n,), dtype bool
         """
-        if not len(self):
-            return np.zeros(num_samples(X), dtype=bool)
-        return np.isin(row_digests(X, self.key), self.digests)
+        return self.find(X)[0]
+
+    def find(self, X, *, recomputed=False):
+        """Return which rows of X are in the set, and the number of rows of the set that are not in X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Rows.
+        recomputed : bool, default=False
+            Whether rows of X may differ in their last bits from those of the set. If some are missing, they are then
+            looked for among all rows rounded to float32.
+
+        Returns
+        -------
+        mask : ndarray of shape (n,), dtype bool
+        n_lost : int
+        """
+        found = self._find(self.digests, X, as_float32=False)
+        if not recomputed or not found[1]:
+            return found
+        return min(found, self._find(self.rounded, X, as_float32=True), key=lambda mask_and_lost: mask_and_lost[1])
+
+    def _find(self, digests, X, *, as_float32):
+        if not len(digests):
+            return np.zeros(num_samples(X), dtype=bool), len(self)
+        of_X = row_digests(X, self.key, as_float32=as_float32)
+        return np.isin(of_X, digests), len(np.setdiff1d(digests, of_X))
 
     def __len__(self):
         return len(self.digests)

@@ -16,6 +16,7 @@ from torch import nn
 from torch.utils.data import Subset
 
 from skdiffence.exceptions import MembershipWarning
+from skdiffence.utils._frames import as_numbers, with_columns_of
 from skdiffence.utils._modules import ModuleClassifier, module_dtype
 from skdiffence.utils._params import nested_params
 
@@ -88,6 +89,35 @@ def predicts_argmax(estimator):
 def is_binary_net(estimator):
     """Return whether a net has one output and float32 targets."""
     return isinstance(estimator, NeuralNetBinaryClassifier)
+
+
+def is_net(estimator):
+    """Return whether an estimator is a net, or a frozen one, so that it gets rows just as they are given."""
+    while isinstance(estimator, FrozenEstimator):
+        estimator = estimator.estimator
+    return isinstance(estimator, NeuralNet)
+
+
+def as_nets_take(estimator, X):
+    """Return rows in the precision of a net's weights if an estimator holds one; otherwise as they are.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What gets the rows, fitted or not.
+    X : ndarray of shape (n, ...) or data frame
+        Numeric rows.
+
+    Returns
+    -------
+    X : ndarray or data frame
+        A data frame stays one, unless the estimator itself is a net.
+    """
+    # Modules that were made classifiers convert their rows themselves, some to float64.
+    if all(isinstance(net, ModuleClassifier) for net in nets_inside(estimator).values()):
+        return X
+    rows = as_numbers(X).astype(input_dtype(estimator), copy=False)
+    return rows if is_net(estimator) else with_columns_of(rows, X)
 
 
 def instantiated_modules(estimator):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skdiffence.utils._frames import is_numeric
+from skdiffence.utils._frames import check_unmasked, is_numeric
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 
 
@@ -29,7 +29,11 @@ def check_is_member(is_member, shape, *, name="is_member", both_sides=False):
     ValueError
         If the shape is another one, a value is neither 0 nor 1, or a side is missing that is needed.
     """
-    is_member = np.asarray(is_member)
+    check_unmasked(is_member, name)
+    try:
+        is_member = np.asarray(is_member)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{name} must have one value for each row. Got {type(is_member).__name__}.") from None
     shape = shape if isinstance(shape, tuple) else (shape,)
     if is_member.shape != shape:
         raise ValueError(f"{name} must have one value for each row: shape {shape}. Got shape {is_member.shape}.")
@@ -45,6 +49,53 @@ def check_is_member(is_member, shape, *, name="is_member", both_sides=False):
             f"Got {np.count_nonzero(is_member)} members and {np.count_nonzero(~is_member)} non-members."
         )
     return is_member
+
+
+def as_labels(y, name="y"):
+    """Return labels as an array, checked to be of one type.
+
+    Parameters
+    ----------
+    y : array-like
+        Labels, of any shape.
+    name : str, default="y"
+        What error messages call the parameter.
+
+    Returns
+    -------
+    y : ndarray
+
+    Raises
+    ------
+    ValueError
+        If y can't become an array of labels: it is sparse, has masked values or rows of different lengths, or holds
+        text beside numbers, or missing values.
+    """
+    check_unmasked(y, name)
+    try:
+        labels = np.asarray(y)
+        # NumPy would make text of numbers that stand beside text.
+        cells = np.asarray(y, dtype=object) if isinstance(y, (list, tuple)) or labels.dtype.kind == "O" else None
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(
+            f"{name} must hold one label for each row. Got {type(y).__name__} that can't become an array, such as one "
+            "of lists of different lengths."
+        ) from None
+    if cells is not None and cells.ndim:
+        _check_one_type(cells.ravel().tolist(), name)
+    return labels
+
+
+def _check_one_type(labels, name):
+    kinds = {type(label) for label in labels}
+    if missing := [label for label in labels if label is None or type(label).__name__ in ("NAType", "NaTType")]:
+        raise ValueError(f"{name} must hold a label for each row. Got {len(missing)} missing ones: {missing[0]}.")
+    texts = {kind for kind in kinds if issubclass(kind, (str, bytes))}
+    if texts and texts != kinds:
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise ValueError(f"{name} must hold labels of one type. Got labels of the types {names}.")
+    if sequences := [kind.__name__ for kind in kinds if issubclass(kind, (list, tuple, dict, set, np.ndarray))]:
+        raise ValueError(f"{name} must hold one label for each row. Got a {sequences[0]} in the place of a label.")
 
 
 def index_fit_params(fit_params, rows, n_samples):

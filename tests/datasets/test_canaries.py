@@ -1,11 +1,14 @@
 """Rows made to be remembered."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 from skdiffence.datasets import make_canaries
+from skdiffence.utils._rows import row_digests
 
 KINDS = ["blank", "clean", "duplicated", "mislabeled", "out_of_distribution"]
 RNG = np.random.default_rng(0)
@@ -95,6 +98,38 @@ def test_images_out_of_distribution_keep_their_pixels():
         assert colors == before
 
 
+FORMS = {
+    "frame": lambda X: pd.DataFrame({"town": np.where(X[:, 0] > 0, "a", "b"), "size": X[:, 1]}, index=range(9, 69)),
+    "gaps": lambda X: np.where(X > 1, np.nan, X),
+    "sparse": sparse.csr_array,
+    "texts": lambda X: [f"text {value}" for value in X[:, 0]],
+    "polars": lambda X: pytest.importorskip("polars").DataFrame({"town": X[:, 0].astype(str), "size": X[:, 1]}),
+}
+
+
+@pytest.mark.parametrize("kind", ["mislabeled", "duplicated", "clean"])
+@pytest.mark.parametrize("form", FORMS)
+def test_rows_that_are_not_changed_may_be_of_any_kind(kind, form):
+    """Text, categories, gaps and sparse rows: what the classifier takes."""
+    X = FORMS[form](ROWS)
+    made = make_canaries(X, LABELS, kind=kind, n_canaries=20, random_state=0)
+    expected = make_canaries(ROWS, LABELS, kind=kind, n_canaries=20, random_state=0)
+    np.testing.assert_array_equal(made.canaries, expected.canaries)
+    np.testing.assert_array_equal(made.y, expected.y)
+    np.testing.assert_array_equal(row_digests(made.X), row_digests(FORMS[form](expected.X)))
+
+
+@pytest.mark.parametrize("kind", ["blank", "out_of_distribution"])
+def test_new_rows_of_a_frame_have_its_columns(kind):
+    """In their dtypes, so that the classifier finds them by name."""
+    frame = pd.DataFrame(ROWS, columns=list("abcde")).round().astype({"a": "Int64", "b": np.float32})
+    made = make_canaries(frame, LABELS, kind=kind, n_canaries=20, random_state=0)
+    assert made.X.dtypes.equals(frame.dtypes)
+    untouched = np.setdiff1d(np.arange(60), made.canaries)
+    pd.testing.assert_frame_equal(made.X.iloc[untouched], frame.iloc[untouched])
+    assert not made.X.iloc[made.canaries].equals(frame.iloc[made.canaries])
+
+
 def test_source_rows_are_used_once():
     """Rows of another kind take the place of rows, whose labels stay."""
     source = 1000 + np.arange(25 * 5.0).reshape(25, 5)
@@ -140,9 +175,12 @@ def test_small_data(kind, n_rows, n_classes, seed):
         ({"kind": "duplicated", "n_canaries": 3}, "n_canaries must be even for kind='duplicated'"),
         ({"y": LABELS[:-1]}, "y must hold one label for each of the 60 rows of X. Got shape \\(59,\\)"),
         ({"y": np.zeros(60)}, "y must have at least two classes. Got 1"),
-        ({"X": ROWS[:, 0]}, "X must hold finite numbers in the shape .* Got shape \\(60,\\)"),
-        ({"X": np.where(ROWS > 2, np.nan, ROWS)}, "X must hold finite numbers"),
-        ({"X": ROWS.astype(str)}, "X must hold finite numbers"),
+        ({"X": ROWS[:, 0], "kind": "blank"}, "X must hold finite numbers in the shape .* Got shape \\(60,\\)"),
+        ({"X": np.where(ROWS > 2, np.nan, ROWS), "kind": "blank"}, "X must hold finite numbers"),
+        ({"X": ROWS.astype(str), "kind": "out_of_distribution"}, "X must hold dense rows of numbers for kind='out"),
+        ({"X": sparse.csr_array(ROWS), "kind": "blank"}, "numbers for kind='blank'.* Got csr_array"),
+        ({"X": np.ma.masked_less(ROWS, 0)}, "X must not have masked values"),
+        ({"y": [1, "a"] * 30}, "y must hold labels of one type. Got labels of the types int, str"),
         ({"source": ROWS}, "source is for kind='out_of_distribution'. Got kind='mislabeled'"),
         ({"kind": "out_of_distribution", "source": ROWS[:5]}, "source must hold at least 20 numeric rows"),
         ({"kind": "out_of_distribution", "source": ROWS[:, :4]}, "rows of shape \\(5,\\), like X"),

@@ -22,6 +22,7 @@ from skdiffence.defenses import (
 )
 from skdiffence.inspection import audit
 from skdiffence.model_selection import AttackScorer
+from skdiffence.utils._skorch import input_dtype
 from tests.defenses.cases import digits, quiet
 from tests.nets import MLP, BinaryMLP, LogitMLP, make_binary_net, make_net
 
@@ -120,7 +121,9 @@ def test_precision_is_found_without_making_a_net():
             self.scale = float(torch.ones(1).item())  # impossible without memory
 
     X, y = rows()
-    assert DefendedClassifier(make_net(Drawing, max_epochs=1), "passthrough").fit(X, y).input_dtype_ is np.float32
+    net = make_net(Drawing, max_epochs=1)
+    assert input_dtype(net) is np.float32
+    DefendedClassifier(net, "passthrough").fit(X, y)
     with pytest.raises(TypeError, match="n_units"):
         DefendedClassifier(make_net(module__n_units=3), "passthrough").fit(X, y)
 

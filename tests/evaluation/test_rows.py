@@ -1,13 +1,10 @@
 """Rows compared by content."""
 
 import numpy as np
-import pandas as pd
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import sparse
 
-from skdiffence._evaluation._rows import AttackedRows, find_rows, on_both_sides, row_keys
+from skdiffence._evaluation._rows import AttackedRows, find_rows
 
 FEW = st.lists(st.integers(0, 3), max_size=8)
 
@@ -21,25 +18,6 @@ def test_rows_are_found_each_once(wanted, available):
         k = wanted[:i].count(row)
         expected.append(places[k] if k < len(places) else -1)
     np.testing.assert_array_equal(find_rows(wanted, available), expected)
-
-
-@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix, pd.DataFrame, np.ndarray.tolist])
-def test_keys_are_those_of_the_content(form):
-    """In every form of the rows; equal rows have equal keys, under one key only."""
-    X = np.array([[1.0, 0.0], [0.5, 2.0], [1.0, -0.0]])
-    keys, by_content = row_keys(form(X), b"key")
-    assert by_content
-    np.testing.assert_array_equal(keys, row_keys(X, b"key")[0])
-    assert keys[0] == keys[2] != keys[1]
-    assert keys[0] != row_keys(X, b"other")[0][0]
-
-
-def test_rows_of_text_have_keys_of_their_places():
-    """All different, so that none is on both sides."""
-    keys, by_content = row_keys(np.array([["a"], ["a"], ["b"]], dtype=object), b"key")
-    assert not by_content
-    assert len(set(keys)) == 3
-    assert not on_both_sides(keys, np.array([True, False, False])).any()
 
 
 def test_rows_are_taken_with_all_that_belongs_to_them():

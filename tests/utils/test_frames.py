@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays, from_dtype
 from scipy.sparse import csr_array
 
-from skdiffence.utils._frames import as_numbers, check_numeric_frame, is_frame, is_numeric, like
+from skdiffence.utils._frames import as_numbers, check_numeric, is_frame, is_numeric, like
 
 FRAME = pd.DataFrame(
     {
@@ -101,9 +101,9 @@ def test_what_is_not_numeric_is_refused(X, error, message):
 
 def test_only_frames_are_checked_by_column():
     """Arrays are left to scikit-learn's validation."""
-    check_numeric_frame(np.array([["a"]]))
-    check_numeric_frame(FRAME)
+    check_numeric(np.array([["a"]]))
+    check_numeric(FRAME)
     assert is_frame(FRAME)
     assert not is_frame(FRAME["count"])
     with pytest.raises(ValueError, match="columns that are not: day"):
-        check_numeric_frame(FRAME.assign(day="monday"))
+        check_numeric(FRAME.assign(day="monday"))

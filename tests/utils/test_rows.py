@@ -1,6 +1,7 @@
 """Rows recognized by content."""
 
 import hashlib
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -8,22 +9,63 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from scipy import sparse
 
-from skdiffence.utils._rows import RowSet, canonical_rows, data_digest, row_digests
+from skdiffence.utils import _rows
+from skdiffence.utils._rows import RowSet, data_digest, row_digests
 
-TABLES = arrays.arrays(np.float64, (4, 3), elements=st.floats(width=32))
+
+@settings(deadline=None, max_examples=100)
+@given(arrays.arrays(np.float64, (4, 3), elements=st.floats()))
+def test_rows_are_equal_where_all_their_numbers_are(X):
+    """Exactly: -0.0 is 0.0, all NaNs are one, and nothing else is equal."""
+    digests = row_digests(X)
+    for i in range(4):
+        for j in range(4):
+            assert (digests[i] == digests[j]) == np.array_equal(X[i], X[j], equal_nan=True)
+    np.testing.assert_array_equal(row_digests(np.where(X == 0, -0.0, X)), digests)
 
 
-@settings(deadline=None, max_examples=60)
-@given(TABLES)
-def test_canonical_rows_are_equal_as_bytes_where_they_are_equal_as_numbers(X):
-    """-0.0 is 0.0, all NaNs are one, float64 becomes float32, and nothing else changes."""
-    rows = canonical_rows(X)
-    assert rows.dtype == np.float32
-    assert rows.flags.c_contiguous
-    np.testing.assert_array_equal(rows, X.astype(np.float32))
-    assert rows.tobytes() == canonical_rows(np.where(X == 0, -0.0, X)).tobytes()
-    assert not np.signbit(rows[rows == 0]).any()
+@pytest.mark.parametrize(
+    "column",
+    [
+        1.7e9 + np.arange(3600),  # epoch seconds: 32 values in float32
+        1.7e9 + np.arange(3600) / 100,
+        2**24 + np.arange(3600),  # identifiers
+        2**53 + np.arange(3600),
+        2**62 + np.arange(3600),
+        np.uint64(2**64 - 1) - np.arange(3600, dtype=np.uint64),
+        np.arange(3600) + np.iinfo(np.int64).min,
+        np.arange(-1800, 1800),
+        1234567.89 + np.arange(3600) / 100,  # money
+        np.nextafter(1.0, 2.0) ** np.arange(3600),
+        10.0 ** np.linspace(-300, 300, 3600),
+        np.longdouble(1) + np.arange(3600) * np.finfo(np.longdouble).eps,
+    ],
+    ids=lambda column: f"{column.dtype}-{column[1]}",
+)
+def test_different_numbers_are_different_rows(column):
+    """Rounding to float32, or of large integers to float64, would make some of them equal."""
+    rows = np.column_stack([column, np.zeros(len(column), dtype=column.dtype)])
+    assert len(np.unique(row_digests(rows))) == len(column)
+    assert len(np.unique(row_digests(pd.DataFrame({"id": column, "part": 0.5})))) == len(column)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.integers(-(2**63), 2**64 - 1), min_size=1, max_size=6))
+def test_integers_are_equal_whatever_holds_them(values):
+    """Python's own integers tell which are equal; int64, uint64 and float64 hold a part of them."""
+    expected = row_digests(np.array(values, dtype=object)[:, None])
+    assert [i for i, x in enumerate(values) if x == values[0]] == np.flatnonzero(expected == expected[0]).tolist()
+    for dtype, fits in (
+        (np.int64, lambda x: -(2**63) <= x < 2**63),
+        (np.uint64, lambda x: x >= 0),
+        (np.float64, lambda x: int(float(x)) == x),
+    ):
+        kept = [place for place, value in enumerate(values) if fits(value)]
+        np.testing.assert_array_equal(
+            row_digests(np.array([values[i] for i in kept], dtype=dtype)[:, None]), expected[kept]
+        )
 
 
 def test_nans_are_one():
@@ -37,7 +79,7 @@ def test_caller_keeps_the_array():
     """The input is not written to."""
     X = np.array([[-0.0, np.nan]], dtype=np.float32)
     X.flags.writeable = False
-    canonical_rows(X)
+    row_digests(X)
     assert np.signbit(X[0, 0])
 
 
@@ -68,16 +110,128 @@ def test_digest_is_keyed_blake2b():
     assert row_digests(X, b"another")[0] != expected
 
 
-def test_rows_beyond_float32():
-    """Large numbers become infinities, without a warning."""
-    assert row_digests([[1e300]])[0] == row_digests([[np.inf]])[0]
+def test_rows_that_need_float64_are_hashed_as_float64():
+    """Each row in the narrowest form that holds it, so that its digest does not depend on the dtype."""
+    X = np.array([[0.1, 2.0], [0.5, 2.0]])
+    expected = [hashlib.blake2b(row, digest_size=16).digest() for row in (X[0], X[1].astype(np.float32))]
+    assert row_digests(X).tolist() == expected
 
 
-@pytest.mark.parametrize("X", [[["a"]], pd.DataFrame({"town": ["Ulm"]}), [[None, object()]]])
-def test_text_is_refused(X):
-    """Only numbers can be compared."""
-    with pytest.raises(ValueError, match="X must be numeric"):
+@pytest.mark.parametrize("X", [[[1.0, 1e300]], [[1.0, 1e-300]], [[1.0, 0.1]]])
+def test_rows_can_be_rounded_to_float32(X):
+    """What a net would see: for rows that differ in what it never gets, noise must not differ either."""
+    rounded = np.array(X, dtype=np.float32) if X[0][1] < 1e38 else np.array([[1, np.inf]], dtype=np.float32)
+    assert row_digests(X)[0] != row_digests(rounded)[0]
+    np.testing.assert_array_equal(row_digests(X, as_float32=True), row_digests(rounded))
+
+
+MIXED = {
+    "town": ["Ulm", "Ulm", None, "Köln", "Ulm"],
+    "age": [30, 30, 31, 30, 30],
+    "weight": [70.5, 70.5, np.nan, 70.5, 70.5],
+    "code": ["10", "10", "10", "10", "010"],
+}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        pd.DataFrame,
+        lambda data: pd.DataFrame(data).astype({"town": "category", "code": "category", "age": "Int64"}),
+        lambda data: pd.DataFrame(data).astype(object),
+        lambda data: pd.DataFrame(data).astype(object).to_numpy(),
+        lambda data: [list(row) for row in zip(*data.values(), strict=True)],
+        lambda data: pytest.importorskip("polars").DataFrame(data, strict=False),
+    ],
+    ids=["frame", "categories", "objects", "array", "list", "polars"],
+)
+def test_rows_of_text_and_numbers_are_compared(form):
+    """By value, whatever the container: a row of text is found in a pool, and on the other side of an audit."""
+    digests = row_digests(form(MIXED))
+    assert digests[0] == digests[1]
+    assert len(np.unique(digests)) == 4
+    np.testing.assert_array_equal(digests, row_digests(pd.DataFrame(MIXED)))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (["a", "b"], ["ab", ""]),
+        (["a", ""], ["", "a"]),
+        (["1", 1], [1, "1"]),
+        (["nan", 1], [np.nan, 1]),
+        (["", 1], [None, 1]),
+        ([np.datetime64("2020-01-01"), 1], [np.datetime64("2020-01-02"), 1]),
+        ([(1, 2), 1], [(1, 3), 1]),
+        (["a\ud800", 1], ["a\ud801", 1]),
+        ([1 + 2j, 1], [1 + 3j, 1]),
+        ([Decimal("0.1"), 1], [Decimal("0.10"), 1]),
+    ],
+    ids=["joined", "shifted", "digits", "nan", "empty", "dates", "tuples", "surrogates", "complex", "decimals"],
+)
+def test_text_does_not_run_together(one, other):
+    """Cells keep their places and their kinds; digits as text are no number."""
+    X = np.empty((2, 2), dtype=object)
+    X[0], X[1] = one, other
+    first, second = row_digests(X)
+    assert first != second
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, float("nan")])
+@pytest.mark.parametrize("dtype", [object, "Int64", "Float64", "string", "category", "datetime64[ns]"])
+def test_missing_values_are_one(missing, dtype):
+    """Whatever stands for them."""
+    column = pd.Series([missing, None], dtype=object).astype(dtype)
+    assert len(np.unique(row_digests(pd.DataFrame({"x": column, "y": [1, 1]})))) == 1
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "UInt64"])
+def test_large_integers_beside_missing_ones_stay_apart(dtype):
+    """As floats, which hold missing values, they would be equal."""
+    column = pd.array([2**62, 2**62 + 1, None], dtype=dtype)
+    assert len(np.unique(row_digests(pd.DataFrame({"id": column})))) == 3
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame({"id": polars.Series([2**62, 2**62 + 1, None], dtype=getattr(polars, dtype))})
+    np.testing.assert_array_equal(row_digests(frame), row_digests(pd.DataFrame({"id": column})))
+
+
+def test_rows_of_one_text_each_and_of_any_length():
+    """What vectorizers of text take: texts in a list, and lists of words."""
+    texts = ["one row", "another", "one row"]
+    for rows in (texts, np.array(texts), pd.Series(texts)):
+        np.testing.assert_array_equal(row_digests(rows), row_digests(np.array(texts, dtype=object)))
+    first, second, third = row_digests([["one", "row"], ["another"], ["one", "row"]])
+    assert first == third != second
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.coo_matrix, sparse.csc_matrix, sparse.lil_array])
+def test_sparse_rows_are_those_of_the_dense_matrix(kind, monkeypatch):
+    """Also where it is converted in several parts, the last one smaller."""
+    X = np.random.default_rng(0).poisson(0.3, (23, 5)) * 0.1
+    monkeypatch.setattr(_rows, "_DENSE_VALUES", 40)
+    np.testing.assert_array_equal(row_digests(kind(X)), row_digests(X))
+    assert row_digests(kind((0, 5))).shape == (0,)
+
+
+def test_masked_values_are_refused():
+    """The number under a mask is no value of the row."""
+    X = np.ma.masked_equal(np.arange(6).reshape(2, 3), 4)
+    with pytest.raises(ValueError, match="X must not have masked values.*1 of 6"):
         row_digests(X)
+    np.testing.assert_array_equal(row_digests(np.ma.array([[1, 2]])), row_digests([[1, 2]]))
+
+
+def test_recomputed_rows_are_found_by_what_float32_holds_of_them():
+    """Only where they are looked for as such: otherwise rows of one float32 form would be taken for each other."""
+    X = np.array([[0.1, 1.0], [0.2, 1.0], [0.3, 1.0]])
+    rows, again = RowSet.of(X[:2]), np.nextafter(X, 1.0)
+    assert rows.find(again)[0].tolist() == [False] * 3
+    assert rows.find(again)[1] == 2
+    mask, n_lost = rows.find(again, recomputed=True)
+    assert mask.tolist() == [True, True, False]
+    assert n_lost == 0
+    left = rows.without(RowSet.of(again[:1], key=rows.key))
+    assert left.find(again, recomputed=True)[0].tolist() == [False, True, False]
 
 
 @settings(deadline=None, max_examples=40)

@@ -10,8 +10,8 @@ from sklearn.utils import check_array
 from skdiffence.attacks._known_rows import best_threshold, canonical_order, learn_direction
 from skdiffence.attacks.answer._features import label_indicators
 from skdiffence.attacks.answer._signal_attack import SignalAttack
+from skdiffence.utils._flat_rows import FlatRows
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
-from skdiffence.utils._rows import canonical_rows
 from skdiffence.utils._sklearn import HasMethods
 
 _MAX_FOLDS = 5
@@ -97,7 +97,8 @@ class QuantileAttack(SignalAttack):
         self.random_state = random_state
 
     def _learn(self, answers, is_member):
-        signal, rows = answers.signal(self.signal), _described(answers)
+        self.rows_ = FlatRows().fit(_rows_of(answers))
+        signal, rows = answers.signal(self.signal), self._described(answers)
         order = canonical_order(np.column_stack([rows, signal]), is_member)
         signal, rows, is_member = signal[order], rows[order], is_member[order]
         others, seed = ~is_member, draw_seed(self.random_state)
@@ -133,19 +134,22 @@ class QuantileAttack(SignalAttack):
         return (self.normal_scores_.transform(signal) - self.center_.predict(rows)) / np.exp(self.spread_.predict(rows))
 
     def _score(self, answers):
-        return self.direction_ * self._excess(_described(answers), answers.signal(self.signal))
+        return self.direction_ * self._excess(self._described(answers), answers.signal(self.signal))
+
+    def _described(self, answers):
+        """Return the flattened rows and their one-hot true labels, side by side."""
+        rows = check_array(self.rows_.transform(_rows_of(answers)), ensure_all_finite="allow-nan", input_name="X")
+        return np.column_stack([rows, label_indicators(answers.y, len(answers.classes))])
 
 
 def _default_regressor():
     return ExtraTreesRegressor(50, min_samples_leaf=5)
 
 
-def _described(answers):
-    """Return the flattened rows and their one-hot true labels, side by side."""
+def _rows_of(answers):
     if answers.X is None:
         raise ValueError("answers must hold their rows, X, which the regressors predict from. Got None.")
-    rows = check_array(canonical_rows(answers.X), ensure_all_finite="allow-nan", input_name="X")
-    return np.column_stack([rows, label_indicators(answers.y, len(answers.classes))])
+    return answers.X
 
 
 class _NormalScores:

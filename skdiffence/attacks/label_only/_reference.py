@@ -1,5 +1,6 @@
 """The attack on the label of a row, compared with a reference model of the attacker's own."""
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import StandardScaler
 
 from skdiffence.attacks._answers import Answers, query_proba
 from skdiffence.attacks._base import SingleQueryAttack
@@ -24,8 +25,10 @@ from skdiffence.attacks._known_rows import (
 from skdiffence.attacks._labels import check_labels, query_labels
 from skdiffence.attacks.label_only._noise import QUERIES_OPTION, SCALE_OPTIONS, NoisyNeighbors
 from skdiffence.metrics import label_columns
+from skdiffence.utils._flat_rows import FlatRows
+from skdiffence.utils._frames import as_numbers
 from skdiffence.utils._random import draw_seed, seed_nested, torch_seed
-from skdiffence.utils._rows import canonical_rows, row_digests
+from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import HasMethods, num_samples, safe_indexing
 
 _N_TREES = 50
@@ -249,9 +252,9 @@ def _check_data(data):
 
 
 def _default_reference(X):
-    trees, rows = ExtraTreesClassifier(_N_TREES), canonical_rows(X)
-    steps = [FunctionTransformer(canonical_rows), SimpleImputer(keep_empty_features=True)]
-    if rows.shape[1] > _MOST_FEATURES and len(rows) > _N_COMPONENTS:
+    trees, shape = ExtraTreesClassifier(_N_TREES), as_numbers(X).shape
+    steps = [FlatRows(), SimpleImputer(keep_empty_features=True)]
+    if math.prod(shape[1:]) > _MOST_FEATURES and shape[0] > _N_COMPONENTS:
         steps += [StandardScaler(), PCA(_N_COMPONENTS, svd_solver="randomized")]
     return make_pipeline(*steps, trees)
 

@@ -343,5 +343,5 @@ def uniform_of_rows(X, key):
     -------
     uniform : ndarray of shape (n,)
     """
-    digests = row_digests(X, key)
+    digests = row_digests(X, key, as_float32=True)
     return np.array([int.from_bytes(bytes(digest)[:8].ljust(8, b"\0"), "little") >> 11 for digest in digests]) / 2**53

@@ -123,5 +123,5 @@ def normal_of_rows(X, key):
     normal : ndarray of shape (n,)
         Between -8 and 8.
     """
-    words = row_digests(X, key).view("<u8").reshape(-1, 2)[:, 0]
+    words = row_digests(X, key, as_float32=True).view("<u8").reshape(-1, 2)[:, 0]
     return norm.ppf((words.astype(np.float64) + 0.5) / 2.0**64).clip(-8, 8)

@@ -100,6 +100,7 @@ def distill(student, X, proba, classes, seed, *, seeded):
     trained : classifier or regressor
         With a column for every class; a net can have more.
     """
+    X = skorch.as_nets_take(student, X)
     trained = clone(student)
     if seeded:
         seed_nested(trained, seed, "student", data_digest(X, proba))
@@ -143,7 +144,7 @@ def student_proba(student, X, n_classes):
     proba : ndarray of shape (n, n_classes)
     """
     if is_regressor(student):
-        proba = student.predict(X)
+        proba = student.predict(skorch.as_nets_take(student, X))
     else:
         n_columns = len(student.classes_)
         proba = FittedClassifier(student, n_columns).predict_proba(X)

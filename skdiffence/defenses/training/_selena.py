@@ -242,7 +242,7 @@ class SELENAClassifier(ClassifierWrapper):
     def _excluded(self, X):
         """Return the sub-models that each row is excluded from, as a mask of shape (n, n_estimators)."""
         mask = np.zeros((num_samples(X), self.n_estimators), dtype=bool)
-        for row, digest in enumerate(row_digests(X, self.key_)):
+        for row, digest in enumerate(row_digests(X, self.key_, as_float32=True)):
             stream = np.random.Generator(np.random.Philox(key=int.from_bytes(bytes(digest), "little")))
             mask[row, stream.permutation(self.n_estimators)[: self.n_excluded]] = True
         return mask

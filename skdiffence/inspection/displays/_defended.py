@@ -5,7 +5,6 @@ import numpy as np
 from skdiffence.defenses._classifier import FittedClassifier
 from skdiffence.utils._frames import as_numbers, is_frame, like
 from skdiffence.utils._sklearn import num_samples, safe_indexing
-from skdiffence.utils._skorch import nets_inside
 
 _SHOWN = 5
 
@@ -23,11 +22,7 @@ def undefended_answers(estimator):
     answer : callable (X) -> (labels, proba)
         Labels as columns, in the order of the defended one's classes, and probabilities.
     """
-    inner = estimator.estimator_
-    classifier = FittedClassifier(inner, len(estimator.classes_))
-    if nets_inside(inner):
-        return lambda X: classifier.predict_both(np.asarray(X, dtype=np.float32))
-    return classifier.predict_both
+    return FittedClassifier(estimator.estimator_, len(estimator.classes_)).predict_both
 
 
 def regenerated(estimator, X, rows, n_candidates, y):
@@ -105,7 +100,7 @@ def _checked_rows(rows, n):
 
 def _candidates(regenerator, X, numbers):
     """Return one candidate of each row; rows may differ in its number."""
-    made = np.empty(X.shape, dtype=np.float32)
+    made = np.empty(X.shape, dtype=np.result_type(X.dtype, np.float32))
     for number in np.unique(numbers):
         made[numbers == number] = regenerator.regenerate(X[numbers == number], int(number))
     return made

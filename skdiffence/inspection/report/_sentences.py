@@ -47,8 +47,6 @@ def row_sentences(rows):
     text = [f"{rows['n_members']} members and {rows['n_non_members']} non-members were attacked."]
     if left_out := rows["held_out_or_calibrated_left_out"]:
         text.append(f"{left_out} rows that the classifier held out or was calibrated on were left out.")
-    if rows["duplicates_left_out"] is None:
-        return [*text, "Rows could not be compared by content, so duplicates across the sides were not looked for."]
     if left_out := rows["duplicates_left_out"]:
         text.append(f"{left_out} rows with the same content on both sides were left out.")
     if near := rows["near_duplicates"]:
@@ -126,6 +124,8 @@ def untested(report):
             facts["uses"] == "cost" for facts in ran
         ),
     }
+    if left_out := report.settings.get("left_out"):
+        tested[f"{', '.join(left_out)}: attacks that need dense rows of numbers, which these rows are not."] = False
     return [text for text, was_tested in tested.items() if not was_tested] + [
         "Single persons: all figures are averages over these rows. Rare or mislabeled rows can leak far more.",
         "Attackers who see weights, gradients or intermediate values, and questions other than membership.",

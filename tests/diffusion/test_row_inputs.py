@@ -1,0 +1,180 @@
+"""Rows as users have them: large offsets, data frames, missing values."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from skdiffence.diffusion import DiffusionRegenerator
+from skdiffence.diffusion._space import RowSpace
+
+RNG = np.random.default_rng(0)
+N_ROWS = 200
+SPREADS = RNG.uniform(0, 3600, (N_ROWS, 1)).round(2)
+QUICK = {"denoiser": {"width": 8}, "max_epochs": 1, "random_state": 0}
+
+
+def beside(column):
+    """Return a column and two common ones."""
+    return np.column_stack([column, RNG.integers(0, 3, N_ROWS), RNG.standard_normal(N_ROWS)])
+
+
+COMMON = beside(SPREADS)
+
+
+def with_offset(offset, scale=1.0):
+    X = COMMON.copy()
+    X[:, 0] = offset + scale * X[:, 0]
+    return X
+
+
+@pytest.mark.parametrize(
+    ("offset", "scale"), [(1.7e9, 1), (-(2.0**40), 1), (1e12, 0.01), (123456.78, 1e-4), (0.0, 1e-30)]
+)
+def test_what_is_regenerated_is_precise_to_the_spread_of_a_column(offset, scale):
+    """As without the offset: in float32, a column of epoch seconds came out with 5 distinct values, up to 183 off."""
+    plain = DiffusionRegenerator(**QUICK, key=0).fit(COMMON)
+    moved = DiffusionRegenerator(**QUICK, key=0).fit(with_offset(offset, scale))
+    moved.denoiser_, moved.key_ = plain.denoiser_, plain.key_
+    expected, found = plain.transform(COMMON), moved.transform(with_offset(offset, scale))
+    np.testing.assert_allclose((found[:, 0] - offset) / scale, expected[:, 0], atol=1e-3 * SPREADS.std())
+    np.testing.assert_allclose(found[:, 1:], expected[:, 1:], rtol=1e-3, atol=1e-3)
+    assert len(np.unique(found[:, 0])) > 0.9 * len(np.unique(expected[:, 0]))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        (np.float32, np.float32),
+        (np.float16, np.float32),
+        (np.uint8, np.float32),
+        (bool, np.float32),
+        (np.float64, np.float64),
+        (np.int32, np.float64),
+        (np.int64, np.float64),
+    ],
+)
+def test_rows_come_out_as_precise_as_they_came_in(dtype, expected):
+    """And the result is the same, up to that precision, for the same numbers in another dtype."""
+    X = RNG.integers(0, 2, (50, 3))
+    regenerator = DiffusionRegenerator(**QUICK).fit(X)
+    found = regenerator.transform(X.astype(dtype))
+    assert found.dtype == expected
+    np.testing.assert_allclose(found, regenerator.transform(X), rtol=1e-5, atol=1e-6)
+
+
+def test_images_come_out_in_float32():
+    """Whatever their dtype: they have one range for all pixels."""
+    X = RNG.uniform(size=(8, 1, 4, 4))
+    regenerator = DiffusionRegenerator(denoiser={"block_out_channels": (32,)}, max_epochs=1).fit(X)
+    assert regenerator.transform(X).dtype == np.float32
+
+
+def frame(dtypes=None):
+    data = pd.DataFrame(COMMON, columns=["seconds", "code", "size"], index=np.arange(N_ROWS) + 7)
+    return data.astype({"code": int} | (dtypes or {}))
+
+
+def test_a_frame_comes_back_as_a_frame():
+    """With its columns, dtypes and index, so that the next step of a pipeline finds its columns by name."""
+    X = frame()
+    regenerator = DiffusionRegenerator(**QUICK).fit(X)
+    found = regenerator.transform(X)
+    assert found.dtypes.equals(X.dtypes)
+    assert found.index.equals(X.index)
+    assert regenerator.regenerate(X.to_numpy()).shape == X.shape
+    assert list(regenerator.feature_names_in_) == list(X.columns)
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+def test_pipeline_selects_columns_by_name_behind_the_regenerator(kind):
+    """fit passes the frame on, and so must transform: an array made the next step fail at predict only."""
+    X, y = frame(), (COMMON[:, 2] > 0).astype(int)
+    if kind == "polars":
+        X = pytest.importorskip("polars").from_dict({name: X[name].to_numpy() for name in X})
+    columns = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore"), ["code"]), (StandardScaler(), ["size", "seconds"])
+    )
+    model = make_pipeline(DiffusionRegenerator(**QUICK), columns, LogisticRegression()).fit(X, y)
+    assert model.predict(X).shape == (N_ROWS,)
+    assert type(model[0].transform(X)) is type(X)
+
+
+def with_gaps(X, share=0.2):
+    X = X.copy()
+    X[np.random.default_rng(1).random(X.shape) < share] = np.nan
+    return X
+
+
+def test_missing_values_stay_missing_and_the_others_are_regenerated():
+    """The denoiser gets the mean of the feature in their place."""
+    X = with_gaps(COMMON)
+    regenerator = DiffusionRegenerator(**QUICK).fit(X)
+    found = regenerator.transform(X)
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(X))
+    assert (found[~np.isnan(X)] != X[~np.isnan(X)]).all()
+    filled = np.where(np.isnan(X), np.nanmean(X, axis=0), X)
+    np.testing.assert_allclose(found[~np.isnan(X)], regenerator.transform(filled)[~np.isnan(X)])
+    assert np.isfinite([epoch["loss"] for epoch in regenerator.history_]).all()
+
+
+@pytest.mark.parametrize("kind", ["Int64", "polars", "float"])
+def test_missing_values_of_frames_stay_missing(kind):
+    """In nullable columns as well, whose dtypes are kept."""
+    code = [None if row % 5 == 0 else row % 3 for row in range(N_ROWS)]
+    if kind == "polars":
+        polars = pytest.importorskip("polars")
+        X = polars.DataFrame({"code": code, "size": COMMON[:, 2]})
+        is_missing = [value is None for value in DiffusionRegenerator(**QUICK).fit(X).transform(X)["code"]]
+        assert X.dtypes == DiffusionRegenerator(**QUICK).fit(X).transform(X).dtypes
+    else:
+        X = pd.DataFrame({"code": pd.array(code, dtype="Int64"), "size": COMMON[:, 2]})
+        X = X if kind == "Int64" else X.astype(float)
+        found = DiffusionRegenerator(**QUICK).fit(X).transform(X)
+        assert found.dtypes.equals(X.dtypes)
+        is_missing = found["code"].isna().to_list()
+    assert is_missing == [value is None for value in code]
+
+
+def test_a_column_without_a_value_passes_unchanged():
+    """As a constant one does."""
+    X = np.column_stack([COMMON, np.full(N_ROWS, np.nan)])
+    found = DiffusionRegenerator(**QUICK).fit(X).transform(X)
+    assert np.isnan(found[:, 3]).all()
+    assert np.isfinite(found[:, :3]).all()
+
+
+def test_space_of_rows_with_gaps_is_that_of_the_values():
+    """Mean and standard deviation of what is there; a feature with one value is constant."""
+    X = with_gaps(COMMON)
+    X[1:, 1] = np.nan
+    X[0, 1] = 5.0
+    space = RowSpace.of(X)
+    np.testing.assert_allclose(space.mean, np.nanmean(X, axis=0))
+    np.testing.assert_allclose(space.scale, np.nanstd(X, axis=0))
+    assert space.varies.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.where(RNG.random((9, 1, 4, 4)) < 0.5, np.nan, 0.5), "contains NaN"),
+        (np.array([[1.0, np.inf], [2.0, 3.0]]), "infinity"),
+        (np.array([[1.0, np.nan], [2.0, 1e39]]), "X must be finite in float32"),
+        (np.full((4, 2), np.nan), "X must have a feature that varies"),
+        (np.array([[0], [9]], dtype="datetime64[D]"), "X must be numeric. Got dtype datetime"),
+        (np.array([1, 2], dtype="timedelta64[s]")[:, None], "X must be numeric. Got dtype timedelta"),
+        (np.ma.masked_equal(np.arange(6.0).reshape(3, 2), 3), "X must not have masked values"),
+        (pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]}), "columns that are not: b"),
+        (pd.DataFrame({"a": [1.0, 2.0], "day": pd.to_datetime(["2020-01-01"] * 2)}), "columns that are not: day"),
+        (pd.DataFrame({"a": [1.0, 2.0], "c": pd.Categorical([1, 2])}), "columns that are not: c"),
+    ],
+    ids=["image", "infinite", "large", "empty", "dates", "times", "masked", "text", "days", "codes"],
+)
+def test_what_cannot_be_regenerated_is_named(X, message):
+    """Instead of an error of the network, or numbers made of dates."""
+    with pytest.raises(ValueError, match=message):
+        DiffusionRegenerator(**QUICK).fit(X)
