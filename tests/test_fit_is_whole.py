@@ -25,6 +25,7 @@ from skdiffence.defenses._temperature import GivenProba
 from skdiffence.defenses._tuned import RuleToBeChosen
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.inspection._audit_controls import MemorizingClassifier
+from skdiffence.utils._flat_rows import FlatRows
 from tests.attacks.cases import Blur, Searching
 from tests.defenses.regenerators import NoiseRegenerator
 from tests.nets import make_logit_net
@@ -91,6 +92,7 @@ ESTIMATORS = [
     GivenProba(),
     InferenceOnly(StandardScaler()),
     RegenerationCache(NOISE, "regenerations"),
+    FlatRows(),
     MemorizingClassifier(),
     RegenerationCache(NOISE),
     RuleToBeChosen(),

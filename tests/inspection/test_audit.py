@@ -29,7 +29,7 @@ from skdiffence.datasets import membership_partition
 from skdiffence.defenses import DefendedClassifier, DistilledDefense, OutputClassifier, TunedDefendedClassifier
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.inspection import audit
-from skdiffence.inspection._audit import STANDARD, _shown, _suite
+from skdiffence.inspection._audit import STANDARD, _runnable, _shown
 from skdiffence.inspection._audit_controls import blind_control, positive_control
 from skdiffence.inspection._audit_defense import without_defense
 from skdiffence.inspection._audit_rows import audit_rows
@@ -322,15 +322,18 @@ def test_frames_sparse_rows_and_lists():
         assert report.rows["duplicates_left_out"] == 0
 
 
-def test_rows_of_text_are_attacked_though_they_cannot_be_compared():
-    """No digests: duplicates are not looked for, and the controls that need numbers do not run."""
+def test_rows_of_text_are_attacked_though_they_are_no_numbers():
+    """Duplicates are left out as of numbers; the controls that need numbers do not run, and neither do such attacks."""
     rng = np.random.default_rng(0)
     words = np.array(["ash", "oak", "elm", "fir", "yew", "box", "bay", "fig"])
     texts = np.array([" ".join(rng.choice(words, 4)) for _ in range(60)])
+    texts[30:32] = texts[:2]
     y = np.array(["a", "b"])[rng.integers(2, size=60)]
     model = make_pipeline(CountVectorizer(), MultinomialNB()).fit(texts[:30], y[:30])
     report = quick(model, (texts[:30], y[:30]), (texts[30:], y[30:]))
-    assert report.rows["duplicates_left_out"] is None
+    twice = set(texts[:30]) & set(texts[30:])
+    assert report.rows["duplicates_left_out"] == np.isin(texts, list(twice)).sum() >= 4
+    assert report.rows["near_duplicates"] is None
     assert report.controls["blind"].holds is None
     assert report.controls["positive"].holds is None
 
@@ -597,14 +600,26 @@ def test_no_deprecated_warning_is_swallowed():
 
 def test_suites_ask_about_neighbors_of_numeric_rows_alone():
     """Images are shifted, rows get noise, text gets neither; the adaptive suite has the standard one in it."""
-    members, others = digit_sides(10, 10)
-    rows, counts = audit_rows([], members, others, 0)
-    standard = _suite("standard", None, rows, counts)
+    X = np.zeros((4, 64))
+    standard, left_out = _runnable("standard", None, X)
+    assert not left_out
     assert set(STANDARD) <= set(get_attack_names())
     assert {"confidence", "correctness", "non_monotone", "label_only_noise"} <= set(standard)
-    images = replace(rows, X=rows.X.reshape(-1, 1, 8, 8))
-    assert set(_suite("standard", None, images, counts)) == {*standard, "label_only_augmentation"}
-    not_compared = counts | {"duplicates_left_out": None}
+    assert set(_runnable("standard", None, X.reshape(-1, 1, 8, 8))[0]) == {*standard, "label_only_augmentation"}
     of_numbers = {"label_only_noise", "label_only_reference", "label_only_reference_noise", "quantile"}
-    assert set(_suite("standard", None, rows, not_compared)) == set(standard) - of_numbers
-    assert set(standard) < set(_suite("adaptive", None, rows, counts))
+    for other in (X.astype(str), pd.DataFrame(X).astype({3: "category"}), sparse.csr_array(X), X.astype(object)):
+        named, left_out = _runnable("standard", None, other)
+        assert set(named) == set(standard) - of_numbers
+        assert set(left_out) == of_numbers
+    assert set(standard) < set(_runnable("adaptive", None, X)[0])
+
+
+@pytest.mark.parametrize("X", [pd.DataFrame({"a": [1.0], "town": ["Ulm"]}), sparse.csr_array(np.eye(2))])
+def test_an_attack_that_cannot_be_run_is_named_before_anything_is(X):
+    """Not after several others have run."""
+    with pytest.raises(ValueError, match="'quantile' needs dense rows of numbers. Got .*(town|csr_array)"):
+        _runnable(["entropy", "quantile"], None, X)
+    with pytest.raises(ValueError, match="'label_only_augmentation' needs images of shape"):
+        _runnable(["label_only_augmentation"], None, np.zeros((3, 4)))
+
+

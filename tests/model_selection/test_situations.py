@@ -292,8 +292,6 @@ def test_routed_sample_index_of_rows_of_text():
     words = np.array(lines, dtype=object)
     model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), RandomForestClassifier(5, random_state=0))
     scorer = make_scorer((words, y))
-    with pytest.raises(ValueError, match="route sample_index"):
-        next(crossed(model, scorer, words, y))
     with config_context(enable_metadata_routing=True):
         scorer.set_score_request(sample_index=True)
         for numbers, fitted, test in crossed(model, scorer, words, y, params={"sample_index": np.arange(len(y))}):
