@@ -139,7 +139,8 @@ def count_columns(estimator, X):
     n_columns : int
     """
     with skorch.explained_dtypes(estimator):
-        return np.shape(with_own_loaders(estimator).predict_proba(loadable(estimator, skorch.as_nets_take(estimator, X))))[-1]
+        rows = loadable(estimator, skorch.as_nets_take(estimator, X))
+        return np.shape(with_own_loaders(estimator).predict_proba(rows))[-1]
 
 
 def classes_of_columns(estimator, classes, X):
