@@ -64,6 +64,7 @@ ESTIMATORS = [
     attacks.PrecompensatedQueryAttack(Blur(), n_queries=2, n_regenerations=2, random_state=0),
     attacks.QuantileAttack(HistGradientBoostingRegressor(max_iter=2), random_state=0),
     attacks.RMIAAttack(**SHADOWS),
+    attacks.ReferenceAttack(random_state=0),
     attacks.RepeatedQueryAttack(2, random_state=0),
     attacks.SurrogateRegenerationAttack(Blur(), n_regenerations=2, random_state=0),
     attacks.ThresholdAttack("confidence"),

@@ -18,6 +18,7 @@ from skdiffence.attacks.answer import (
     NeuralAttack,
     NonMonotoneAttack,
     QuantileAttack,
+    ReferenceAttack,
     ThresholdAttack,
 )
 from skdiffence.attacks.label_only import BoundaryAttack, LabelOnlyAttack, LabelOnlyReferenceAttack
@@ -46,6 +47,7 @@ __all__ = [
     "PrecompensatedQueryAttack",
     "QuantileAttack",
     "RMIAAttack",
+    "ReferenceAttack",
     "RepeatedQueryAttack",
     "SingleQueryAttack",
     "SurrogateRegenerationAttack",

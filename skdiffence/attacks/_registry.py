@@ -8,6 +8,7 @@ from skdiffence.attacks.answer._histogram import HistogramAttack
 from skdiffence.attacks.answer._neural import NeuralAttack
 from skdiffence.attacks.answer._non_monotone import NonMonotoneAttack
 from skdiffence.attacks.answer._quantile import QuantileAttack
+from skdiffence.attacks.answer._reference import ReferenceAttack
 from skdiffence.attacks.answer._threshold import ThresholdAttack
 from skdiffence.attacks.label_only._label_only import LabelOnlyAttack
 from skdiffence.attacks.label_only._reference import LabelOnlyReferenceAttack
@@ -29,6 +30,7 @@ _ATTACKS = {
     "neural": NeuralAttack,
     "non_monotone": NonMonotoneAttack,
     "quantile": QuantileAttack,
+    "reference": ReferenceAttack,
 }
 
 

@@ -39,6 +39,7 @@ STANDARD = (
     "modified_entropy",
     "non_monotone",
     "quantile",
+    "reference",
 )
 SUITES = ("adaptive", "standard")
 _SHOWN_ROWS = 12

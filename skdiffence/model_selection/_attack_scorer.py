@@ -38,6 +38,7 @@ _STANDARD = (
     "logit",
     "modified_entropy",
     "non_monotone",
+    "reference",
 )
 
 
@@ -53,8 +54,8 @@ class AttackScorer(BaseEstimator):
     ----------
     attacks : "standard" or list of str, MembershipAttack or (name, MembershipAttack), default="standard"
         Attacks to run. "standard" stands for "confidence", "correctness", "entropy", "logit", "modified_entropy" and
-        "non_monotone", and for "label_only_reference" where rows are dense and numeric. A list is used as it is.
-        Threshold attacks alone find nothing behind a defense that over-corrects.
+        "non_monotone", and for "label_only_reference" and "reference" where rows are dense and numeric. A list is used
+        as it is. Threshold attacks alone find nothing behind a defense that over-corrects.
     pool : tuple of (X, y) or (X, y, is_member), default=None
         All rows that are given to cross-validation.
 

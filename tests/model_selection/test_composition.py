@@ -91,7 +91,7 @@ def test_standard_attacks():
     numbers = AttackScorer(pool=(X, y), metrics=["roc_auc"], random_state=0)(forest, X[160:], y[160:])
     names = {key.removesuffix("_roc_auc") for key in numbers if key.endswith("_roc_auc")}
     of_answers = {"confidence", "correctness", "entropy", "logit", "modified_entropy", "non_monotone"}
-    assert names == {*of_answers, "label_only_reference"}
+    assert names == {*of_answers, "label_only_reference", "reference"}
     assert numbers["leak_beyond_labels_low"] < numbers["leak_beyond_labels"] < numbers["leak_beyond_labels_high"]
     worst = max(abs(numbers[f"{name}_roc_auc"] - 0.5) for name in names)
     assert numbers["privacy"] == pytest.approx(0.5 - worst)

@@ -6,6 +6,7 @@ from skdiffence.attacks.answer._histogram import HistogramAttack
 from skdiffence.attacks.answer._neural import NeuralAttack
 from skdiffence.attacks.answer._non_monotone import NonMonotoneAttack
 from skdiffence.attacks.answer._quantile import QuantileAttack
+from skdiffence.attacks.answer._reference import ReferenceAttack
 from skdiffence.attacks.answer._threshold import ThresholdAttack
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "NeuralAttack",
     "NonMonotoneAttack",
     "QuantileAttack",
+    "ReferenceAttack",
     "ThresholdAttack",
 ]
