@@ -58,8 +58,9 @@ def measure(split, classifier, attacker, options):
         signals["timing"] = by_side(-selected.n_regenerations.astype(float), scored.is_member)
         record["calls"] = selected.n_regenerations.mean()
         fitted = getattr(classifier, "best_estimator_", classifier)
-        record["retention"] = fitted.retention_["non_members"].overall
         record["fallback"] = np.mean(~selected.kept)
+        if hasattr(fitted, "retention_"):
+            record["retention"] = fitted.retention_["non_members"].overall
     level = lowest_reliable_level(len(signals["logit"][1]))
     if level is not None:
         record["fpr"], record["tpr"] = level, tpr_at_fpr_score(*joined(signals["logit"]), max_fpr=level)
