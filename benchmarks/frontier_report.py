@@ -83,7 +83,7 @@ def tables_of(records):
     ]
 
 
-def paired(records, other, names=None):
+def paired(records, other, names=None, columns=PAIRED):
     """Return differences from one answer on the same splits."""
     base = {record["split"]: record for record in records if record["name"] == other}
     table = {}
@@ -91,7 +91,7 @@ def paired(records, other, names=None):
         rows = [record for record in records if record["name"] == name and record["split"] in base]
         table[name] = {
             key: mean_and_margin([row.get(key, np.nan) - base[row["split"]].get(key, np.nan) for row in rows])
-            for key, _, _ in PAIRED
+            for key, _, _ in columns
         }
     return table
 

@@ -13,7 +13,7 @@ from skdiffence.defenses._answer import EXACT_BATCH, Candidates
 from skdiffence.defenses._base import ClassifierWrapper, check_training_rows
 from skdiffence.defenses._calibration import measure_candidates, split_for_rule
 from skdiffence.defenses._classifier import FittedClassifier
-from skdiffence.defenses._diagnosis import warn_if_argmax_differs, warn_if_poor
+from skdiffence.defenses._diagnosis import check_candidate_numbers, warn_if_argmax_differs, warn_if_poor
 from skdiffence.defenses._fit_classifier import fit_on_rows
 from skdiffence.defenses._temperature import check_temperature_scaling, fit_temperature, scale
 from skdiffence.defenses.rules._base import Rule
@@ -33,8 +33,8 @@ class DefendedClassifier(ClassifierWrapper):
     """Defend a classifier against membership inference by predicting probabilities on regenerated inputs.
 
     The predicted label of a row is always the wrapped classifier's. The probabilities are computed on regenerations of
-    the row: it is noised and denoised into up to ``n_candidates`` candidates, and a rule makes the answer from those
-    that keep the label, so that the answers for members and for non-members of the training set become alike.
+    the row: it is noised and denoised into candidates, and a rule averages the classifier's answers to them, or chooses
+    one, so that the answers for members and for non-members of the training set become alike.
 
     Read more in the :ref:`User Guide <how_it_works>`.
 
@@ -50,12 +50,13 @@ class DefendedClassifier(ClassifierWrapper):
         ``DiffusionRegenerator()``. "passthrough" is the undefended baseline, with the same rows held out. "mean" asks
         for negative candidate numbers, too; see :class:`MeanRule`.
     n_candidates : int, default=30
-        Number of candidates for each row, at most.
-    selection : str or Rule, default="first"
-        The rule that makes the answer from the candidates. "first", "lowest", "mean" and "swap" need no calibration
-        rows, "members" needs known members, "budgeted", "matched", "nearest" and "within" need known members and
-        non-members. "swap" takes one regeneration for every row, "lowest", "mean", "nearest" and "within" take four,
-        "budgeted" at most three on average.
+        Number of candidates for each row, at most. Rules that use fewer make fewer.
+    selection : str or Rule, default="mean"
+        The rule that makes the answer from the candidates. "mean" is the mean of the first four. "first", "members" and
+        "matched" are those of the paper. "first", "lowest", "mean" and "swap" need no calibration rows, "members" needs
+        known members, "budgeted", "matched", "nearest" and "within" need known members and non-members. "swap" takes
+        one regeneration for every row, "lowest", "mean", "nearest" and "within" take four, "budgeted" at most three on
+        average.
     fallback : {"swap", "original"}, default="swap"
         The answer if no candidate keeps the label: the last candidate's with the largest probability and the label's
         exchanged, or the undefended one, as in the paper.
@@ -84,6 +85,11 @@ class DefendedClassifier(ClassifierWrapper):
         The fitted rule.
     interval_ : tuple of two floats
         Values of phi that the rule accepts, for rules that choose.
+    lipschitz_ : float
+        How much the probit of a class's expected probability can change from one input to another, divided by the
+        distance between the two as the denoiser gets them: the signal-to-noise ratio sqrt(abar_t / (1 - abar_t)) of the
+        regenerator's timestep. It holds for "mean" with many candidates, before labels are put on top. A higher
+        timestep lowers it. For regenerators that have ``signal_to_noise_`` only.
     temperature_ : float
         What the logits are divided by, with ``calibrate="temperature"`` only.
     classes_ : ndarray of shape (n_classes,)
@@ -114,9 +120,9 @@ class DefendedClassifier(ClassifierWrapper):
     Notes
     -----
     ``predict`` costs one call of the wrapped classifier. ``predict_proba`` costs one more call for each candidate, and
-    as many calls of the denoiser: on average one divided by the label retention under "first", exactly one under
-    "swap". Label-only attacks are not affected. Probabilities of a classifier with few distinct values, such as a small
-    forest, can coincide with the undefended ones by chance.
+    as many calls of the denoiser: exactly four under "mean", exactly one under "swap", on average one divided by the
+    label retention under "first". Label-only attacks are not affected. Probabilities of a classifier with few distinct
+    values, such as a small forest, can coincide with the undefended ones by chance.
 
     References
     ----------
@@ -155,7 +161,7 @@ class DefendedClassifier(ClassifierWrapper):
         regenerator=None,
         *,
         n_candidates=30,
-        selection="first",
+        selection="mean",
         fallback="swap",
         search="lazy",
         calibrate=None,
@@ -219,7 +225,7 @@ class DefendedClassifier(ClassifierWrapper):
             key=mix_seed(seed, "calibration").to_bytes(8, "little"),
         )
         self._fit_estimator(X, y, rows, seed, params)
-        self._fit_regenerator(X, rows, seed)
+        self._fit_regenerator(X, rule, rows, seed)
         self._fit_rule(X, rule, rows, is_member)
         self._fit_temperature(safe_indexing(X, rows.temperature), label_columns(y[rows.temperature], self.classes_))
         return self
@@ -293,6 +299,11 @@ class DefendedClassifier(ClassifierWrapper):
         frozen = isinstance(self.regenerator_, FrozenEstimator)
         return None if frozen else getattr(self.regenerator_, "denoiser_saw_members_", None)
 
+    @property
+    def lipschitz_(self):
+        """Bound on the change of the probit of an expected probability, per distance between denoiser inputs."""
+        return getattr(self.regenerator_, "estimator", self.regenerator_).signal_to_noise_
+
     def __sklearn_is_fitted__(self):
         return hasattr(self, "selection_")
 
@@ -321,7 +332,7 @@ class DefendedClassifier(ClassifierWrapper):
         if not self._is_passthrough():
             warn_if_argmax_differs(labels, proba, nets.final_estimator(self.estimator_))
 
-    def _fit_regenerator(self, X, rows, seed):
+    def _fit_regenerator(self, X, rule, rows, seed):
         if self._is_passthrough():
             self.regenerator_ = self.regenerator
             return
@@ -330,6 +341,7 @@ class DefendedClassifier(ClassifierWrapper):
         if not isinstance(regenerator, FrozenEstimator):
             regenerator = self._seeded(clone(regenerator), seed, "regenerator", data_digest(X_denoise))
         self.regenerator_ = regenerator.fit(X_denoise, None)
+        check_candidate_numbers(self.regenerator_, rule, X_denoise)
 
     def _fit_rule(self, X, rule, rows, is_member):
         self.retention_, self.fallback_rate_, phi = {}, {}, {}

@@ -69,6 +69,36 @@ def warn_if_poor(retention, fallback_rate, regenerator, *, n_candidates, relabel
             )
 
 
+def check_candidate_numbers(regenerator, rule, X):
+    """Raise an error if a rule asks for opposite noise and the regenerator has none.
+
+    Parameters
+    ----------
+    regenerator : regenerator
+        Fitted.
+    rule : Rule
+        The rule.
+    X : ndarray of shape (n, ...)
+        Rows, of which one is regenerated.
+
+    Raises
+    ------
+    ValueError
+        If the regenerator fails for a negative candidate number and not for another one.
+    """
+    if rule.candidate(1) >= 0:
+        return
+    regenerator.regenerate(X[:1], 0)
+    try:
+        regenerator.regenerate(X[:1], rule.candidate(1))
+    except Exception as error:
+        raise ValueError(
+            f"regenerator must accept negative candidate numbers, the opposite noise that {rule!r} averages over. "
+            f"Got {regenerator!r}, which raised {type(error).__name__}: {error} Use "
+            "selection=MeanRule(antithetic=False)."
+        ) from error
+
+
 def warn_if_unchanged(candidates, X):
     """Warn if candidates equal their inputs, because their answers are then undefended.
 

@@ -16,11 +16,17 @@ from skdiffence.defenses._defended import DefendedClassifier
 from skdiffence.defenses._temperature import check_temperature_scaling
 from skdiffence.defenses._tuning import CandidateTable
 from skdiffence.defenses.rules._divergence import standard_error
+from skdiffence.defenses.rules._mean import MeanRule
 from skdiffence.defenses.rules._swap import SwapRule
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.exceptions import DefenseWarning
 from skdiffence.metrics import label_columns
-from skdiffence.utils._sklearn import Interval, fit_context, safe_indexing
+from skdiffence.utils._sklearn import Interval, StrOptions, fit_context, safe_indexing
+
+# What each objective looks at.
+OBJECTIVES = {"log_loss": "recalibrated_nll", "failure_detection_auc": "failure_detection_auc", "calls": "calls"}
+# The numbers of candidates that "mean" stands for.
+AVERAGED = (2, 4, 8, 16)
 
 
 class RuleToBeChosen(SwapRule):
@@ -37,9 +43,10 @@ class TunedDefendedClassifier(ClassifierWrapper):
     """Choose the rule and the timestep of a defended classifier, under a budget of calls.
 
     Classifier and denoiser are trained once. Every rule is then measured at every timestep on the calibration rows: the
-    divergence between the answers for members and for non-members, and the number of calls. Of the settings within the
-    budget whose divergence is within the sampling error of the smallest one, the cheapest is chosen; of equally cheap
-    ones, the one of smallest divergence. Rules that are fitted to calibration rows are measured by cross-validation.
+    divergence between the answers for members and for non-members, the number of calls, and what the answers are worth
+    for non-members. Of the settings within the budget whose divergence is within the sampling error of the smallest
+    one, the one with the best ``objective`` is chosen; of equally good ones, the one of smallest divergence. Rules that
+    are fitted to calibration rows are measured by cross-validation.
 
     Read more in the :ref:`User Guide <selection_rules>`.
 
@@ -49,8 +56,12 @@ class TunedDefendedClassifier(ClassifierWrapper):
         With all other settings. A denoiser that is trained is trained for the highest timestep.
     timesteps : sequence of int or None, default=(120, 160, 200)
         Timesteps to choose from. None keeps that of the regenerator.
-    selections : sequence of str or Rule, default=("swap", "lowest", "nearest", "within", "budgeted")
-        Rules to choose from.
+    selections : sequence of str or Rule, default=("swap", "mean")
+        Rules to choose from. "mean" stands for the means of 2, 4, 8 and 16 candidates, as far as ``max_calls`` and
+        ``n_candidates`` of the defended classifier allow.
+    objective : {"log_loss", "failure_detection_auc", "calls"}, default="log_loss"
+        What is best among the settings that leak least: the lowest log-loss after temperature scaling, the best
+        detection of wrong labels, or the fewest calls.
     max_calls : float, default=4.0
         Mean number of denoiser calls for each answer, at most; at least 1.
     tolerance : float, default=1.0
@@ -73,10 +84,11 @@ class TunedDefendedClassifier(ClassifierWrapper):
         Cramer-von Mises divergence of phi less what chance gives; ``test_divergence_error``, its standard error;
         ``test_excess_error``, the standard error of its difference from the smallest affordable one on the same rows;
         ``test_calls``, the mean number of candidates; ``test_retention``, the share of candidates that keep the label;
-        ``test_nll``, the negative log-likelihood of non-members before any temperature scaling. These are NaN if the
-        rule could not be fitted. The choice: ``affordable``, whether the calls are within the budget; ``eligible``,
-        whether the divergence is within the error as well; ``rank_test_score``, the order of preference, 1 for the
-        chosen entry.
+        ``test_nll``, the negative log-likelihood of non-members as the answers come; ``test_recalibrated_nll``, the
+        same after temperature scaling by cross-fitting (with scikit-learn 1.8 or later);
+        ``test_failure_detection_auc``. These are NaN if the rule could not be fitted. The choice: ``affordable``,
+        whether the calls are within the budget; ``eligible``, whether the divergence is within the error as well;
+        ``rank_test_score``, the order of preference, 1 for the chosen entry.
     classes_ : ndarray of shape (n_classes,)
         The labels.
     n_features_in_ : int
@@ -124,6 +136,7 @@ class TunedDefendedClassifier(ClassifierWrapper):
         "defended": [DefendedClassifier],
         "timesteps": ["array-like", None],
         "selections": ["array-like"],
+        "objective": [StrOptions(set(OBJECTIVES))],
         "max_calls": [Interval(Real, 1, None, closed="left")],
         "tolerance": [Interval(Real, 0, None, closed="left")],
         "n_folds": [Interval(Integral, 2, None, closed="left")],
@@ -134,7 +147,8 @@ class TunedDefendedClassifier(ClassifierWrapper):
         defended,
         *,
         timesteps=(120, 160, 200),
-        selections=("swap", "lowest", "nearest", "within", "budgeted"),
+        selections=("swap", "mean"),
+        objective="log_loss",
         max_calls=4.0,
         tolerance=1.0,
         n_folds=5,
@@ -142,6 +156,7 @@ class TunedDefendedClassifier(ClassifierWrapper):
         self.defended = defended
         self.timesteps = timesteps
         self.selections = selections
+        self.objective = objective
         self.max_calls = max_calls
         self.tolerance = tolerance
         self.n_folds = n_folds
@@ -200,6 +215,7 @@ class TunedDefendedClassifier(ClassifierWrapper):
         for rule in rules:
             # A rule's own parameters, and names, are checked as those of the classifier, before anything is trained.
             clone(self.defended).set_params(selection=rule)._validate_params()
+        rules = [each for rule in rules for each in (self._means() if rule == "mean" else [rule])]
         if self.timesteps is None:
             return [None], rules
         timesteps = list(self.timesteps)
@@ -212,6 +228,10 @@ class TunedDefendedClassifier(ClassifierWrapper):
                 "Use timesteps=None."
             )
         return timesteps, rules
+
+    def _means(self):
+        most = min(self.max_calls, self.defended.n_candidates)
+        return [MeanRule(n) for n in AVERAGED if n <= most] or [MeanRule(1)]
 
     def _fit_once(self, X, y, is_member, fit_params, timesteps):
         defended = clone(self.defended).set_params(selection=RuleToBeChosen(), calibrate=None)
@@ -256,7 +276,13 @@ class TunedDefendedClassifier(ClassifierWrapper):
         least = compared[np.argmin(np.where(affordable, divergence, np.inf))]
         excess = np.array([np.nan if each is None else standard_error(each, least) for each in compared])
         eligible = affordable & (divergence - least.divergence <= self.tolerance * excess)
-        order = np.lexsort((divergence, np.round(calls, 9), ~eligible))
+        figures = {
+            name: np.array([entry.get(name, np.nan) for entry in measured])
+            for name in ("nll", "recalibrated_nll", "failure_detection_auc")
+        }
+        cost = np.round({**figures, "calls": calls}[OBJECTIVES[self.objective]], 9)
+        cost = -cost if self.objective == "failure_detection_auc" else cost
+        order = np.lexsort((divergence, cost, ~eligible))
         results = {
             "params": [{"timestep": entry.timestep, "selection": entry.selection} for entry in measured],
             "param_timestep": _objects([entry.timestep for entry in measured]),
@@ -266,7 +292,7 @@ class TunedDefendedClassifier(ClassifierWrapper):
             "test_excess_error": excess,
             "test_calls": calls,
             "test_retention": np.array([entry.retention for entry in measured]),
-            "test_nll": np.array([entry.get("nll", np.nan) for entry in measured]),
+            **{f"test_{name}": values for name, values in figures.items()},
             "affordable": affordable,
             "eligible": eligible,
             "rank_test_score": 1 + np.argsort(order),

@@ -1,12 +1,16 @@
 """Measure rules on the candidates of calibration rows, at one timestep."""
 
+import warnings
+
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils import Bunch
 
 from skdiffence.defenses._answer import answer
+from skdiffence.defenses._temperature import fit_temperature, has_temperature_scaling, scale
 from skdiffence.defenses.rules._divergence import cramer_von_mises
-from skdiffence.metrics import confidence_signal, logit_signal
+from skdiffence.exceptions import DefenseWarning
+from skdiffence.metrics import confidence_signal, failure_detection_auc, logit_signal
 
 
 class CandidateTable:
@@ -90,14 +94,15 @@ class CandidateTable:
         -------
         measured : Bunch
             ``compared``, see ``cramer_von_mises`` in ``rules/_divergence.py``; ``calls``, the mean number of
-            candidates, both sides counting alike; ``nll``, the negative log-likelihood of non-members. If the rule
-            cannot be fitted, ``compared`` is None and ``error`` is the error.
+            candidates, both sides counting alike; what :meth:`worth` returns. If the rule cannot be fitted,
+            ``compared`` is None and ``error`` is the error.
         """
         learns = rule.needs_calibration
         if learns and min(self.is_member.sum(), (~self.is_member).sum()) < 2:
             return Bunch(compared=None, error=ValueError("Calibrating a rule takes two calibration rows of each side."))
         fold = self._folds(n_folds) if learns else np.zeros(len(self.labels), dtype=int)
-        phi, calls, at_label = (np.empty(len(self.labels)) for _ in range(3))
+        phi, calls = np.empty(len(self.labels)), np.empty(len(self.labels))
+        proba = np.empty(self.undefended.shape)
         for number in np.unique(fold):
             rows, others = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
             try:
@@ -106,16 +111,53 @@ class CandidateTable:
                 return Bunch(compared=None, error=error)
             found = self.answer(fitted, rows)
             phi[rows], calls[rows] = logit_signal(self.labels[rows], found.proba), found.n_regenerations
-            at_label[rows] = confidence_signal(self.y[rows], found.proba)
+            proba[rows] = found.proba
         members, non_members = self.is_member, ~self.is_member
         return Bunch(
             compared=cramer_von_mises(phi[members], phi[non_members]),
             calls=float((calls[members].mean() + calls[non_members].mean()) / 2),
-            nll=float(-np.log(np.maximum(at_label[non_members], np.finfo(np.float64).eps)).mean()),
+            **self.worth(proba[non_members], n_folds),
         )
+
+    def worth(self, proba, n_folds):
+        """Return what answers for the non-members are worth.
+
+        Parameters
+        ----------
+        proba : ndarray of shape (n_non_members, n_classes)
+            Answers.
+        n_folds : int
+            Number of folds for the temperature.
+
+        Returns
+        -------
+        figures : dict of str to float
+            ``nll``, the negative log-likelihood; ``recalibrated_nll``, the same where a temperature that was fitted
+            to the other folds scales the answers of each fold, or without scikit-learn's temperature scaling the same
+            as ``nll``; ``failure_detection_auc``, NaN unless some labels are right and some wrong.
+        """
+        y = self.y[~self.is_member]
+        scaled = proba.copy()
+        fold = np.arange(len(y)) % n_folds
+        for number in np.unique(fold) if has_temperature_scaling() and len(y) > n_folds else ():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DefenseWarning)  # without mistakes the temperature is 1
+                temperature = fit_temperature(proba[fold != number], y[fold != number])
+            scaled[fold == number] = scale(proba[fold == number], temperature)
+        right = y == self.labels[~self.is_member]
+        both = right.any() and not right.all()
+        return {
+            "nll": _mean_loss(proba, y),
+            "recalibrated_nll": _mean_loss(scaled, y),
+            "failure_detection_auc": failure_detection_auc(y, proba) if both else np.nan,
+        }
 
     def _folds(self, n_folds):
         fold = np.empty(len(self.labels), dtype=int)
         for side in (self.is_member, ~self.is_member):
             fold[side] = np.arange(side.sum()) % n_folds
         return fold
+
+
+def _mean_loss(proba, y):
+    return float(-np.log(np.maximum(confidence_signal(y, proba), np.finfo(np.float64).eps)).mean())

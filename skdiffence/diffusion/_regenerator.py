@@ -323,6 +323,12 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         self.key_, self.key_is_secret_ = self._make_key(key, draw, digest)
         return self
 
+    @property
+    def signal_to_noise_(self):
+        """Scale of the input divided by that of the noise at the timestep, sqrt(abar_t / (1 - abar_t))."""
+        abar = Schedule(self.scheduler_).alphas_cumprod[self.timestep].item()
+        return (abar / (1 - abar)) ** 0.5
+
     def fit_transform(self, X, y=None):
         """Fit to X and return X unchanged.
 

@@ -100,7 +100,7 @@ def half(y):
 
 def defend(estimator, regenerator=None, **params):
     """Return an unfitted defended classifier with the settings of tests."""
-    settings = {"n_candidates": 4, "random_state": 0} | params
+    settings = {"n_candidates": 4, "selection": "first", "random_state": 0} | params
     return DefendedClassifier(estimator, NoiseRegenerator(0.15) if regenerator is None else regenerator, **settings)
 
 

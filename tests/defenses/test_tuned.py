@@ -1,13 +1,17 @@
 """Rule and timestep chosen together: the table against a count by hand, the choice, and what every estimator does."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 from scipy.stats import cramervonmises_2samp
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -15,6 +19,7 @@ from skdiffence.defenses import (
     DefendedClassifier,
     FirstRule,
     LowestRule,
+    MeanRule,
     NearestRule,
     TunedDefendedClassifier,
     WithinRule,
@@ -109,10 +114,10 @@ def test_results_have_the_form_of_a_search(fitted):
     """What reads the results of scikit-learn's searches reads these."""
     model, *_ = fitted
     results = model.cv_results_
-    assert {len(column) for column in results.values()} == {8}
+    assert {len(column) for column in results.values()} == {10}
     for name in ("timestep", "selection"):
         assert results[f"param_{name}"].tolist() == [params[name] for params in results["params"]]
-    assert sorted(results["rank_test_score"]) == list(range(1, 9))
+    assert sorted(results["rank_test_score"]) == list(range(1, 11))
     assert results["rank_test_score"][model.best_index_] == 1
     assert model.best_params_ == results["params"][model.best_index_]
 
@@ -131,7 +136,7 @@ def entries(model, affordable=True):
 def test_choice_by_hand(max_calls, tolerance):
     """The cheapest within the error of the least, of equals the least divergence; at no tolerance the least."""
     X, y = digits()
-    model = quiet(tuned(max_calls=max_calls, tolerance=tolerance).fit, X, y, is_member=half(y))
+    model = quiet(tuned(max_calls=max_calls, tolerance=tolerance, objective="calls").fit, X, y, is_member=half(y))
     assert all(calls <= max_calls for calls, *_ in entries(model))
     least = min(divergence for _, divergence, _, _ in entries(model))
     near = [entry for entry in entries(model) if entry[1] - least <= tolerance * entry[2]]
@@ -140,6 +145,55 @@ def test_choice_by_hand(max_calls, tolerance):
         assert model.cv_results_["test_divergence"][model.best_index_] == least
     if max_calls == 1 or tolerance == 1e6:
         assert model.cv_results_["param_selection"][model.best_index_] == "swap"
+
+
+@pytest.mark.parametrize(
+    ("objective", "sign"), [("log_loss", 1), ("failure_detection_auc", -1), ("calls", 1)], ids=lambda value: str(value)
+)
+def test_objective_decides_among_those_that_leak_least(objective, sign):
+    """With every affordable setting eligible, the best of them by hand."""
+    X, y = digits()
+    model = quiet(tuned(objective=objective, tolerance=1e6).fit, X, y, is_member=half(y))
+    name = {"log_loss": "recalibrated_nll"}.get(objective, objective)
+    values = sign * np.round(model.cv_results_[f"test_{name}"], 9)
+    assert model.cv_results_["eligible"].all()
+    assert len(np.unique(values)) > 2
+    assert values[model.best_index_] == values.min()
+
+
+def test_worth_of_non_members_by_hand():
+    """The temperature of each fold comes from the others; scipy finds it as scikit-learn does."""
+    X, y = digits()
+    defended = defend(LogisticRegression(), NoiseRegenerator(3.0), selection="mean")
+    candidates = quiet(defended.fit, X, y, is_member=half(y))._candidates()
+    table = CandidateTable(candidates, X, y, half(y), [MeanRule(2)])
+    proba = defended.set_params(selection=MeanRule(2)).fit(X, y, is_member=half(y)).predict_proba(X)[~half(y)]
+    others, fold = y[~half(y)], np.arange((~half(y)).sum()) % 3
+    losses = np.empty(len(others))
+
+    def loss(temperature, rows):
+        scaled = softmax(np.log(proba[rows] + 1e-12) / temperature, axis=1)
+        return -np.log(scaled[np.arange(rows.sum()), others[rows]])
+
+    for number in range(3):
+        mean_loss = partial(lambda rows, temperature: loss(temperature, rows).mean(), fold != number)
+        losses[fold == number] = loss(minimize_scalar(mean_loss, bounds=(0.05, 20)).x, fold == number)
+    worth = table.worth(proba, 3)
+    assert worth["recalibrated_nll"] == pytest.approx(losses.mean(), rel=1e-3)
+    assert worth["recalibrated_nll"] < worth["nll"] - 0.01
+    right = others == LogisticRegression().fit(X[half(y)], y[half(y)]).predict(X[~half(y)])
+    assert worth["failure_detection_auc"] == pytest.approx(roc_auc_score(right, proba.max(axis=1)))
+
+
+def test_mean_stands_for_numbers_within_the_budget():
+    """Numbers of candidates beyond the budget, or beyond what there are, are not measured."""
+    X, y = digits()
+    model = tuned(LogisticRegression(), n_candidates=16, timesteps=(1,), selections=("mean",), max_calls=8.5)
+    assert [rule.n for rule in quiet(model.fit, X, y, is_member=half(y)).cv_results_["param_selection"]] == [2, 4, 8]
+    model = tuned(LogisticRegression(), n_candidates=4, timesteps=(1,), selections=("mean",), max_calls=8.5)
+    assert [rule.n for rule in quiet(model.fit, X, y, is_member=half(y)).cv_results_["param_selection"]] == [2, 4]
+    model = tuned(LogisticRegression(), timesteps=(1,), selections=("mean",), max_calls=1.0)
+    assert [rule.n for rule in quiet(model.fit, X, y, is_member=half(y)).cv_results_["param_selection"]] == [1]
 
 
 def test_choice_answers_as_if_it_had_been_the_only_one(fitted):
@@ -206,7 +260,7 @@ def test_timesteps_none_keeps_the_regenerators():
     """Rules alone are chosen, for regenerators without a timestep."""
     X, y = digits()
     model = quiet(tuned(regenerator=NoiseRegenerator(0.3), timesteps=None).fit, X, y, is_member=half(y))
-    assert list(model.cv_results_["param_timestep"]) == [None] * 4
+    assert list(model.cv_results_["param_timestep"]) == [None] * 5
 
 
 def test_a_rule_that_cannot_be_fitted_is_passed_over():
@@ -286,6 +340,7 @@ def test_equal_seeds_choose_and_answer_alike(fitted):
         ({"timesteps": 5}, "The 'timesteps' parameter of TunedDefendedClassifier must be"),
         ({"selections": ()}, "selections must name at least one rule"),
         ({"selections": ("swap", "best")}, "The 'selection' parameter of DefendedClassifier must be"),
+        ({"objective": "best"}, "The 'objective' parameter of TunedDefendedClassifier must be"),
         ({"max_calls": 0.5}, "The 'max_calls' parameter of TunedDefendedClassifier must be"),
         ({"tolerance": -1}, "The 'tolerance' parameter of TunedDefendedClassifier must be"),
         ({"n_folds": 1}, "The 'n_folds' parameter of TunedDefendedClassifier must be"),

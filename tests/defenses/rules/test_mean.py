@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.tree import DecisionTreeClassifier
 
-from skdiffence.defenses import MeanRule
+from skdiffence.defenses import DefendedClassifier, MeanRule
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.diffusion._schedule import Schedule
 from tests.defenses.cases import defend, digits, quiet
@@ -120,3 +120,51 @@ def test_fresh_noise_has_no_pairs():
         quiet(defended.fit, X, y)
     defended.set_params(selection=MeanRule(2, antithetic=False))
     assert quiet(defended.fit, X, y).predict_proba(X).shape == (len(X), 10)
+
+
+class NoOpposites(NoiseRegenerator):
+    """Seeds a generator with the number of the candidate, as a user's regenerator may."""
+
+    def regenerate(self, X, candidate=0):
+        return (X + np.random.default_rng(candidate).normal(size=X.shape[1:])).astype(np.float32)
+
+
+def test_regenerator_without_opposite_noise():
+    """The default rule asks for negative numbers: the error says so, before any candidate is made in vain."""
+    X, y = digits()
+    defended = DefendedClassifier(make_net(), NoOpposites(), random_state=0)
+    with pytest.raises(ValueError, match=r"regenerator must accept negative.*Got NoOpposites.*antithetic=False\)"):
+        quiet(defended.fit, X, y)
+    defended.set_params(selection=MeanRule(2, antithetic=False))
+    assert quiet(defended.fit, X, y).predict_proba(X).shape == (len(X), 10)
+
+
+@pytest.mark.parametrize("timestep", [80, 240])
+def test_answers_of_a_net_are_within_the_bound(timestep):
+    """Behind a trained denoiser, to within the sampling error of 200 candidates; and not far below it everywhere."""
+    X, y = digits()
+    images = X.reshape(-1, 1, 8, 8).astype(np.float32)
+    low, high = images.min(), images.max()
+    regenerator = DiffusionRegenerator(timestep=timestep, max_epochs=4, value_range=(low, high), random_state=0)
+    n = 200
+    defended = defend(make_net(max_epochs=30), regenerator, selection=MeanRule(n, antithetic=False), n_candidates=n)
+    defended = quiet(defended.fit, images, y)
+    abar = Schedule(defended.regenerator_.scheduler_).alphas_cumprod[timestep].item()
+    assert defended.lipschitz_ == pytest.approx(np.sqrt(abar / (1 - abar)))
+    rows, others = images[:60], images[60:120]
+    answers = [mean_without_exchange(defended, each, n) for each in (rows, rows + 0.1 * (others - rows))]
+    distance = 0.1 * np.linalg.norm((others - rows).reshape(60, -1), axis=1) * 2 / (high - low)
+    p = np.clip(np.stack(answers), 0.02, 0.98)
+    inside = (p == np.stack(answers)).all(axis=0)
+    # The delta method: the standard error of a probit is that of the probability, over the density there.
+    error = np.sqrt((p * (1 - p) / n / norm.pdf(norm.ppf(p)) ** 2).sum(axis=0))
+    excess = np.abs(norm.ppf(p[0]) - norm.ppf(p[1])) - defended.lipschitz_ * distance[:, None]
+    assert inside.sum() > 30
+    assert (excess < 4 * error)[inside].all()
+    assert not (excess + 0.9 * defended.lipschitz_ * distance[:, None] < 0)[inside].all()
+
+
+def mean_without_exchange(defended, X, n):
+    """Return the mean of the net's probabilities over candidates."""
+    net, regenerator = defended.estimator_, defended.regenerator_
+    return np.mean([net.predict_proba(regenerator.regenerate(X, number)) for number in range(n)], axis=0)
