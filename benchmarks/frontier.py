@@ -27,17 +27,15 @@ from frontier_report import beyond, draw, report
 from selection import Kept
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.frozen import FrozenEstimator
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 from skdiffence._demo._cache import RegenerationCache
 from skdiffence._demo._controls import label_only, output_noise
 from skdiffence._demo._engine import (
     attack_scores,
     augmentations,
-    fit_temperature,
     put_label_on_top,
     row_digests,
-    scale,
 )
 from skdiffence._demo._record import machine, save_json, save_text
 from skdiffence.attacks import Answers, CorrectnessAttack, LabelOnlyReferenceAttack, ReferenceAttack
@@ -190,18 +188,8 @@ class Run:
             record[name] = float(roc_auc_score(*attacks.joined(signals[name])))
             record[f"{name}_low"], record[f"{name}_high"] = map(float, auc_interval(*attacks.joined(signals[name])))
         record |= beyond(record, signals)
-        return record | self.recalibrated(classifier, proba), signals
-
-    def recalibrated(self, classifier, proba):
-        """Return the likelihood of non-members after one temperature, fitted to known non-members."""
-        split, scored = self.split, self.split.scored
-        temperature = fit_temperature(classifier.predict_proba(split.X_known), split.y_known)
         others = ~scored.is_member
-        scaled = scale(np.asarray(proba[others], dtype=np.float64), temperature)
-        classes = np.arange(len(split.net.classes_))
-        scaled /= scaled.sum(axis=1, keepdims=True)
-        nll = float(log_loss(scored.y[others], scaled, labels=classes))
-        return {"recalibrated_nll": nll, "temperature": temperature}
+        return record | split.recalibrate(classifier, proba[others], scored.y[others]), signals
 
 
 def parse():

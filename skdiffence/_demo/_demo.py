@@ -4,16 +4,18 @@ import time
 from dataclasses import asdict
 
 import joblib
+import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch
 from tqdm.auto import tqdm
 
 from skdiffence._demo._cache import RegenerationCache
-from skdiffence._demo._digits import draw_digits, make_controls, split_digits, train_denoiser
+from skdiffence._demo._digits import attackers_model, draw_digits, make_controls, split_digits, train_denoiser
 from skdiffence._demo._record import machine, milliseconds_per_row, save_json, save_text
 from skdiffence._demo._results import check_run, explain, write_table
-from skdiffence._demo._split import CHOSEN, RULES, UNDEFENDED, compare
-from skdiffence.inspection import CandidateDisplay, MembershipRocDisplay, SignalDisplay
+from skdiffence._demo._split import DEFAULT, RULES, UNDEFENDED, compare
+from skdiffence._demo._table import summarize
+from skdiffence.inspection import CandidateDisplay, MembershipRocDisplay, PrivacyUtilityDisplay, SignalDisplay
 from skdiffence.inspection.displays._mixin import new_axes
 from skdiffence.metrics import correctness_signal, entropy_signal
 from skdiffence.utils._files import check_writable, whole_file
@@ -22,7 +24,7 @@ from skdiffence.utils._random import mix_seed
 # Steps of the progress bar on a split beside its rules and controls: training the net, calibrating, the undefended
 # answers, and the two controls that only change answers.
 _OTHER_STEPS = 5
-FILES = ("table.txt", "results.json", "roc.png", "signals.png", "regenerations.png", "defended.joblib")
+FILES = ("table.txt", "results.json", "frontier.png", "roc.png", "signals.png", "regenerations.png", "defended.joblib")
 
 
 def run_demo(settings, output, *, seed=0, verbose=1):
@@ -49,6 +51,7 @@ def run_demo(settings, output, *, seed=0, verbose=1):
     digits = draw_digits(settings, mix_seed(seed, "public") % 2**31)
     regenerator = train_denoiser(settings, digits.X_public, output, seed, verbose)
     controls = make_controls(settings, digits.X_public, seed)
+    own = attackers_model(settings, digits, mix_seed(seed, "attacker") % 2**31)
     n_steps = settings.n_splits * (len(RULES) + len(controls) + _OTHER_STEPS)
     with tqdm(total=n_steps, disable=not verbose, unit="step") as bar:
 
@@ -56,7 +59,7 @@ def run_demo(settings, output, *, seed=0, verbose=1):
             bar.set_description(what)
             bar.update()
 
-        records, split, defended = run_splits(settings, digits, regenerator, controls, seed, progress)
+        records, split, defended = run_splits(settings, digits, regenerator, controls, seed, progress, own)
         bar.update(n_steps - bar.n)
     _time_rules(records, split, regenerator)
     run = Bunch(
@@ -66,14 +69,13 @@ def run_demo(settings, output, *, seed=0, verbose=1):
         meaning=explain(records, settings),
     )
     _save_results(run, settings, output, seed, time.perf_counter() - start)
-    _save_figures(output, split, defended)
-    rule = next(r["rule"] for r in records if r["name"] == CHOSEN and r["seed"] == split.seed)
+    _save_figures(output, split, defended, records)
     with whole_file(output / "defended.joblib") as path:
-        joblib.dump(split.defend(FrozenEstimator(regenerator), rule), path, compress=1)
+        joblib.dump(split.defend(FrozenEstimator(regenerator), DEFAULT), path, compress=1)
     return run
 
 
-def run_splits(settings, digits, regenerator, controls, seed, progress):
+def run_splits(settings, digits, regenerator, controls, seed, progress, own=None):
     """Compare all defenses on every split.
 
     Parameters
@@ -90,6 +92,8 @@ def run_splits(settings, digits, regenerator, controls, seed, progress):
         Seeds the splits.
     progress : callable (str)
         Called with the name of each step.
+    own : classifier or None, default=None
+        The attacker's own model.
 
     Returns
     -------
@@ -106,7 +110,7 @@ def run_splits(settings, digits, regenerator, controls, seed, progress):
     for number in range(settings.n_splits):
         step = f"split {number + 1}: {{}}".format
         progress(step("training the net"))
-        split = split_digits(settings, digits, mix_seed(seed, "split", number) % 2**31)
+        split = split_digits(settings, digits, mix_seed(seed, "split", number) % 2**31, own)
         new, defended = compare(split, cache, controls, lambda name, step=step: progress(step(name)))
         records += new
     return records, split, defended
@@ -122,6 +126,24 @@ def _time_rules(records, split, regenerator):
             record["milliseconds"] = times[record["name"]]
 
 
+def _frontier(records):
+    """Draw what an attacker with a model of his own finds against what confidence is worth."""
+    keys = ("failure_detection_auc", "reference_roc_auc", "label_only_reference_roc_auc")
+    rows = summarize(records, keys)
+    (worth, margins), (found, found_margins) = (np.transpose([row[key] for row in rows.values()]) for key in keys[:2])
+    return PrivacyUtilityDisplay(
+        worth,
+        found,
+        list(rows),
+        utility_margin=np.nan_to_num(margins),
+        privacy_margin=np.nan_to_num(found_margins),
+        reference=UNDEFENDED,
+        floor=rows[UNDEFENDED][keys[2]][0],
+        utility_label="failure-detection AUC on non-members",
+        privacy_label="AUC of answers and own model",
+    ).plot(ax=new_axes((8, 6)))
+
+
 def _save_results(run, settings, output, seed, seconds):
     """Save the table as text, and the records as JSON; neither holds a row of data."""
     save_text(output / "table.txt", f"{run.table}\n\n{run.meaning}\n")
@@ -130,10 +152,10 @@ def _save_results(run, settings, output, seed, seconds):
     save_json(output / "results.json", facts | {"records": run.records})
 
 
-def _save_figures(output, split, defended):
-    """Save three figures of the last split; the images are of non-members."""
+def _save_figures(output, split, defended, records):
+    """Save three figures of the last split, whose images are of non-members, and one of the means over splits."""
     scored = split.scored
-    after = defended[CHOSEN].predict_proba(scored.X)
+    after = defended[DEFAULT].predict_proba(scored.X)
     scores = {
         "entropy, undefended": entropy_signal(None, scored.proba),
         "entropy, defended": entropy_signal(None, after),
@@ -143,8 +165,9 @@ def _save_figures(output, split, defended):
     displays = {
         "roc": MembershipRocDisplay.from_predictions(scored.is_member, scores, ax=new_axes((6, 5.6))),
         "signals": SignalDisplay.from_predictions(scored.is_member, after, **both, ax=new_axes((7.2, 3.2), 2)),
-        "regenerations": CandidateDisplay.from_estimator(defended[CHOSEN], split.X_rest, ax=new_axes((7, 7.6))),
+        "regenerations": CandidateDisplay.from_estimator(defended["matched"], split.X_rest, ax=new_axes((7, 7.6))),
     }
+    displays["frontier"] = _frontier(records)
     for name, display in displays.items():
         with whole_file(output / f"{name}.png") as path:
             display.figure_.savefig(path, dpi=150)

@@ -10,6 +10,7 @@ from torch import nn
 from skdiffence._demo._controls import NoDenoiser
 from skdiffence._demo._split import Split
 from skdiffence.datasets import load_digit_images, membership_partition
+from skdiffence.defenses import DefendedClassifier
 from skdiffence.diffusion import DiffusionRegenerator
 
 
@@ -86,10 +87,16 @@ def draw_digits(settings, seed):
     )
 
 
-def split_digits(settings, digits, seed):
+def attackers_model(settings, digits, seed):
+    """Return a net like the target's, trained on the public rows."""
+    net = DefendedClassifier(make_net(settings), "passthrough", random_state=seed)
+    return net.fit(digits.X_public, digits.y_public).estimator_
+
+
+def split_digits(settings, digits, seed, own=None):
     """Return a random split of the private rows, with the net that was trained on its members."""
     sizes = {"members": settings.n_members, "known": settings.n_known}
-    return Split(digits.X, digits.y, lambda: make_net(settings), sizes, settings.n_candidates, seed)
+    return Split(digits.X, digits.y, lambda: make_net(settings), sizes, settings.n_candidates, seed, own)
 
 
 def train_denoiser(settings, X_public, output, seed, verbose):

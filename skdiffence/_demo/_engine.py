@@ -7,7 +7,6 @@ from skdiffence._evaluation._rows import AttackedRows
 from skdiffence.attacks import query
 from skdiffence.attacks.label_only._augmentations import augmentations
 from skdiffence.defenses._classifier import put_label_on_top
-from skdiffence.defenses._temperature import fit_temperature, scale
 from skdiffence.defenses.output._memguard import train_attack
 from skdiffence.defenses.training._distillation import distill
 from skdiffence.diffusion._batches import rows_per_batch
@@ -32,7 +31,6 @@ __all__ = [
     "data_digest",
     "distill",
     "fingerprint",
-    "fit_temperature",
     "library_versions",
     "lowest_reliable_level",
     "make_scheduler",
@@ -44,7 +42,6 @@ __all__ = [
     "resolve_device",
     "row_digests",
     "rows_per_batch",
-    "scale",
     "split_halves",
     "torch_seed",
     "train_attack",

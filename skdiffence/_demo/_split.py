@@ -2,19 +2,21 @@
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss
 from sklearn.utils import Bunch
 
 from skdiffence._demo._controls import label_only, output_noise
+from skdiffence.attacks import LabelOnlyReferenceAttack, ReferenceAttack
 from skdiffence.datasets import membership_partition
 from skdiffence.defenses import DefendedClassifier
-from skdiffence.metrics import entropy_signal, logit_signal
+from skdiffence.defenses._temperature import fit_temperature, scale
+from skdiffence.metrics import label_columns
 from skdiffence.model_selection import AttackScorer
 
-RULES = ("first", "members", "matched", "swap")
+RULES = ("first", "members", "matched", "swap", "mean")
+DEFAULT = "mean"
 ATTACKS = ["confidence", "entropy", "modified_entropy", "non_monotone", "correctness"]
 UNDEFENDED = "undefended"
-CHOSEN = "chosen"
 
 
 class Split:
@@ -32,10 +34,13 @@ class Split:
         Number of candidates of each row.
     seed : int
         Seeds the split, the net and the choice of calibration rows.
+    own : classifier or None, default=None
+        The attacker's own model, fitted to other rows; None leaves out the attacks that use one.
     """
 
-    def __init__(self, X, y, make_net, sizes, n_candidates, seed):
+    def __init__(self, X, y, make_net, sizes, n_candidates, seed, own=None):
         self.n_candidates = n_candidates
+        self.own = own
         self.seed = seed
         parts = membership_partition(len(y), sizes, random_state=seed)
         rows = np.concatenate((parts.members, parts.known))
@@ -78,13 +83,39 @@ class Split:
         # The pool holds the calibration rows as well, so that the scorer can see that none of them is scored.
         pool = np.concatenate((self.X_fit, self.X_rest)), np.concatenate((self.y_fit, self.y_rest))
         pool_is_member = np.concatenate((self.is_member, np.zeros(len(self.y_rest), dtype=bool)))
-        self.scorer = AttackScorer(ATTACKS, pool=(*pool, pool_is_member), random_state=self.seed)
+        attacks = ATTACKS if self.own is None else [*ATTACKS, *self.reference_attacks()]
+        self.scorer = AttackScorer(attacks, pool=(*pool, pool_is_member), random_state=self.seed)
 
-    def calibration_leak(self, defended):
-        """Return the AUC of the better of two attacks on calibration rows, as distance from 0.5."""
-        proba = defended.predict_proba(self.X_calibration)
-        signals = entropy_signal(None, proba), logit_signal(proba.argmax(axis=1), proba)
-        return max(abs(roc_auc_score(self.calibration_is_member, signal) - 0.5) for signal in signals)
+    def reference_attacks(self):
+        """Return the attacks that use the attacker's own model: on labels, and on answers."""
+        own = FrozenEstimator(self.own)
+        return [
+            ("label_only_reference", LabelOnlyReferenceAttack(own, random_state=self.seed)),
+            ("reference", ReferenceAttack(own, random_state=self.seed)),
+        ]
+
+    def recalibrate(self, classifier, proba, y):
+        """Return the log-loss of answers to non-members after one temperature, and the temperature.
+
+        Parameters
+        ----------
+        classifier : classifier
+            Fitted. The temperature is fitted to its answers to the known non-members.
+        proba : ndarray of shape (n, n_classes)
+            Its answers to other non-members.
+        y : ndarray of shape (n,)
+            Their labels.
+
+        Returns
+        -------
+        figures : dict of str to float
+            ``recalibrated_nll`` and ``temperature``.
+        """
+        classes = self.net.classes_
+        temperature = fit_temperature(classifier.predict_proba(self.X_known), label_columns(self.y_known, classes))
+        scaled = scale(np.asarray(proba, dtype=np.float64), temperature)
+        scaled /= scaled.sum(axis=1, keepdims=True)
+        return {"recalibrated_nll": float(log_loss(y, scaled, labels=classes)), "temperature": temperature}
 
     def measure(self, name, classifier):
         """Measure the privacy and the utility of a classifier's answers.
@@ -109,17 +140,14 @@ class Split:
         proba = classifier.predict_proba(scored.X) if selected is None else selected.proba
         record["labels_changed"] = int(np.sum(proba.argmax(axis=1) != scored.labels))
         record["labels_asked"] = len(scored.labels)
+        others = ~scored.is_member
+        record |= self.recalibrate(classifier, proba[others], scored.y[others])
         record["undefended_answers"] = int(np.sum((proba == scored.proba).all(axis=1)))
         if selected is not None and classifier.retention_:
             record["calls"] = float(selected.n_regenerations.mean())
             record["retention"] = classifier.retention_["non_members"].overall
             record["fallback"] = float(np.mean(~selected.kept))
         return record
-
-
-def chosen_rule(split, defended):
-    """Return the rule whose answers leak least on calibration rows, the cheaper one of equals."""
-    return min(defended, key=lambda rule: (round(split.calibration_leak(defended[rule]), 3), rule != "swap"))
 
 
 def compare(split, regenerator, controls, progress):
@@ -132,7 +160,7 @@ def compare(split, regenerator, controls, progress):
     regenerator : RegenerationCache
         The defense's.
     controls : dict of str to RegenerationCache
-        What is used in its place in the control rows.
+        What is used in its place in the control rows, under the default rule.
     progress : callable (str)
         Called with the name of each step.
 
@@ -141,22 +169,20 @@ def compare(split, regenerator, controls, progress):
     records : list of dict
         One for each row of the table.
     defended : dict of str to classifier
-        The undefended baseline, every rule, and under ``"chosen"`` the one that was chosen.
+        The undefended baseline, and every rule.
     """
     progress("calibrating")
     rules = {rule: split.defend(FrozenEstimator(regenerator), rule) for rule in RULES}
     split.draw_scored_rows(rules["matched"])
-    best = chosen_rule(split, rules)
     defended = {UNDEFENDED: split.defend("passthrough", "first"), **rules}
     records = []
     for name, classifier in defended.items():
         progress(name)
         records.append(split.measure(name, classifier))
-    records.append({**next(r for r in records if r["name"] == best), "name": CHOSEN, "rule": best})
     for name, control in controls.items():
         progress(name)
-        records.append(split.measure(name, split.defend(FrozenEstimator(control), best)))
+        records.append(split.measure(name, split.defend(FrozenEstimator(control), DEFAULT)))
     for name, control in (("label only", label_only), ("output noise", output_noise)):
         progress(name)
         records.append(split.measure(name, control(split.net, split.X_known, split.y_known)))
-    return records, {**defended, CHOSEN: rules[best]}
+    return records, defended

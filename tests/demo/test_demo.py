@@ -11,7 +11,7 @@ from sklearn.utils import Bunch
 from skdiffence.__main__ import main, make_parser
 from skdiffence._demo._controls import NoDenoiser
 from skdiffence._demo._demo import run_splits
-from skdiffence._demo._digits import DemoSettings, pretrained
+from skdiffence._demo._digits import DemoSettings, attackers_model, pretrained
 from skdiffence._demo._results import check_run
 from skdiffence.datasets import load_digit_images
 from tests.defenses.regenerators import ConstantRegenerator, IdentityRegenerator, ZeroRegenerator
@@ -30,7 +30,9 @@ def run_checks(regenerator):
     """Run one small split and return which check holds."""
     digits = load_digit_images()
     private = Bunch(X=digits.data[700:1300], y=digits.target[700:1300])
-    records, _, _ = run_splits(TINY, private, regenerator.fit(digits.data[:10]), {}, 0, lambda what: None)
+    public = Bunch(X_public=digits.data[:700], y_public=digits.target[:700])
+    own = attackers_model(TINY, public, 0)
+    records, _, _ = run_splits(TINY, private, regenerator.fit(digits.data[:10]), {}, 0, lambda what: None, own)
     return dict(check_run(records, TINY))
 
 
@@ -38,7 +40,7 @@ def test_demo_writes_everything(demo):
     """Table, figures, figures' facts, denoiser and model; nothing unfinished is left."""
     _, folder = demo
     names = {path.name for path in folder.iterdir()}
-    expected = {"denoiser", "table.txt", "results.json", "roc.png", "signals.png", "regenerations.png"}
+    expected = {"denoiser", "table.txt", "results.json", "frontier.png", "roc.png", "signals.png", "regenerations.png"}
     assert names == expected | {"defended.joblib"}
 
 
@@ -47,7 +49,7 @@ def test_demo_changes_no_label(demo):
     _, folder = demo
     records = json.loads((folder / "results.json").read_text())["records"]
     assert {record["labels_changed"] for record in records} == {0}
-    assert {"undefended", "first", "members", "matched", "swap", "chosen", "untrained denoiser", "label only"} <= {
+    assert {"undefended", "first", "members", "matched", "swap", "mean", "untrained denoiser", "label only"} <= {
         record["name"] for record in records
     }
 
