@@ -140,7 +140,7 @@ def tune(split, regenerators, options):
         n_candidates=options.n_candidates,
         random_state=split.seed,
     )
-    tuned = TunedDefendedClassifier(defended, timesteps=options.tuned, selections=OURS)
+    tuned = TunedDefendedClassifier(defended, timesteps=options.tuned, selections=OURS, objective="calls")
     return tuned.fit(split.X_fit, split.y_fit, is_member=split.is_member)
 
 

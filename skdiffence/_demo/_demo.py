@@ -132,9 +132,9 @@ def _frontier(records):
     rows = summarize(records, keys)
     (worth, margins), (found, found_margins) = (np.transpose([row[key] for row in rows.values()]) for key in keys[:2])
     return PrivacyUtilityDisplay(
-        worth,
-        found,
-        list(rows),
+        utility=worth,
+        privacy=found,
+        name=list(rows),
         utility_margin=np.nan_to_num(margins),
         privacy_margin=np.nan_to_num(found_margins),
         reference=UNDEFENDED,
@@ -165,7 +165,7 @@ def _save_figures(output, split, defended, records):
     displays = {
         "roc": MembershipRocDisplay.from_predictions(scored.is_member, scores, ax=new_axes((6, 5.6))),
         "signals": SignalDisplay.from_predictions(scored.is_member, after, **both, ax=new_axes((7.2, 3.2), 2)),
-        "regenerations": CandidateDisplay.from_estimator(defended["matched"], split.X_rest, ax=new_axes((7, 7.6))),
+        "regenerations": CandidateDisplay.from_estimator(defended[DEFAULT], split.X_rest, ax=new_axes((7, 7.6))),
     }
     displays["frontier"] = _frontier(records)
     for name, display in displays.items():

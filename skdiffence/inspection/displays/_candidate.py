@@ -4,7 +4,7 @@ from numbers import Integral
 
 import numpy as np
 
-from skdiffence.inspection.displays._defended import regenerated
+from skdiffence.inspection.displays._defended import AVERAGED, regenerated
 from skdiffence.inspection.displays._mixin import BLACK, GRAY, GREEN, VERMILLION, DisplayMixin, check_matplotlib
 from skdiffence.inspection.displays._pictures import as_pictures, draw_picture, exchanged, shortened
 from skdiffence.metrics._signals import check_columns, check_proba
@@ -42,7 +42,7 @@ class CandidateDisplay(DisplayMixin):
     candidate_confidence : ndarray of shape (n, n_candidates)
         Probability of each candidate's label.
     chosen : ndarray of shape (n,), dtype int
-        Number of the candidate that answers, -1 for the original itself.
+        Number of the candidate that answers, -1 for the original itself, -2 for an average of all.
     number : ndarray of shape (n, n_candidates), dtype int, default=None
         Numbers of the candidates; None is 0, 1, 2 and so on.
     y : ndarray of shape (n,), default=None
@@ -246,7 +246,7 @@ class CandidateDisplay(DisplayMixin):
         candidate_proba : array-like of shape (n, n_candidates, n_classes)
             Answers to the candidates.
         chosen : array-like of shape (n,), dtype int
-            Number of the candidate that answers, -1 for the original itself.
+            Number of the candidate that answers, -1 for the original itself, -2 for an average of all.
         label : array-like of shape (n,), dtype int, default=None
             Columns of the labels of the originals; None is the most probable ones.
         candidate_label : array-like of shape (n, n_candidates), dtype int, default=None
@@ -321,7 +321,7 @@ class CandidateDisplay(DisplayMixin):
         if column:
             own = self.candidate_label[row, column - 1]
             this = number[row, column - 1]
-            lead = "" if this == column - 1 else f"#{this}: "
+            lead = "" if this in (column - 1, -column) else f"#{this}: "
             if own != self.label[row]:
                 color = VERMILLION
                 label = exchanged(shortened(own), label) if self.chosen[row] == this else shortened(own)
@@ -336,9 +336,12 @@ class CandidateDisplay(DisplayMixin):
         chosen = 0 if self.chosen[row] < 0 else 1 + int(np.argmax(number[row] == self.chosen[row]))
         patches = import_optional("matplotlib.patches", extra="plot")
         left, right, bottom, top = boxes[chosen]
+        if self.chosen[row] == AVERAGED:
+            (left, _, bottom, top), (_, right, *_) = boxes[1], boxes[-1]
         frame = patches.Rectangle((left, bottom), right - left, top - bottom, fill=False, color=GREEN, linewidth=3)
         self.frames_.append(ax.add_patch(frame))
-        self.texts_[row][chosen].set_fontweight("bold")
+        if self.chosen[row] != AVERAGED:
+            self.texts_[row][chosen].set_fontweight("bold")
         for column in np.flatnonzero(np.asarray(self.candidate_label[row]) != self.label[row]) + 1:
             left, right, bottom, top = boxes[column]
             self.strikes_ += ax.plot((left, right), (bottom, top), color=VERMILLION, linewidth=1.6)

@@ -25,6 +25,10 @@ def undefended_answers(estimator):
     return FittedClassifier(estimator.estimator_, len(estimator.classes_)).predict_both
 
 
+# In place of the number of the candidate that answers, where the answer is an average.
+AVERAGED = -2
+
+
 def regenerated(estimator, X, rows, n_candidates, y):
     """Regenerate some rows, and ask the undefended classifier about them and their candidates.
 
@@ -37,7 +41,7 @@ def regenerated(estimator, X, rows, n_candidates, y):
     rows : array-like of int, or None
         Indices of the rows to regenerate; None is the first five.
     n_candidates : int
-        Number of candidates. If a later one answers, it takes the last place.
+        Number of candidates. If a later one answers, it takes the last place. Of averaged candidates at most all.
     y : array-like of shape (n_samples,) or None
         True labels of X.
 
@@ -58,8 +62,10 @@ def regenerated(estimator, X, rows, n_candidates, y):
     shown = safe_indexing(X, index)
     shown = shown if is_frame(shown) else np.asarray(shown)
     chosen, answer = estimator.select(shown).candidate, undefended_answers(estimator)
-    number = np.tile(np.arange(n_candidates), (len(index), 1))
-    number[:, -1] = np.maximum(number[:, -1], chosen)
+    averaged = (chosen == AVERAGED).all()
+    number = np.tile(_averaged(estimator, n_candidates) if averaged else np.arange(n_candidates), (len(index), 1))
+    if not averaged:
+        number[:, -1] = np.maximum(number[:, -1], chosen)
     candidates = [_candidates(estimator.regenerator_, as_numbers(shown), column) for column in number.T]
     responses = [answer(rows) for rows in (shown, *(like(each, shown) for each in candidates))]
     (label, *candidate_label), (proba, *candidate_proba) = zip(*responses, strict=True)
@@ -76,6 +82,12 @@ def regenerated(estimator, X, rows, n_candidates, y):
         "y": None if y is None else np.asarray(y)[index],
         "value_range": getattr(estimator.regenerator_, "value_range_", None),
     }
+
+
+def _averaged(estimator, n_candidates):
+    """Return the numbers of the first candidates that a rule averages over."""
+    rule = estimator.selection_
+    return np.array([rule.candidate(index) for index in range(min(n_candidates, rule.max_candidates))])
 
 
 def _check_regenerator(estimator):

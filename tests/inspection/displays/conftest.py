@@ -42,5 +42,6 @@ def nets():
     """Return a defended net on images of digits, with rows."""
     digits = load_digit_images()
     X, y = digits.data[:300], digits.target[:300].astype(str)
-    defended = DefendedClassifier(make_net(max_epochs=8), NoiseRegenerator(0.35), n_candidates=12, random_state=0)
+    rule = {"n_candidates": 12, "selection": "first"}
+    defended = DefendedClassifier(make_net(max_epochs=8), NoiseRegenerator(0.35), **rule, random_state=0)
     return defended.fit(X, y), X, y

@@ -5,10 +5,12 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 
+from skdiffence.datasets import load_digit_images
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.inspection import CandidateDisplay
 from tests.defenses.regenerators import NoiseRegenerator
 from tests.inspection.displays.cases import answers, axes
+from tests.nets import make_net
 
 
 def test_candidates_are_those_that_answer(nets):
@@ -73,6 +75,22 @@ def test_candidates_of_any_channels(channels, shape):
     first = picture[..., 0] if len(shape) == 3 else picture
     np.testing.assert_allclose(first, X[0, 0] / 255)
     assert display.frames_[1].get_x() == 0
+
+
+def test_averaged_candidates_are_framed_together():
+    """Those that the mean is taken over, by their numbers, inside one frame; not the original."""
+    digits = load_digit_images()
+    X, y = digits.data[:200], digits.target[:200]
+    defended = DefendedClassifier(make_net(max_epochs=5), NoiseRegenerator(0.35), random_state=0).fit(X, y)
+    display = CandidateDisplay.from_estimator(defended, X, rows=[3, 4], ax=axes())
+    np.testing.assert_array_equal(display.number, [[0, -1, 2, -3]] * 2)
+    for place, number in enumerate((0, -1, 2, -3)):
+        np.testing.assert_array_equal(display.candidates[:, place], defended.regenerator_.regenerate(X[3:5], number))
+    frame = display.frames_[0]
+    boxes = [image.get_extent() for image in display.images_[0]]
+    assert frame.get_x() == boxes[1][0]
+    assert frame.get_x() + frame.get_width() == boxes[-1][1]
+    assert "#" not in "".join(text.get_text() for text in display.texts_[0])
 
 
 def test_candidate_whose_labels_are_exchanged_says_so():
