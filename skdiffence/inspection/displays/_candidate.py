@@ -321,7 +321,7 @@ class CandidateDisplay(DisplayMixin):
         if column:
             own = self.candidate_label[row, column - 1]
             this = number[row, column - 1]
-            lead = "" if this in (column - 1, -column) else f"#{this}: "
+            lead = "" if this == column - 1 or self.chosen[row] == AVERAGED else f"#{this}: "
             if own != self.label[row]:
                 color = VERMILLION
                 label = exchanged(shortened(own), label) if self.chosen[row] == this else shortened(own)
