@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.metaestimators import available_if
 
+from skdiffence.attacks._targets import predict_labels
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 from skdiffence.utils._skorch import final_estimator
@@ -87,7 +88,7 @@ class AnswerMemory:
 
     def _query(self, method, X):
         self.target_queries[method] += num_samples(X)
-        return getattr(self.target, method)(X)
+        return predict_labels(self.target, X) if method == "predict" else getattr(self.target, method)(X)
 
     def _recall(self, method, X, names):
         known, found = self._answers.setdefault(method, {}), {}

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
 
+from skdiffence.attacks._targets import check_column_numbers, check_target, numbers_columns, predict_labels
 from skdiffence.metrics import label_columns
 from skdiffence.metrics._signals import SIGNALS
 from skdiffence.utils._sklearn import num_samples, safe_indexing
-from skdiffence.utils._skorch import final_estimator, predicts_argmax
+from skdiffence.utils._skorch import predicts_argmax
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,8 @@ def query(target, X, y):
     Parameters
     ----------
     target : classifier
-        A fitted classifier with ``predict``, ``predict_proba`` and ``classes_``.
+        A fitted classifier with ``predict_proba``. Without ``classes_`` its labels are the numbers of its columns;
+        without ``predict`` its label of a row is that of the largest probability.
     X : array-like of shape (n_samples, ...)
         Rows.
     y : array-like of shape (n_samples,)
@@ -134,8 +135,7 @@ def query(target, X, y):
 
 def query_proba(target, X, y):
     """Query a target for probabilities only; the answers have no predicted labels. See :func:`query`."""
-    if not hasattr(target, "predict_proba"):
-        raise TypeError(f"target must have predict_proba. Got {type(target).__name__}, which has none.")
+    check_target(target)
     y = check_y(y, num_samples(X))
     proba = np.asarray(target.predict_proba(X), dtype=np.float64)
     if proba.ndim != 2 or len(proba) != len(y):
@@ -157,9 +157,9 @@ def check_y(y, n_samples):
 
 
 def _predicted_columns(target, X, answers):
-    if predicts_argmax(target):
+    if predicts_argmax(target) or not hasattr(target, "predict"):
         return answers.proba.argmax(axis=1)
-    predicted = np.asarray(target.predict(X))
+    predicted = predict_labels(target, X)
     columns = label_columns(predicted, answers.classes)
     if (columns < 0).any():
         raise ValueError(f"target must predict one of its classes. Got {predicted[columns < 0][0]!s}.")
@@ -167,7 +167,7 @@ def _predicted_columns(target, X, answers):
 
 
 def _column_labels(target, y, n_columns):
-    if is_bare_net(target):
+    if numbers_columns(target):
         return check_column_numbers(target, y, n_columns)
     classes = np.asarray(target.classes_)
     if classes.shape != (n_columns,):
@@ -176,24 +176,3 @@ def _column_labels(target, y, n_columns):
             f"Got {n_columns} columns."
         )
     return classes
-
-
-def is_bare_net(target):
-    """Return whether a target is a skorch net that predicts column numbers; subclasses may predict labels instead."""
-    net = final_estimator(target)
-    predict = getattr(type(net), "predict", None)
-    return isinstance(net, NeuralNet) and predict in (NeuralNetClassifier.predict, NeuralNetBinaryClassifier.predict)
-
-
-def check_column_numbers(net, y, n_columns):
-    """Return the column numbers of a bare net; raise an error if true labels, or the net's classes, are not these."""
-    # The columns are numbered by the net's module, whatever classes are among the training rows.
-    for labels in (getattr(final_estimator(net), "classes_", ()), y):
-        labels = np.unique(np.asarray(labels)).tolist()
-        if any(label not in range(n_columns) for label in labels):
-            raise ValueError(
-                f"target is a skorch net, whose columns are numbered from 0 to {n_columns - 1}, and nothing tells "
-                f"which of them are the labels {', '.join(map(str, labels[:5]))}. Train and attack it with column "
-                "numbers (LabelEncoder makes them), or wrap it in a classifier that keeps its classes."
-            )
-    return np.arange(n_columns)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from skdiffence.attacks._answers import Answers, check_column_numbers, check_y, is_bare_net
+from skdiffence.attacks._answers import Answers, check_y
+from skdiffence.attacks._targets import check_column_numbers, numbers_columns, predict_labels
 from skdiffence.metrics import label_columns
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 
@@ -13,8 +14,8 @@ def check_labels(target, X, y):
     Parameters
     ----------
     target : classifier
-        A fitted classifier with ``predict``. A bare skorch net, which predicts column numbers, is also queried for the
-        probabilities of one row, to count its columns.
+        A fitted classifier with ``predict`` or ``predict_proba``. One that predicts column numbers, as a bare skorch
+        net does, is also queried for the probabilities of one row, to count its columns.
     X : array-like of shape (n_samples, ...)
         Rows.
     y : array-like of shape (n_samples,)
@@ -27,16 +28,16 @@ def check_labels(target, X, y):
     Raises
     ------
     TypeError
-        If the target has no ``predict``.
+        If the target has neither.
     ValueError
         If there are no rows, X and y differ in length, or the target is a net and the labels are not column numbers.
     """
-    if not hasattr(target, "predict"):
+    if not (hasattr(target, "predict") or hasattr(target, "predict_proba")):
         raise TypeError(f"target must have predict. Got {type(target).__name__}, which has none.")
     if not num_samples(X):
         raise ValueError("X must hold at least one row. Got none.")
     y = check_y(y, num_samples(X))
-    if is_bare_net(target):
+    if numbers_columns(target) and hasattr(target, "predict_proba"):
         width = np.shape(target.predict_proba(safe_indexing(X, np.arange(1))))[1]
         check_column_numbers(target, y, width)
     return y
@@ -64,7 +65,7 @@ def query_labels(target, X, y):
     ValueError
         If the target does not predict one label for each row, or predicts text where y holds numbers or vice versa.
     """
-    predicted = np.asarray(target.predict(X))
+    predicted = predict_labels(target, X)
     if predicted.shape != y.shape:
         raise ValueError(f"target must predict one label for each row of X, {len(y)}. Got shape {predicted.shape}.")
     classes = np.unique(predicted)

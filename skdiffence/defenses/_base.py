@@ -55,7 +55,9 @@ class ClassifierWrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         wrapped = self._wrapped_estimator()
-        inner = get_tags(wrapped).classifier_tags
+        # A frozen object need not be of scikit-learn.
+        of_sklearn = hasattr(nets.final_estimator(wrapped), "__sklearn_tags__")
+        inner = get_tags(wrapped).classifier_tags if of_sklearn else None
         if inner is not None:
             tags.classifier_tags.multi_class = inner.multi_class
             tags.classifier_tags.poor_score = inner.poor_score

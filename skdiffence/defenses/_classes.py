@@ -187,7 +187,9 @@ def frozen_classes(frozen):
         If it is not fitted, or a net in it was given weights and no classes.
     """
     try:
-        check_is_fitted(frozen.estimator)
+        # Classes that are not of scikit-learn do not tell.
+        if hasattr(skorch.final_estimator(frozen), "__sklearn_tags__"):
+            check_is_fitted(frozen.estimator)
     except NotFittedError:
         _raise_unfitted(frozen)
     try:

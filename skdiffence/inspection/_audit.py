@@ -14,6 +14,7 @@ from skdiffence._evaluation._measure import LEVELS, describe_reversal, lowest_re
 from skdiffence._evaluation._named_attacks import check_row_types, named_attacks, row_types
 from skdiffence._fitted import n_training_rows, unrecorded_validation_split
 from skdiffence.attacks import attacks_on_regeneration, get_attack
+from skdiffence.attacks._targets import check_target
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.inspection._audit_controls import audit_controls
 from skdiffence.inspection._audit_defense import changed_labels, defense_facts, without_defense
@@ -22,7 +23,8 @@ from skdiffence.inspection._audit_target import audit_target
 from skdiffence.inspection.report._report import AuditReport
 from skdiffence.metrics import logit_signal
 from skdiffence.utils._random import draw_seed, mix_seed
-from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, safe_indexing, validate_params
+from skdiffence.utils._sklearn import Interval, StrOptions, safe_indexing, validate_params
+from skdiffence.utils._skorch import final_estimator
 
 # "loss" is not among them, as it orders rows like "confidence", nor "neural", whose training takes long.
 STANDARD = (
@@ -47,11 +49,11 @@ _SHOWN_ROWS = 12
 
 @validate_params(
     {
-        "estimator": [HasMethods(["predict", "predict_proba"])],
+        "estimator": "no_validation",
         "members": [tuple, list],
         "non_members": [tuple, list],
         "attacks": [StrOptions(set(SUITES)), list, tuple, dict],
-        "undefended": [HasMethods(["predict", "predict_proba"]), None],
+        "undefended": "no_validation",
         "confidence_level": [Interval(Real, 0, 1, closed="neither")],
         "max_fpr": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
         "known": [Interval(Real, 0, 0.5, closed="right")],
@@ -87,7 +89,8 @@ def audit(
     Parameters
     ----------
     estimator : classifier
-        Fitted classifier with ``predict`` and ``predict_proba``. It is queried, never changed.
+        Fitted classifier, or any object with ``predict_proba``. Without ``predict`` its label of a row is that of the
+        largest probability; without ``classes_`` labels are the numbers of its columns. It is queried, never changed.
     members : tuple of (X, y)
         Rows that it was trained on, and their labels.
     non_members : tuple of (X, y)
@@ -227,9 +230,9 @@ def _runnable(attacks, estimator, X):
 
 
 def _checked(estimator, name):
-    if isinstance(estimator, type):
-        raise TypeError(f"{name} must be a fitted classifier. Got the class {estimator.__name__}.")
-    if hasattr(estimator, "fit"):
+    check_target(estimator, name=name)
+    # Classes that are not of scikit-learn do not tell.
+    if hasattr(estimator, "fit") and hasattr(final_estimator(estimator), "__sklearn_tags__"):
         check_is_fitted(estimator)
     return estimator
 

@@ -23,6 +23,7 @@ from skdiffence._evaluation._results import NOT_MEASURED, Estimate
 from skdiffence._evaluation._run_attack import query_target, run_attack
 from skdiffence._fitted import denoiser_saw_members
 from skdiffence.attacks import get_attack
+from skdiffence.attacks._targets import check_target
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.metrics._operating_point import FEWEST_AT_RATE
 from skdiffence.utils._random import draw_seed
@@ -218,7 +219,7 @@ class AttackScorer(BaseEstimator):
         Parameters
         ----------
         estimator : classifier
-            Fitted classifier with ``predict`` and ``predict_proba``.
+            Fitted classifier with ``predict_proba``.
         X : array-like of shape (n_samples, ...)
             Rows of the pool. With ``pool=(X, y)`` they are the rows held out of training.
         y : array-like of shape (n_samples,)
@@ -235,10 +236,13 @@ class AttackScorer(BaseEstimator):
 
         Raises
         ------
+        TypeError
+            If the estimator has no ``predict_proba``.
         ValueError
             If membership is not known or contradicts the estimator, or too few rows are left.
         """
         self._validate_params()
+        check_target(estimator, name="estimator")
         metrics = self._metric_names()
         attacks = _attacks_on(X, self.attacks)
         found = find_membership(estimator, self.pool, X, y, sample_index=sample_index, is_member=is_member)

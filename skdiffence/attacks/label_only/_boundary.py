@@ -10,6 +10,7 @@ from skdiffence.attacks._base import MultipleQueryAttack
 from skdiffence.attacks._changed_rows import InputSpace, as_floats, as_points_of, check_row_shape
 from skdiffence.attacks._known_rows import best_threshold
 from skdiffence.attacks._labels import check_labels, query_labels
+from skdiffence.attacks._targets import predict_labels
 from skdiffence.attacks.label_only._boundary_search import Probe, import_art, most_calls, search
 from skdiffence.metrics import label_columns
 from skdiffence.utils._random import draw_seed, mix_seed
@@ -120,7 +121,7 @@ class BoundaryAttack(MultipleQueryAttack):
             raise ValueError(f"init_eval must be at most max_eval, {self.max_eval}. Got {self.init_eval}.")
         self._known = _finite_numbers(X)
         check_labels(target, X, y)
-        self._known_labels = np.asarray(target.predict(X))
+        self._known_labels = predict_labels(target, X)
         self._seed = mix_seed("boundary", draw_seed(self.random_state)) % 2**32
         self._space = InputSpace.of(self._known)
 

@@ -197,7 +197,7 @@ class MembershipRocDisplay(DisplayMixin):
     @classmethod
     @validate_params(
         {
-            "estimator": [HasMethods(["predict", "predict_proba"])],
+            "estimator": [HasMethods(["predict_proba"])],
             "X": "no_validation",
             "y": ["array-like"],
             "is_member": ["array-like"],
@@ -220,7 +220,7 @@ class MembershipRocDisplay(DisplayMixin):
         Parameters
         ----------
         estimator : classifier
-            Fitted, with ``predict`` and ``predict_proba``.
+            Fitted, with ``predict_proba``.
         X : array-like of shape (n_samples, ...)
             Rows of known membership.
         y : array-like of shape (n_samples,)

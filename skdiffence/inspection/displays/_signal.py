@@ -156,7 +156,7 @@ class SignalDisplay(DisplayMixin):
     @classmethod
     @validate_params(
         {
-            "estimator": [HasMethods(["predict", "predict_proba"])],
+            "estimator": [HasMethods(["predict_proba"])],
             "X": "no_validation",
             "y": ["array-like"],
             "is_member": ["array-like"],
@@ -176,7 +176,7 @@ class SignalDisplay(DisplayMixin):
         Parameters
         ----------
         estimator : classifier
-            Fitted, with ``predict`` and ``predict_proba``.
+            Fitted, with ``predict_proba``.
         X : array-like of shape (n_samples, ...)
             Rows of known membership.
         y : array-like of shape (n_samples,)

@@ -1,0 +1,102 @@
+"""Targets: whatever has ``predict_proba``, of scikit-learn or not."""
+
+import numpy as np
+from sklearn.base import is_regressor
+from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
+
+from skdiffence.utils._skorch import final_estimator
+
+
+def check_target(target, *, name="target"):
+    """Raise an error if a target does not return probabilities.
+
+    Parameters
+    ----------
+    target : object
+        The target.
+    name : str, default="target"
+        What the message calls the parameter.
+
+    Raises
+    ------
+    TypeError
+        With the remedy.
+    """
+    if isinstance(target, type):
+        raise TypeError(f"{name} must be a fitted classifier. Got the class {target.__name__}.")
+    if hasattr(target, "predict_proba"):
+        return
+    final = final_estimator(target)
+    hint = ""
+    if _is_regressor(final):
+        hint = " Regression is out of scope: attacks read the probabilities of classes."
+    elif hasattr(final, "decision_function"):
+        hint = f" CalibratedClassifierCV({type(final).__name__}(...)) of scikit-learn gives it probabilities."
+    raise TypeError(f"{name} must have predict_proba. Got {type(final).__name__}, which has none.{hint}")
+
+
+def _is_regressor(estimator):
+    try:
+        return is_regressor(estimator)
+    except (AttributeError, TypeError):  # not of scikit-learn
+        return False
+
+
+def predict_labels(target, X):
+    """Return the label of each row, which for a target without ``predict`` is that of the largest probability.
+
+    Parameters
+    ----------
+    target : classifier
+        Fitted, with ``predict`` or ``predict_proba``.
+    X : array-like of shape (n_samples, ...)
+        Rows.
+
+    Returns
+    -------
+    labels : ndarray of shape (n_samples,)
+    """
+    if hasattr(target, "predict"):
+        return np.asarray(target.predict(X))
+    columns = np.asarray(target.predict_proba(X)).argmax(axis=1)
+    return np.asarray(target.classes_)[columns] if hasattr(target, "classes_") else columns
+
+
+def numbers_columns(target):
+    """Return whether a target's labels are column numbers.
+
+    Parameters
+    ----------
+    target : classifier
+        Fitted.
+
+    Returns
+    -------
+    numbers_columns : bool
+        True for a skorch net that predicts column numbers (subclasses may predict labels instead), and for a target
+        without ``classes_``.
+    """
+    net = final_estimator(target)
+    predict = getattr(type(net), "predict", None)
+    bare = isinstance(net, NeuralNet) and predict in (NeuralNetClassifier.predict, NeuralNetBinaryClassifier.predict)
+    return bare or not hasattr(target, "classes_")
+
+
+def check_column_numbers(target, y, n_columns):
+    """Return the column numbers of a target; raise an error if true labels, or a net's classes, are not these."""
+    # The columns of a net are numbered by its module, whatever classes are among the training rows.
+    final = final_estimator(target)
+    is_net = isinstance(final, NeuralNet)
+    for labels in (getattr(final, "classes_", ()), y):
+        labels = np.unique(np.asarray(labels)).tolist()
+        if any(label not in range(n_columns) for label in labels):
+            what, remedy = ("a skorch net", "LabelEncoder makes them") if is_net else (
+                f"a {type(final).__name__} without classes_",
+                "or give it classes_, the labels in the order of its columns",
+            )
+            raise ValueError(
+                f"target is {what}, whose columns are numbered from 0 to {n_columns - 1}, and nothing tells "
+                f"which of them are the labels {', '.join(map(str, labels[:5]))}. Train and attack it with column "
+                f"numbers ({remedy}), or wrap it in a classifier that keeps its classes."
+            )
+    return np.arange(n_columns)
