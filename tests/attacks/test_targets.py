@@ -73,7 +73,8 @@ def test_any_predict_proba_is_audited_scored_and_attacked(own, frozen):
     assert report.worst.auc == plain.worst.auc
     scores = AttackScorer(["entropy"], pool=(X, y, IS_MEMBER), random_state=0)(target, X, y)
     assert scores == AttackScorer(["entropy"], pool=(X, Y, IS_MEMBER), random_state=0)(MODEL, X, Y)
-    for attack in (ThresholdAttack("confidence"), CorrectnessAttack(), LabelOnlyAttack("noise", n_queries=4, random_state=0)):
+    noise = LabelOnlyAttack("noise", n_queries=4, random_state=0)
+    for attack in (ThresholdAttack("confidence"), CorrectnessAttack(), noise):
         said = attack.fit(target, X, y, IS_MEMBER).score_samples(X, y)
         np.testing.assert_array_equal(said, attack.fit(MODEL, X, Y, IS_MEMBER).score_samples(X, Y))
 

@@ -487,7 +487,7 @@ def test_too_few_rows_are_an_error():
 
 def test_classifier_without_probabilities_is_an_error():
     X, y, is_member, _ = half_trained()
-    with pytest.raises(TypeError, match="target must have predict_proba"):
+    with pytest.raises(TypeError, match="estimator must have predict_proba"):
         make_scorer((X, y, is_member))(object(), X, y)
 
 
