@@ -65,7 +65,8 @@ def settings(options):
 
 def digit_settings(options):
     """Yield random splits of scikit-learn's digits; all share the denoiser and the public rows."""
-    demo = replace(DemoSettings(), n_candidates=options.n_candidates, n_known=100)
+    highest = max(options.timesteps)
+    demo = replace(DemoSettings(), n_candidates=options.n_candidates, n_known=100, timestep=highest)
     digits = draw_digits(demo, options.seed)
     trained = kept_denoiser(demo, digits, options.folder, options.seed, verbose=0)
     denoisers = {"trained": trained, "untrained": untrained((1, 8, 8), {}), "none": NoDenoiser()}

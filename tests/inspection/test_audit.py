@@ -606,7 +606,7 @@ def test_suites_ask_about_neighbors_of_numeric_rows_alone():
     assert set(STANDARD) <= set(get_attack_names())
     assert {"confidence", "correctness", "non_monotone", "label_only_noise"} <= set(standard)
     assert set(_runnable("standard", None, X.reshape(-1, 1, 8, 8))[0]) == {*standard, "label_only_augmentation"}
-    of_numbers = {"label_only_noise", "label_only_reference", "label_only_reference_noise", "quantile"}
+    of_numbers = {"label_only_noise", "label_only_reference", "label_only_reference_noise", "quantile", "reference"}
     for other in (X.astype(str), pd.DataFrame(X).astype({3: "category"}), sparse.csr_array(X), X.astype(object)):
         named, left_out = _runnable("standard", None, other)
         assert set(named) == set(standard) - of_numbers
