@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skdiffence.utils._frames import as_numbers, check_unmasked, has_numbers, is_numeric, like
+from skdiffence.utils._images import check_channels_first
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import Interval, StrOptions, num_samples, safe_indexing, validate_params
 from skdiffence.utils._validation import as_labels
@@ -104,6 +105,7 @@ def make_canaries(X, y, *, kind="mislabeled", n_canaries=500, source=None, rando
 
 def _check_rows(X, y, n_canaries):
     check_unmasked(X)
+    check_channels_first(X)
     if isinstance(X, np.ndarray) or not hasattr(X, "shape"):
         X = np.array(X)
     else:  # frames of pandas and sparse matrices; frames of polars and tensors

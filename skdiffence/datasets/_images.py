@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from sklearn.utils import Bunch
 
+from skdiffence.utils._images import has_channels_last
 from skdiffence.utils._sklearn import validate_params
 
 _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -136,6 +137,6 @@ def _from_npz(path):
         raise ValueError(
             f"{path} must hold images X, at least one, and a label y for each. Got shapes {X.shape} and {y.shape}."
         )
-    if X.ndim == 3 or (X.shape[1] not in (1, 2, 3, 4) and X.shape[-1] in (1, 2, 3, 4)):
+    if X.ndim == 3 or has_channels_last(X.shape):
         X = _channels_first(X)
     return _bunch(X, y, np.full(len(y), ""))

@@ -22,6 +22,7 @@ from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.metrics import label_columns
 from skdiffence.utils import _skorch as nets
 from skdiffence.utils._frames import as_numbers
+from skdiffence.utils._images import check_channels_first
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
 from skdiffence.utils._rows import RowSet, data_digest
 from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, fit_context, safe_indexing
@@ -210,6 +211,8 @@ class DefendedClassifier(ClassifierWrapper):
             check_temperature_scaling()
         params = self._routed(fit_params)
         X, y = self._check_fit_data(X, y)
+        if self.regenerator is None or isinstance(self.regenerator, DiffusionRegenerator):
+            check_channels_first(X)  # before the classifier is trained
         is_member = check_training_rows(is_member, len(y))
         seed = draw_seed(self.random_state)
         rule = self._new_rule(seed)

@@ -9,6 +9,7 @@ from sklearn.utils.validation import validate_data
 from skdiffence.diffusion._noise import N_CANDIDATES_MAX
 from skdiffence.exceptions import RangeWarning
 from skdiffence.utils._frames import check_numeric
+from skdiffence.utils._images import check_channels_first
 
 ROWS_AT_ONCE = 256
 
@@ -32,8 +33,9 @@ def check_training_rows(regenerator, X, n_rows_min):
     Raises
     ------
     ValueError
-        If X has another shape or values that are not finite in float32. Only rows may have missing values.
+        If X has another shape, channels last, or values that are not finite in float32. Only rows may have missing values.
     """
+    check_channels_first(X)
     X = _validated(regenerator, X, ensure_min_samples=n_rows_min)
     return _check_array(X, ndims=(2, 4))
 
@@ -58,6 +60,8 @@ def check_rows(regenerator, X):
         If X has another shape than in ``fit`` or values that are not finite in float32.
     """
     shape = regenerator.image_shape_
+    if shape is not None:
+        check_channels_first(X, shape=shape)
     if shape is not None and np.shape(X)[1:] != shape:
         raise ValueError(
             f"X must be images of shape (n_samples, {', '.join(map(str, shape))}), as in fit (channels, height, "
@@ -90,7 +94,7 @@ def _check_array(X, ndims):
     if X.ndim not in ndims or 0 in X.shape:
         raise ValueError(
             "X must be images of shape (n_samples, channels, height, width) or rows of shape (n_samples, "
-            f"n_features), as in fit. Got shape {X.shape}."
+            f"n_features), as in fit. Got shape {X.shape}.{' Use X[:, None] for one channel.' if X.ndim == 3 else ''}"
         )
     largest = np.finfo(np.float32).max
     low, high = (end.reduce(X, axis=None) for end in (np.fmin, np.fmax))  # of what is not missing

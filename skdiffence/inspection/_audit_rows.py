@@ -6,6 +6,7 @@ from scipy import sparse
 from skdiffence._evaluation._rows import FEWEST_ROWS, AttackedRows, count_distinct, on_both_sides, seed_key
 from skdiffence._fitted import stored_rows
 from skdiffence.utils._frames import as_numbers, check_unmasked, has_numbers, is_frame, is_polars
+from skdiffence.utils._images import check_channels_first
 from skdiffence.utils._optional import import_optional
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples
@@ -67,6 +68,7 @@ def _checked_side(name, side):
         X = np.asarray(X)
     check_unmasked(X, f"X of {name}")
     y = as_labels(y, f"y of {name}")
+    check_channels_first(X, name=f"X of {name}")
     if not hasattr(X, "shape") or not len(X.shape):
         raise TypeError(f"{name} must hold rows as an array or a frame. Got {type(X).__name__}.")
     n = num_samples(X)

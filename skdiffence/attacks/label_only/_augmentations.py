@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 
+from skdiffence.utils._images import check_channels_first
 from skdiffence.utils._sklearn import num_samples
 
 _KINDS = ("identity", "flips", "shifts", "flips+shifts")
@@ -25,7 +26,7 @@ def check_images(X):
     Raises
     ------
     ValueError
-        If X has another shape.
+        If X has another shape, or channels last.
     """
     X = np.asarray(X)
     if X.ndim != 4:
@@ -33,6 +34,7 @@ def check_images(X):
             "X must hold images of shape (n_samples, n_channels, height, width) to be flipped and shifted. "
             f"Got shape {X.shape}."
         )
+    check_channels_first(X)
     return X
 
 

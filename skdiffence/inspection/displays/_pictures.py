@@ -3,6 +3,7 @@
 import numpy as np
 
 from skdiffence.inspection.displays._mixin import BLUE, GRAY, LIGHT
+from skdiffence.utils._images import check_channels_first
 
 _LONGEST = 12  # characters of a label
 
@@ -31,6 +32,7 @@ def as_pictures(X, candidates, value_range):
         If shapes or the range do not fit.
     """
     X, candidates = np.asarray(X, dtype=np.float64), np.asarray(candidates, dtype=np.float64)
+    check_channels_first(X)
     shape = len(X), *candidates.shape[1:2], *X.shape[1:]
     if X.ndim not in (2, 4) or candidates.shape != shape or not X.size:
         raise ValueError(
