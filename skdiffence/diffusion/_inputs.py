@@ -33,7 +33,8 @@ def check_training_rows(regenerator, X, n_rows_min):
     Raises
     ------
     ValueError
-        If X has another shape, channels last, or values that are not finite in float32. Only rows may have missing values.
+        If X has another shape, channels last, or values that are not finite in float32. Only rows may have missing
+        values.
     """
     check_channels_first(X)
     X = _validated(regenerator, X, ensure_min_samples=n_rows_min)
