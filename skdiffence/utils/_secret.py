@@ -75,6 +75,9 @@ class Secret:
 class SecretParameter:
     """Descriptor of a parameter that is wrapped in a :class:`Secret` where it is set, unless it is None."""
 
+    def __init__(self):
+        self.__doc__ = "Secret key, in a wrapper that is never printed."
+
     def check(self, estimator, types, longest=None):
         """Return the key of an estimator, or None; see :meth:`Secret.reveal`."""
         value = self.__get__(estimator)
