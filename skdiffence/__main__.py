@@ -1,4 +1,4 @@
-"""The command line: ``skdiffence demo`` and ``skdiffence audit``, or ``python -m skdiffence`` and the same."""
+"""The command line: ``skdiffence demo``, ``audit`` and ``convert``, or ``python -m skdiffence`` and the same."""
 
 import argparse
 import os
@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from skdiffence._demo._demo import FILES, run_demo
 from skdiffence._demo._digits import DemoSettings
+from skdiffence.diffusion._cli_convert import add_convert_parser, run_convert
 from skdiffence.inspection._cli_audit import TRUST, add_audit_parser, attacks_above, run_audit
 from skdiffence.inspection._cli_files import CommandError
 
@@ -37,6 +38,7 @@ def make_parser():
     commands = parser.add_subparsers(dest="command", required=True)
     _add_demo_parser(commands)
     add_audit_parser(commands, _at_least)
+    add_convert_parser(commands, _at_least)
     for command in commands.choices.values():
         command.add_argument("--traceback", action="store_true", help="show where in the code an error occurred")
     return parser
@@ -73,7 +75,7 @@ def main(arguments=None):
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
-            status = _demo(options) if options.command == "demo" else _audit(options)
+            status = {"demo": _demo, "audit": _audit, "convert": _convert}[options.command](options)
             sys.stdout.flush()
             return status
         except KeyboardInterrupt:
@@ -125,6 +127,11 @@ def _audit(options):
     above = attacks_above(report, options.fail_above, options.fail_by)
     print("\n".join(["", str(report), "", *above, f"In {options.output}: {', '.join(written)}"]))
     return _FAILED if report.failed_controls or above else 0
+
+
+def _convert(options):
+    print(run_convert(options))
+    return 0
 
 
 if __name__ == "__main__":
