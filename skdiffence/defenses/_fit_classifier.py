@@ -42,7 +42,7 @@ def fit_on_rows(estimator, X, y, rows, seed, params, *, seeded):
         frozen; ``not_trained_on``, a RowSet.
     """
     if isinstance(estimator, FrozenEstimator):
-        trained, n_samples, held_out = estimator, None, rows.held_out
+        trained, held_out = estimator, rows.held_out
         classes = classes_of_columns(estimator, frozen_classes(estimator), X)
     else:
         X_train, y_train = safe_indexing(X, rows.train), y[rows.train]
@@ -50,10 +50,12 @@ def fit_on_rows(estimator, X, y, rows, seed, params, *, seeded):
         trained, classes, split_off = train(estimator, X_train, y_train, y, seed, params, seeded=seeded)
         split_off, rows.train = rows.train[split_off], np.delete(rows.train, split_off)
         rows.members = rows.members[~np.isin(rows.members, split_off)]
-        # Classifiers inside may hold out rows by themselves.
-        stored = stored_rows(trained, skorch.as_nets_take(estimator, safe_indexing(X, rows.train)))
-        n_samples = None if is_frozen(estimator) else np.count_nonzero(~stored.not_trained_on)
         held_out = np.concatenate((rows.held_out, split_off))
+    # Classifiers inside may hold out rows by themselves, which are no members then.
+    for side in ("train", "members"):
+        stored = stored_rows(trained, skorch.as_nets_take(estimator, safe_indexing(X, rows[side])))
+        rows[side] = rows[side][~stored.not_trained_on]
+    n_samples = None if is_frozen(estimator) else len(rows.train)
     return Bunch(estimator=trained, classes=classes, n_samples=n_samples, not_trained_on=rows_outside(X, held_out))
 
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -14,6 +15,7 @@ from skorch.callbacks import EarlyStopping, EpochScoring
 from skorch.dataset import Dataset, ValidSplit
 
 from skdiffence.base import InferenceOnlyMixin
+from skdiffence.defenses import MemGuardClassifier
 from skdiffence.defenses._calibration import split_rows
 from skdiffence.exceptions import DefenseWarning, MembershipWarning
 from skdiffence.utils._random import mix_seed
@@ -373,3 +375,25 @@ def test_split_that_hides_its_rows_is_refused():
 
 def _copies(dataset, y=None):
     return [dataset[i] for i in range(100)], dataset
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("outer", ["matched", "memguard"])
+def test_rows_that_a_classifier_inside_held_out_are_no_members(outer, frozen):
+    """An inner rule holds out rows of its own; an outer one learned from them as if they had trained the classifier."""
+    X, y = digits()
+    inner = defend(RandomForestClassifier(5), selection="matched", calibration_size=0.3, random_state=1)
+    is_member = np.arange(len(y)) < 140
+    if frozen:
+        inner = FrozenEstimator(quiet(inner.fit, X[:140], y[:140]))
+    wrapped = {
+        "matched": defend(inner, selection="matched"),
+        "memguard": MemGuardClassifier(inner, attack_epochs=5, max_steps=2, random_state=0),
+    }[outer]
+    quiet(wrapped.fit, X, y, is_member=is_member)
+    innermost = getattr(wrapped, "undefended_", wrapped).estimator_
+    held_out = innermost.not_trained_on_.contains(X)
+    assert held_out.sum() > 30
+    calibrated = wrapped.calibrated_on_.contains(X)
+    assert (calibrated & is_member).any()
+    assert not (calibrated & held_out).any()

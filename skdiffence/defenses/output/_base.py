@@ -5,7 +5,7 @@ from abc import ABCMeta, abstractmethod
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skdiffence._fitted import is_frozen
+from skdiffence._fitted import is_frozen, stored_rows
 from skdiffence.defenses._base import ClassifierWrapper, check_training_rows
 from skdiffence.defenses._calibration import split_rows
 from skdiffence.defenses._classifier import FittedClassifier, put_label_on_top
@@ -59,8 +59,8 @@ class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
         undefended = self._fit_undefended(X, y, is_member, rows, seed, fit_params)
         self.classes_, self.not_trained_on_ = undefended.classes_, undefended.not_trained_on_
         self.undefended_ = undefended
-        # A net can hold out some of the members by itself.
-        rows.members = rows.members[~self.not_trained_on_.contains(safe_indexing(X, rows.members))]
+        # A net, or a classifier inside, can hold out some of the members by itself.
+        rows.members = rows.members[~stored_rows(undefended, safe_indexing(X, rows.members)).not_trained_on]
         self.calibrated_on_ = self._calibrate_on(X, y, rows, seed)
         self.n_samples_fit_ = undefended.n_samples_fit_
         return self

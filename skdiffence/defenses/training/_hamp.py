@@ -4,8 +4,10 @@ from numbers import Real
 
 import numpy as np
 import torch
+from skorch.utils import to_numpy
 from torch import nn
 from torch.nn import functional
+from torch.utils.data import Dataset
 
 from skdiffence.defenses._classifier import put_label_on_top
 from skdiffence.defenses.training._base import TrainingDefense, as_array
@@ -184,11 +186,18 @@ class HAMPClassifier(TrainingDefense):
         proba = super().predict_proba(X)
         if not self.modify_output:
             return proba
-        return exchange_values(proba, super().predict_proba(self._random_inputs(X)))
+        # While skorch scores its validation split, the outputs for these rows alone are in a cache.
+        cached = vars(self).pop("forward_iter", None)
+        try:
+            values = super().predict_proba(self._random_inputs(X))
+        finally:
+            if cached is not None:
+                vars(self)["forward_iter"] = cached
+        return exchange_values(proba, values)
 
     def _random_inputs(self, X):
         """Return a random input for each row, a function of its content and the seed."""
-        X = as_array(X)
+        X = _rows_of(X)
         low, high, is_binary = self.input_range_
         # One keyed stream of numpy's Philox for each row, so that an answer does not depend on the other rows.
         digests = row_digests(X, mix_seed(self.seed_, "random inputs").to_bytes(8, "little"))
@@ -196,6 +205,13 @@ class HAMPClassifier(TrainingDefense):
         uniform = np.stack([np.random.Generator(np.random.Philox(key=key)).random(X[0].shape) for key in keys])
         share = np.where(is_binary, uniform < 0.5, uniform)
         return (low + (high - low) * share).astype(X.dtype)
+
+
+def _rows_of(X):
+    """Return the inputs of an array, a tensor or, as skorch's validation split is one, a dataset."""
+    if isinstance(X, Dataset):
+        X = np.stack([to_numpy(torch.as_tensor(X[row][0])) for row in range(len(X))])
+    return as_array(X)
 
 
 def high_entropy_labels(n_classes, entropy_threshold):

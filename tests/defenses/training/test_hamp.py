@@ -9,6 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import entropy
+from sklearn.metrics import log_loss
+from skorch.callbacks import EpochScoring
+from skorch.dataset import Dataset, ValidSplit
 
 from skdiffence.defenses.training._hamp import _range_of, exchange_values, high_entropy_labels
 from tests.defenses.training.trained import codes, make
@@ -100,6 +103,25 @@ def test_labels_are_kept_on_every_row(fitted):
     unmodified = copy.deepcopy(fitted).set_params(modify_output=False).predict_proba(X)
     np.testing.assert_array_equal(modified.argmax(axis=1), unmodified.argmax(axis=1))
     assert not np.isclose(modified, unmodified).all(axis=1).any()
+
+
+@pytest.mark.parametrize("modify_output", [True, False])
+@pytest.mark.parametrize("in_callback", ["valid_acc", "neg_log_loss"])
+def test_validation_split_is_scored_by_what_is_answered(modify_output, in_callback):
+    """skorch scores its validation split from cached outputs, in which those of random inputs are not."""
+    X, y = codes()
+    split = ValidSplit(4, stratified=True)
+    score = EpochScoring("neg_log_loss", name="neg_log_loss", lower_is_better=False)
+    net = make("hamp", train_split=split, modify_output=modify_output, callbacks=[score], max_epochs=2).fit(X, y)
+    again = make("hamp", train_split=split, modify_output=modify_output, max_epochs=2).fit(X, y)
+    np.testing.assert_array_equal(net.predict_proba(X), again.predict_proba(X))
+    valid = split(Dataset(X, y), y)[1].indices
+    proba, y_valid = net.predict_proba(X[valid]), y[valid]
+    expected = {
+        "valid_acc": np.mean(proba.argmax(axis=1) == y_valid),
+        "neg_log_loss": -log_loss(y_valid, proba.astype(np.float64), labels=np.arange(proba.shape[1])),
+    }
+    assert net.history[-1, in_callback] == pytest.approx(expected[in_callback], rel=1e-4)
 
 
 def test_answer_depends_on_the_row_alone(fitted):
