@@ -56,13 +56,39 @@ def query_target(target, X, y, attacks):
     Raises
     ------
     TypeError, ValueError
-        If it does not return probabilities.
+        If it does not return probabilities, or knows none of the labels.
     """
     memory, start = remember_answers(target, attacks), time.perf_counter()
     answers = query(memory.view(), X, y)
     seconds = time.perf_counter() - start
     check_proba(answers.proba)
+    _check_known_labels(answers, y)
     return QueriedTarget(memory, answers, dict(memory.target_queries), seconds)
+
+
+def _check_known_labels(answers, y):
+    if (answers.y < 0).all():
+        given, known = (", ".join(map(str, np.unique(labels)[:5])) for labels in (y, answers.classes))
+        raise ValueError(
+            f"y must hold labels that the classifier knows, such as {known}. Got none of them, but labels such as "
+            f"{given}."
+        )
+
+
+def describe_unknown_labels(answers):
+    """Return a message if the classifier does not know the labels of some rows.
+
+    Parameters
+    ----------
+    answers : Answers
+        To all rows.
+
+    Returns
+    -------
+    message : str or None
+    """
+    unknown = np.count_nonzero(answers.y < 0)
+    return f"{unknown} of {len(answers)} rows have a label that the classifier does not know." if unknown else None
 
 
 @dataclass(frozen=True)

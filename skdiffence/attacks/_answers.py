@@ -9,6 +9,7 @@ from skdiffence.metrics import label_columns
 from skdiffence.metrics._signals import SIGNALS
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 from skdiffence.utils._skorch import predicts_argmax
+from skdiffence.utils._validation import as_labels
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def query_proba(target, X, y):
 
 def check_y(y, n_samples):
     """Return true labels as an array, one for each row."""
-    y = np.asarray(y)
+    y = as_labels(y)
     if y.shape != (n_samples,):
         got = len(y) if y.ndim == 1 else f"shape {y.shape}"
         raise ValueError(f"y must hold one label for each of the {n_samples} rows of X. Got {got}.")

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from skdiffence._evaluation._measure import LEVELS, describe_reversal, lowest_reliable_level
 from skdiffence._evaluation._named_attacks import check_row_types, named_attacks, row_types
+from skdiffence._evaluation._run_attack import describe_unknown_labels
 from skdiffence._fitted import n_training_rows, unrecorded_validation_split
 from skdiffence.attacks import attacks_on_regeneration, get_attack
 from skdiffence.attacks._targets import check_target
@@ -282,8 +283,8 @@ def _described_rows(rows):
 def _notes(estimator, rows, counts, answers):
     """Return what makes memberships or labels doubtful."""
     notes = [] if (reversal := describe_reversal(answers, rows.is_member)) is None else [reversal]
-    if unknown := np.count_nonzero(answers.y < 0):
-        notes.append(f"{unknown} rows have a label that the classifier does not know.")
+    if (unknown := describe_unknown_labels(answers)) is not None:
+        notes.append(unknown)
     if (reason := unrecorded_validation_split(estimator)) is not None:
         notes.append(
             f"{reason} kept rows out of its training without recording which. Those among the members are attacked as "

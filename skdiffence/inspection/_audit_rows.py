@@ -76,8 +76,6 @@ def _checked_side(name, side):
         raise ValueError(f"{name} must hold one label for each of its {n} rows. Got labels of shape {y.shape}.")
     if n == 0:
         raise ValueError(f"{name} must hold at least {FEWEST_ROWS} rows. Got none.")
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise ValueError(f"{name} must hold finite labels. Got {np.count_nonzero(~np.isfinite(y))} that are not.")
     return X, y
 
 

@@ -20,7 +20,7 @@ from skdiffence._evaluation._membership import find_membership
 from skdiffence._evaluation._named_attacks import check_row_types, named_attacks, row_types
 from skdiffence._evaluation._pool import Pool
 from skdiffence._evaluation._results import NOT_MEASURED, Estimate
-from skdiffence._evaluation._run_attack import query_target, run_attack
+from skdiffence._evaluation._run_attack import describe_unknown_labels, query_target, run_attack
 from skdiffence._fitted import denoiser_saw_members
 from skdiffence.attacks import get_attack
 from skdiffence.attacks._targets import check_target
@@ -264,6 +264,9 @@ class AttackScorer(BaseEstimator):
         of_rows = replace(queried, answers=queried.answers.take(np.isin(needed, chosen)))
         if (reversal := describe_reversal(of_rows.answers, rows.is_member)) is not None:
             warnings.warn(reversal, MembershipWarning, stacklevel=3)
+        if (unknown := describe_unknown_labels(queried.answers)) is not None:
+            effect = "They count as wrong, with a probability of 0: to an attacker, as rows that were not trained on."
+            warnings.warn(f"{unknown} {effect}", MembershipWarning, stacklevel=3)
         level = lowest_reliable_level(found.n_typical)
         seed = self._seed()
         runs = [run_attack(*named, of_rows, rows, known=self.known, seed=seed) for named in attacks.items()]
