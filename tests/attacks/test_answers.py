@@ -141,7 +141,7 @@ def test_net_that_answers_its_labels():
     [
         (10 * COLUMNS, "labels 0, 10, 20"),
         (COLUMNS - 1, "labels -1, 0, 1"),
-        (COLUMNS + 0.5, "labels 0.5, 1.5, 2.5"),
+        (COLUMNS + 0.5, "continuous values, such as 2.5"),
         (LABELS["text"][COLUMNS], "labels ant, bee, cat"),
     ],
 )
