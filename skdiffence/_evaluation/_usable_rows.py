@@ -6,7 +6,7 @@ from skdiffence._evaluation._cross_fit import cross_fit
 from skdiffence._evaluation._rows import FEWEST_ROWS, AttackedRows, count_distinct
 from skdiffence._fitted import stored_rows
 from skdiffence.utils._sklearn import num_samples
-from skdiffence.utils._validation import check_is_member
+from skdiffence.utils._validation import as_labels, check_is_member
 
 
 def usable_rows(estimators, X, y, is_member):
@@ -34,7 +34,7 @@ def usable_rows(estimators, X, y, is_member):
         If lengths differ, a side is missing, or a classifier recorded a member as held out of its training.
     """
     is_member = check_is_member(is_member, num_samples(X), both_sides=True)
-    y = np.asarray(y)
+    y = as_labels(y)
     if y.shape != is_member.shape:
         raise ValueError(f"y must hold one label for each of the {len(is_member)} rows of X. Got shape {y.shape}.")
     scored = np.ones(len(is_member), dtype=bool)

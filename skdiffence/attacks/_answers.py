@@ -9,6 +9,7 @@ from skdiffence.metrics import label_columns
 from skdiffence.metrics._signals import SIGNALS
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 from skdiffence.utils._skorch import predicts_argmax
+from skdiffence.utils._torch import explained_shapes
 from skdiffence.utils._validation import as_labels
 
 
@@ -138,7 +139,8 @@ def query_proba(target, X, y):
     """Query a target for probabilities only; the answers have no predicted labels. See :func:`query`."""
     check_target(target)
     y = check_y(y, num_samples(X))
-    proba = np.asarray(target.predict_proba(X), dtype=np.float64)
+    with explained_shapes(X):
+        proba = np.asarray(target.predict_proba(X), dtype=np.float64)
     if proba.ndim != 2 or len(proba) != len(y):
         raise ValueError(
             f"target must return predict_proba with one row for each of the {len(y)} rows of X. "

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 
 from skdiffence.diffusion._space import RowSpace, check_range, detect_range
-from skdiffence.utils._frames import as_numbers, is_frame
+from skdiffence.utils._frames import as_numbers, check_unmasked, is_frame
 
 
 def as_floats(X):
@@ -54,6 +54,7 @@ def check_array(X, row_shape=None):
         If X is a data frame, holds anything but numbers that are finite in float32, has no row, or has rows of another
         shape.
     """
+    check_unmasked(X)
     values = np.asarray(X)
     if is_frame(X) or values.dtype.kind not in "fiu" or values.ndim < 2 or not values.size:
         raise ValueError(

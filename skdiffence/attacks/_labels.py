@@ -6,6 +6,7 @@ from skdiffence.attacks._answers import Answers, check_y
 from skdiffence.attacks._targets import check_column_numbers, numbers_columns, predict_labels
 from skdiffence.metrics import label_columns
 from skdiffence.utils._sklearn import num_samples, safe_indexing
+from skdiffence.utils._torch import explained_shapes
 
 
 def check_labels(target, X, y):
@@ -65,7 +66,8 @@ def query_labels(target, X, y):
     ValueError
         If the target does not predict one label for each row, or predicts text where y holds numbers or vice versa.
     """
-    predicted = predict_labels(target, X)
+    with explained_shapes(X):
+        predicted = predict_labels(target, X)
     if predicted.shape != y.shape:
         raise ValueError(f"target must predict one label for each row of X, {len(y)}. Got shape {predicted.shape}.")
     classes = np.unique(predicted)

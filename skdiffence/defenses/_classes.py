@@ -10,6 +10,7 @@ from skdiffence.utils import _skorch as skorch
 from skdiffence.utils._loading import loadable, with_own_loaders
 from skdiffence.utils._random import torch_seed
 from skdiffence.utils._sklearn import safe_indexing
+from skdiffence.utils._torch import explained_shapes
 
 _REMEDY = (
     "Give the net all labels, in the order of its outputs: NeuralNetClassifier(..., classes=[...]). Labels that are "
@@ -138,7 +139,7 @@ def count_columns(estimator, X):
     -------
     n_columns : int
     """
-    with skorch.explained_dtypes(estimator):
+    with explained_shapes(X), skorch.explained_dtypes(estimator):
         rows = loadable(estimator, skorch.as_nets_take(estimator, X))
         return np.shape(with_own_loaders(estimator).predict_proba(rows))[-1]
 

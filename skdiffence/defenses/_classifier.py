@@ -7,6 +7,7 @@ from skdiffence.utils._frames import as_numbers, like
 from skdiffence.utils._loading import loadable, with_own_loaders
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 from skdiffence.utils._skorch import as_nets_take, explained_dtypes, nets_inside, predicts_argmax, predicts_columns
+from skdiffence.utils._torch import explained_shapes
 
 
 class FittedClassifier:
@@ -123,7 +124,7 @@ class FittedClassifier:
         )
 
     def _in_batches(self, method, X):
-        with explained_dtypes(self.estimator):
+        with explained_shapes(X), explained_dtypes(self.estimator):
             return self._padded(method, as_nets_take(self.estimator, X))
 
     def _padded(self, method, X):

@@ -11,6 +11,7 @@ from skdiffence.utils import _skorch as skorch
 from skdiffence.utils._random import mix_seed, seed_nested, torch_seed
 from skdiffence.utils._rows import RowSet, data_digest
 from skdiffence.utils._sklearn import safe_indexing
+from skdiffence.utils._torch import explained_shapes
 from skdiffence.utils._validation import index_fit_params
 
 
@@ -102,7 +103,7 @@ def train(estimator, X, y, known, seed, params, *, seeded):
     if classes is None:
         trained.fit(X, target, **params)
         return trained, trained.classes_, np.empty(0, dtype=int)
-    with torch_seed(mix_seed(seed, "net", digest)), skorch.explained_dtypes(trained):
+    with explained_shapes(X), torch_seed(mix_seed(seed, "net", digest)), skorch.explained_dtypes(trained):
         trained.fit(X, target, **params)
     inside = trained_nets(trained)
     skorch.check_trained_to_the_end(part.estimator for part in inside)

@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from skdiffence.utils._sklearn import Interval
-from skdiffence.utils._validation import check_is_member
+from skdiffence.utils._validation import as_floats, as_labels, check_is_member
 
 # Constraints of parameters, as validate_params takes them.
 RATE = [Interval(Real, 0, 1, closed="both")]
@@ -40,10 +40,10 @@ def check_membership(y_true, y_score):
     ValueError
         If lengths differ, a side is empty, or a score is not finite.
     """
-    score = np.asarray(y_score, dtype=np.float64)
-    if score.ndim != 1 or score.shape != np.shape(y_true):
+    score, n_true = as_floats(y_score, "y_score"), np.shape(as_labels(y_true, "y_true"))
+    if score.ndim != 1 or score.shape != n_true:
         raise ValueError(
-            f"y_true and y_score must be one-dimensional and equally long. Got {np.shape(y_true)} and {score.shape}."
+            f"y_true and y_score must be one-dimensional and equally long. Got {n_true} and {score.shape}."
         )
     is_member = check_is_member(y_true, len(score), name="y_true", both_sides=True)
     if not np.isfinite(score).all():

@@ -4,6 +4,7 @@ import numpy as np
 from scipy.special import entr
 
 from skdiffence.metrics._probabilities import describe_fault
+from skdiffence.utils._validation import as_floats, as_labels
 
 # Keeps logarithms finite. It lies below the smallest positive float32, so it never reorders the answers of a float32
 # softmax, and a probability of zero at the true class is the largest loss.
@@ -28,7 +29,7 @@ def check_proba(y_proba):
         If there are fewer than two columns, a value is negative or not finite, or a row does not sum to 1 and was not
         rounded either.
     """
-    y_proba = np.asarray(y_proba, dtype=np.float64)
+    y_proba = as_floats(y_proba, "y_proba")
     if y_proba.ndim != 2 or y_proba.shape[1] < 2:
         raise ValueError(
             "Class probabilities must have shape (n_samples, n_classes), with at least two columns. "
@@ -67,7 +68,7 @@ def label_columns(y, classes):
     >>> label_columns(["dog", "cat", "eel"], ["cat", "dog"])
     array([ 1,  0, -1])
     """
-    y, classes = np.asarray(y), np.asarray(classes)
+    y, classes = as_labels(y), as_labels(classes, "classes")
     if not classes.size:
         raise ValueError("classes must hold at least one label. Got none.")
     # Some NumPy functions take 1 and "1" as equal, others do not.
@@ -113,7 +114,7 @@ def check_columns(y_true, y_proba, labels=None):
                 f"labels must hold one label for each of {y_proba.shape[1]} columns. Got shape {np.shape(labels)}."
             )
         y_true = label_columns(y_true, labels)
-    columns = np.asarray(y_true)
+    columns = as_labels(y_true, "y_true")
     if columns.shape != y_proba.shape[:1]:
         raise ValueError(f"There must be one label for each of {len(y_proba)} rows. Got shape {columns.shape}.")
     if columns.dtype.kind not in "iub":

@@ -6,6 +6,7 @@ from numbers import Real
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.metadata_routing import UNCHANGED, MetadataRequest
 
 from skdiffence._evaluation._cross_fit import balanced_rows
@@ -104,6 +105,9 @@ class AttackScorer(BaseEstimator):
       non-members;
     - "n_members" and "n_non_members", the numbers of attacked rows;
     - "denoiser_saw_members", 1 if ``fit`` trained a denoiser on the members. Such a denoiser is itself a leak.
+
+    A figure is NaN, with a warning, where there is nothing to measure it by, such as failures of a classifier that
+    labels all non-members correctly.
 
     The spread over folds is not a confidence interval, since folds share members.
 
@@ -247,6 +251,7 @@ class AttackScorer(BaseEstimator):
         attacks = _attacks_on(X, self.attacks)
         found = find_membership(estimator, self.pool, X, y, sample_index=sample_index, is_member=is_member)
         numbers = self._attack(estimator, found, attacks, metrics)
+        _warn_of_undefined(numbers)
         if self.score is None:
             return numbers
         if self.score not in numbers:
@@ -310,6 +315,18 @@ def _attacks_on(X, attacks):
     named = named_attacks(attacks)
     check_row_types(named, X)
     return named
+
+
+def _warn_of_undefined(numbers):
+    """Warn of figures that are NaN, as scikit-learn does of its own."""
+    names = [name for name, value in numbers.items() if np.isnan(value) and not name.endswith(("_low", "_high"))]
+    if names:
+        warnings.warn(
+            f"There is nothing to measure {', '.join(names)} by, so they are NaN: all rows of a side are labeled "
+            "correctly, or all wrongly, or too few are left for the false positive rate.",
+            UndefinedMetricWarning,
+            stacklevel=3,
+        )
 
 
 def _measure(run, correct, is_member, level):

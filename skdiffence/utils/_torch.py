@@ -1,6 +1,49 @@
-"""The device that torch computes on."""
+"""The device that torch computes on, and torch's errors in the words of the caller."""
 
+import contextlib
+import re
+
+import numpy as np
 import torch
+
+# Words by which torch and its layers complain about the shape of their input.
+_ABOUT_SHAPES = re.compile(
+    r"\b(sizes?|shapes?|dims?|dimensions?|dimensional|channels|unpack|normalized_shape|input_size|running_mean)\b|1D|2D|3D",
+    flags=re.IGNORECASE,
+)
+
+
+@contextlib.contextmanager
+def explained_shapes(X):
+    """Raise an error that names the rows where a module can't take them.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, ...)
+        The rows that it gets.
+
+    Raises
+    ------
+    ValueError
+        Instead of an error of torch about a shape.
+    """
+    try:
+        yield
+    except (RuntimeError, IndexError, ValueError) as error:
+        if isinstance(error, torch.OutOfMemoryError) or _ABOUT_SHAPES.search(str(error)) is None:
+            raise
+        if not any("torch" in frame for frame in _files(error.__traceback__)):
+            raise
+        shape = tuple(np.shape(X)[1:])
+        raise ValueError(
+            f"X must have rows that the net's module takes. Got rows of shape {shape}. torch says: {error}"
+        ) from error
+
+
+def _files(traceback):
+    while traceback is not None:
+        yield traceback.tb_frame.f_code.co_filename
+        traceback = traceback.tb_next
 
 
 def resolve_device(device="auto"):

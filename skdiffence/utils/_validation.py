@@ -51,6 +51,36 @@ def check_is_member(is_member, shape, *, name="is_member", both_sides=False):
     return is_member
 
 
+def as_floats(values, name):
+    """Return numbers as float64.
+
+    Parameters
+    ----------
+    values : array-like
+        Numbers.
+    name : str
+        What error messages call the parameter.
+
+    Returns
+    -------
+    values : ndarray, dtype float64
+
+    Raises
+    ------
+    ValueError
+        If a value is masked or no real number, or rows differ in length.
+    """
+    check_unmasked(values, name)
+    try:
+        numbers = np.asarray(values)
+        if numbers.dtype.kind in "biufO":
+            return numbers.astype(np.float64, copy=False)
+        got = f"dtype {numbers.dtype}"
+    except (TypeError, ValueError, RuntimeError) as error:
+        got = f"{type(values).__name__}: {error}"
+    raise ValueError(f"{name} must be an array of numbers. Got {got}.")
+
+
 def as_labels(y, name="y"):
     """Return labels as an array, checked to be of one type.
 
@@ -83,6 +113,8 @@ def as_labels(y, name="y"):
         ) from None
     if cells is not None and cells.ndim:
         _check_one_type(cells.ravel().tolist(), name)
+    if labels.dtype.kind == "f" and (n_missing := np.count_nonzero(np.isnan(labels))):
+        raise ValueError(f"{name} must hold a label for each row. Got {n_missing} missing ones: nan.")
     _check_in_scope(labels, name)
     return labels
 

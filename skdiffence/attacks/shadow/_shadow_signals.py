@@ -10,6 +10,7 @@ from skdiffence.attacks.shadow._signal_matrix import signal_matrix, signals_of
 from skdiffence.metrics import label_columns
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples, safe_indexing
+from skdiffence.utils._validation import as_labels
 
 _KEY_SIZE = 32
 # LiRA uses phi, RMIA the confidence in the true class.
@@ -177,7 +178,7 @@ def check_pool(pool):
             "pool must be a tuple (X, y), the rows that the indices of the shadows refer to and their labels. "
             f"Got {type(pool).__name__}" + (f" of length {len(pool)}." if isinstance(pool, (tuple, list)) else ".")
         )
-    X, y = pool[0], np.asarray(pool[1])
+    X, y = pool[0], as_labels(pool[1], "y of pool")
     if y.shape != (num_samples(X),) or not len(y):
         raise ValueError(f"pool must hold rows, and one label for each. Got {num_samples(X)} and shape {y.shape}.")
     return X, y

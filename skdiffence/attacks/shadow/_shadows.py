@@ -23,7 +23,7 @@ from skdiffence.utils._halves import check_canaries, check_n_models, complementa
 from skdiffence.utils._params import nested_params
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested, torch_seed
 from skdiffence.utils._sklearn import HasMethods, num_samples, safe_indexing, validate_params
-from skdiffence.utils._validation import index_fit_params
+from skdiffence.utils._validation import as_labels, index_fit_params
 
 # What is kept of a shadow.
 _KINDS = {"estimator": object, "held_out": np.ndarray, "fit_time": float}
@@ -220,7 +220,7 @@ class _Job:
 def _check_rows(X, y, n_shadows, canaries):
     if y is None:
         raise ValueError("y must hold one label for each row of X. Got None.")
-    y, n_samples = np.asarray(y), num_samples(X)
+    y, n_samples = as_labels(y), num_samples(X)
     if y.shape != (n_samples,):
         raise ValueError(f"y must hold one label for each of the {n_samples} rows of X. Got shape {y.shape}.")
     check_n_models(n_shadows, "n_shadows")
