@@ -1,8 +1,10 @@
 """Targets: whatever has ``predict_proba``, of scikit-learn or not."""
 
 import numpy as np
+import torch
 from sklearn.base import is_regressor
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
+from torch import nn
 
 from skdiffence.utils._skorch import final_estimator
 
@@ -30,9 +32,15 @@ def check_target(target, *, name="target"):
     hint = ""
     if _is_regressor(final):
         hint = " Regression is out of scope: attacks read the probabilities of classes."
+    elif isinstance(final, nn.Module) or _is_state_dict(final):
+        hint = " skdiffence.from_module makes a classifier of a trained torch module."
     elif hasattr(final, "decision_function"):
         hint = f" CalibratedClassifierCV({type(final).__name__}(...)) of scikit-learn gives it probabilities."
     raise TypeError(f"{name} must have predict_proba. Got {type(final).__name__}, which has none.{hint}")
+
+
+def _is_state_dict(target):
+    return isinstance(target, dict) and any(isinstance(value, torch.Tensor) for value in target.values())
 
 
 def _is_regressor(estimator):

@@ -85,10 +85,18 @@ def check_rows(regenerator, X):
 def _validated(regenerator, X, **how):
     check_numeric(X)
     # Rows may have missing values, images may not.
+    _check_no_text(X)
     X = validate_data(regenerator, X, dtype="numeric", allow_nd=True, ensure_all_finite="allow-nan", **how)
     if X.ndim > 2:
         assert_all_finite(X, input_name="X")
     return X
+
+
+def _check_no_text(X):
+    values = np.asarray(X) if isinstance(X, (list, np.ndarray)) else np.empty(0)
+    texts = values.flat if values.dtype.kind in "OSU" else ()
+    if (text := next((cell for cell in texts if isinstance(cell, (str, bytes))), None)) is not None:
+        raise ValueError(f"X must be numeric. Got text, such as {str(text)!r}. Encode it first.")
 
 
 def _check_array(X, ndims):

@@ -1,7 +1,7 @@
 """The files of the command ``audit``: models, rows as arrays or tables, and the folder of the report."""
 
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import joblib
 import numpy as np
@@ -11,6 +11,11 @@ from skdiffence.utils._optional import import_optional
 from skdiffence.utils._skorch import nets_inside
 
 _CSV, _PARQUET = {".csv": ",", ".tsv": "\t"}, (".parquet", ".pq")
+_FROM_TORCH = (
+    "{path} is a file of torch, and not a model saved by joblib.dump. Make a classifier of it and save that: "
+    "joblib.dump(skdiffence.from_module(module, classes, state_dict='{path}'), 'model.joblib')."
+)
+_TORCH = (".pt", ".pth", ".ckpt", ".safetensors")
 
 
 class CommandError(Exception):
@@ -35,7 +40,7 @@ def load_model(path):
         If the file can't be loaded.
     """
     try:
-        return joblib.load(path)
+        model = joblib.load(path)
     except FileNotFoundError:
         raise CommandError(f"{path} does not exist.") from None
     except (AttributeError, ImportError) as error:
@@ -45,9 +50,21 @@ def load_model(path):
             "imported (PYTHONPATH)."
         ) from error
     except (Exception, SystemExit) as error:  # a damaged pickle can raise anything
+        if _is_torch_file(path):
+            raise CommandError(_FROM_TORCH.format(path=path)) from error
         raise CommandError(
             f"{path} can't be loaded as a model saved by joblib.dump: {type(error).__name__}: {error}"
         ) from error
+    # Of an old file of torch joblib loads the number that it begins with.
+    if _is_torch_file(path) and not hasattr(model, "predict_proba"):
+        raise CommandError(_FROM_TORCH.format(path=path))
+    return model
+
+
+def _is_torch_file(path):
+    if Path(path).suffix.lower() in _TORCH:
+        return True
+    return is_zipfile(path) and any(name.endswith("/data.pkl") for name in ZipFile(path).namelist())
 
 
 def load_sides(paths, label, model):

@@ -8,6 +8,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptro
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
+from torch import nn
 
 from skdiffence import DefendedClassifier
 from skdiffence.attacks import CorrectnessAttack, LabelOnlyAttack, ThresholdAttack, query
@@ -114,6 +115,13 @@ def test_targets_without_probabilities_are_told_why(model, hint, frozen):
         audit(target, (X[:40], Y[:40]), (X[40:], Y[40:]), attacks=["entropy"])
     with pytest.raises(TypeError, match=f"target must have predict_proba. {hint}"):
         ThresholdAttack("entropy").fit(target, X, Y, IS_MEMBER)
+
+
+@pytest.mark.parametrize("module", [nn.Linear(3, 3), nn.Linear(3, 3).state_dict()])
+def test_modules_and_weights_are_shown_the_way(module):
+    """A torch module, or its weights, is not a classifier yet."""
+    with pytest.raises(TypeError, match="must have predict_proba. Got .*skdiffence.from_module makes a classifier"):
+        audit(module, (X[:40], Y[:40]), (X[40:], Y[40:]))
 
 
 @pytest.mark.parametrize("nothing", [None, "model.joblib", SVC, object(), {"model": MODEL}])

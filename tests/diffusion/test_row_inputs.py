@@ -170,8 +170,11 @@ def test_space_of_rows_with_gaps_is_that_of_the_values():
         (pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]}), "columns that are not: b"),
         (pd.DataFrame({"a": [1.0, 2.0], "day": pd.to_datetime(["2020-01-01"] * 2)}), "columns that are not: day"),
         (pd.DataFrame({"a": [1.0, 2.0], "c": pd.Categorical([1, 2])}), "columns that are not: c"),
+        (np.array([["a", "1"], ["b", "2"]]), "X must be numeric. Got text, such as 'a'. Encode it first"),
+        (np.array([[1.0, "b"], [2.0, "c"]], dtype=object), "X must be numeric. Got text, such as 'b'"),
+        ([["a", 1.0], ["b", 2.0]], "X must be numeric. Got text, such as 'a'"),
     ],
-    ids=["image", "infinite", "large", "empty", "dates", "times", "masked", "text", "days", "codes"],
+    ids="image infinite large empty dates times masked text days codes text_array objects list".split(),
 )
 def test_what_cannot_be_regenerated_is_named(X, message):
     """Instead of an error of the network, or numbers made of dates."""

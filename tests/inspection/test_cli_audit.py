@@ -7,8 +7,10 @@ import sys
 import joblib
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier
+from torch import nn
 
 from skdiffence.__main__ import main
 from skdiffence.datasets import membership_partition
@@ -71,6 +73,11 @@ def broken_inputs(folder):
     (folder / "text.joblib").write_text("not a model")
     joblib.dump({"a": 1}, folder / "dict.joblib")
     joblib.dump(RandomForestClassifier(), folder / "unfitted.joblib")
+    module = nn.Linear(64, 10)
+    for name in ("weights.pt", "weights.bin"):
+        torch.save(module.state_dict(), folder / name)
+    torch.save(module.state_dict(), folder / "old.pth", _use_new_zipfile_serialization=False)
+    joblib.dump(module, folder / "module.joblib")
     (folder / "rows.csv").write_text("a,b\n1,2\n")
     (folder / "taken" / "report.json").mkdir(parents=True, exist_ok=True)
 
@@ -87,7 +94,11 @@ def broken_inputs(folder):
         ({"others": "text.npz"}, "can't be read as an npz file"),
         ({"model": "nowhere.joblib"}, "nowhere.joblib does not exist"),
         ({"model": "text.joblib"}, "can't be loaded"),
-        ({"model": "dict.joblib"}, "'estimator' parameter"),
+        ({"model": "dict.joblib"}, "estimator must have predict_proba. Got dict"),
+        ({"model": "weights.pt"}, "weights.pt is a file of torch, and not a model saved by joblib.dump"),
+        ({"model": "weights.bin"}, "weights.bin is a file of torch"),
+        ({"model": "old.pth"}, "old.pth is a file of torch"),
+        ({"model": "module.joblib"}, "Got Linear, which has none. skdiffence.from_module makes a classifier"),
         ({"model": "unfitted.joblib"}, "not fitted"),
         ({"output": "m.joblib"}, "m.joblib can't be written to: it is no folder"),
         ({"output": "m.joblib/below"}, "below can't be written to"),
