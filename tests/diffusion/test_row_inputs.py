@@ -174,7 +174,7 @@ def test_space_of_rows_with_gaps_is_that_of_the_values():
         (np.array([[1.0, "b"], [2.0, "c"]], dtype=object), "X must be numeric. Got text, such as 'b'"),
         ([["a", 1.0], ["b", 2.0]], "X must be numeric. Got text, such as 'a'"),
     ],
-    ids="image infinite large empty dates times masked text days codes text_array objects list".split(),
+    ids=["image", "infinite", "large", "empty", "dates", "times", "masked", "text", "days", "codes", *"pqr"],
 )
 def test_what_cannot_be_regenerated_is_named(X, message):
     """Instead of an error of the network, or numbers made of dates."""
