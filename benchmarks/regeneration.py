@@ -5,12 +5,14 @@
     python benchmarks/regeneration.py --paper-unet --device cuda --rows 8192
     python benchmarks/regeneration.py --compile
     python benchmarks/regeneration.py --memory 50000
+    python benchmarks/regeneration.py --sides 64 128 256
 
 All in one process, on the same weights and rows, in turns. The paper's procedure is written plainly, with what costs
 nothing in its favor: our batch size, the classifier called as a bare module, noise from torch's generator. "Limit" is
 the time of as many bare forward passes of both networks in full batches, without noise, validation and search.
 """
 
+import multiprocessing
 import resource
 
 import numpy as np
@@ -22,7 +24,7 @@ from sklearn.frozen import FrozenEstimator
 
 from skdiffence import DefendedClassifier, DiffusionRegenerator
 from skdiffence._demo._digits import DemoSettings, make_net
-from skdiffence._demo._engine import rows_per_batch
+from skdiffence._demo._engine import make_unet, rows_per_batch
 from skdiffence.datasets import load_digit_images, load_images, membership_partition
 
 N_CANDIDATES = 30
@@ -31,6 +33,8 @@ NET_PIXELS = 1 << 15
 N_KNOWN = 200
 RULES = ("swap", "first", "matched")
 DDIM_STEPS = 50
+# Calls of a regeneration; None for the bare network.
+SIDE_WORKS = {"UNet alone": None, "UNet alone, channels last": None, "transform": 1, "transform, n_steps=4": 4}
 
 
 def load(options):
@@ -267,6 +271,47 @@ def measure_memory(options):
     save(options, "memory.json", figures=facts)
 
 
+def measure_sides(options):
+    """Time transform beside bare forward passes for large images, with default networks of random weights."""
+    rows, figures = [["side", "parameters", "rows", "procedure", "calls/row", "CPU ms/row", "peak MB"]], {}
+    for side in options.sides:
+        for name, n_calls in SIDE_WORKS.items():
+            # A process of its own, because the peak of a process never falls.
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                facts = pool.apply(time_side, (side, name, n_calls, options))
+            figures[f"{name}, {side}"] = facts
+            times = middle(np.array(facts["cpu_ms"]))
+            rows.append([str(side), f"{facts['parameters']:,}", str(facts["rows"]), name, str(n_calls or 1), times])
+            rows[-1].append(f"{facts['peak_mb']:.0f}")
+    print_table(rows)
+    print("peak: of the process beyond what it held before the first call, input and output included")
+    save(options, "sides.json", figures=figures)
+
+
+def time_side(side, name, n_calls, options):
+    """Return CPU milliseconds a row of one kind of work on random color images, and the peak of the process."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    n = max(2, 2 * 64**2 // side**2) if options.side_rows is None else options.side_rows
+    X = np.random.default_rng(0).random((n, 3, side, side), dtype=np.float32)
+    network = make_unet((3, side, side))
+    regenerator = DiffusionRegenerator(network, timestep=160, n_steps=n_calls or 1, value_range=(0, 1), device="cpu")
+    regenerator.fit(X[:1])
+    size = rows_per_batch(regenerator.denoiser_, regenerator.space_.shape, torch.device("cpu"))
+
+    @torch.inference_mode()
+    def bare():
+        for x in torch.from_numpy(X).split(size):
+            last = x.contiguous(memory_format=torch.channels_last)
+            regenerator.denoiser_(last if name.endswith("last") else x, torch.full((len(x),), 160))
+
+    before = peak_bytes()
+    work = (lambda: regenerator.transform(X)) if n_calls else bare
+    times = interleaved({name: (work, n)}, options.repeats, torch.device("cpu"))[name]
+    peak = (peak_bytes() - before) / 1e6
+    return {"parameters": regenerator.n_parameters_, "rows": n, "cpu_ms": times[:, 1].tolist(), "peak_mb": peak}
+
+
 def peak_bytes():
     """Return the most memory that this process has held so far."""
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -289,8 +334,12 @@ def main():
     parser.add_argument("--compile", action="store_true", help="compile the denoiser, for all procedures")
     parser.add_argument("--paper-unet", action="store_true", help="the paper's UNet with random weights")
     parser.add_argument("--memory", type=int, help="measure the peak memory of so many rows instead")
+    parser.add_argument("--sides", type=int, nargs="+", help="time images of these sides instead")
+    parser.add_argument("--side-rows", type=int, help="rows of each side; as many pixels each if not given")
     options = parser.parse_args()
-    if options.memory:
+    if options.sides:
+        measure_sides(options)
+    elif options.memory:
         measure_memory(options)
     else:
         compare(options)

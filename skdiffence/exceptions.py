@@ -1,6 +1,6 @@
 """Warnings about conditions under which a privacy figure or a defended prediction is not reliable."""
 
-__all__ = ["DefenseWarning", "MembershipWarning", "RangeWarning"]
+__all__ = ["DefenseWarning", "MembershipWarning", "RangeWarning", "TrainingTimeWarning"]
 
 
 class DefenseWarning(UserWarning):
@@ -13,3 +13,7 @@ class MembershipWarning(UserWarning):
 
 class RangeWarning(UserWarning):
     """Warning used if values lie outside the range that an estimator was fitted on."""
+
+
+class TrainingTimeWarning(UserWarning):
+    """Warning used if a training will take hours by the time of its first updates."""

@@ -54,9 +54,10 @@ def _default_widths(side):
     while side / 2 ** (n_levels - 1) >= _MIN_SIDE and n_levels < (3 if side <= 48 else 4):
         n_levels += 1
     # With equal training time on 32x32 photographs, 16 channels at full size kept as many labels as 32, at a third of
-    # the cost of a call. A fourth level kept no more (docs: performance).
-    base = 16 if side <= 48 else 32
-    return tuple(base * min(2**level, 4) for level in range(n_levels))
+    # the cost of a call. A fourth level kept no more (docs: performance). Larger images get half as many channels, so
+    # that one of 64x64 costs what one of 32x32 does, times 1.6.
+    base, widest = (16, 4) if side <= 48 else (8, 8)
+    return tuple(base * min(2**level, widest) for level in range(n_levels))
 
 
 def make_unet(shape, given=None):

@@ -6,6 +6,7 @@ import numbers
 import os
 import secrets
 import warnings
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from skdiffence.base import InferenceOnlyMixin
 from skdiffence.diffusion._batches import in_batches, rows_to_fill
 from skdiffence.diffusion._calls import ROWS_PER_EXACT_BATCH, DenoiserCalls
 from skdiffence.diffusion._denoisers import count_parameters, make_denoiser, ready_denoiser, side_multiple
+from skdiffence.diffusion._estimate import LONG_TRAINING, duration, long_training_message
 from skdiffence.diffusion._inputs import ROWS_AT_ONCE, check_candidates, check_rows, check_training_rows
 from skdiffence.diffusion._loading import copy_pretrained, load_pretrained
 from skdiffence.diffusion._noise import KEY_SIZE, Noise, derive_key
@@ -25,7 +27,7 @@ from skdiffence.diffusion._pretrained import Pretrained, save_pretrained
 from skdiffence.diffusion._schedule import Schedule, check_steps, make_scheduler
 from skdiffence.diffusion._space import ImageSpace, RowSpace, check_range, check_resize, detect_range
 from skdiffence.diffusion._training import Trainer
-from skdiffence.exceptions import DefenseWarning
+from skdiffence.exceptions import DefenseWarning, TrainingTimeWarning
 from skdiffence.utils._frames import is_frame, like
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._rows import data_digest
@@ -125,8 +127,9 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
     random_state : int, RandomState instance or None, default=None
         Seeds initial weights, order and noise of the training, together with a digest of the training rows.
     verbose : int, default=0
-        1 shows the number of parameters and a progress bar during training, and what images are resized to for the
-        denoiser, with the effective noise.
+        1 shows the number of parameters, a progress bar and the estimated time of the training, and what images are
+        resized to for the denoiser, with the effective noise. A training of more than an hour is a
+        :class:`~skdiffence.exceptions.TrainingTimeWarning` whatever this is.
 
     Attributes
     ----------
@@ -537,9 +540,17 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
             autocast=X.ndim == 4 and self._uses_bfloat16(device),
             seed=seed,
             verbose=self.verbose,
+            on_estimate=partial(self._tell_time, network, space),
         )
         encoded = torch.cat([space.encode(X[rows], device) for rows in gen_batches(len(X), ROWS_AT_ONCE)])
         return trainer.train(network.requires_grad_(True).to(device), encoded)
+
+    def _tell_time(self, network, space, seconds):
+        if self.verbose:
+            tqdm.write(f"denoiser: about {duration(seconds)} of training")
+        if seconds > LONG_TRAINING:
+            message = long_training_message(network, space.shape, seconds, count_parameters(network))
+            warnings.warn(message, TrainingTimeWarning, stacklevel=2)
 
     def _count_epochs(self, X):
         if self.max_epochs != "auto":

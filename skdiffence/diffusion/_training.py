@@ -13,6 +13,7 @@ from skdiffence.utils._random import torch_seed
 
 _CLIP_NORM = 1.0
 _WARM_UP_SHARE = 0.05
+_TIMED_UPDATES = 4  # after so many, the time of all is estimated
 
 
 class MovingAverage:
@@ -70,9 +71,13 @@ class Trainer:
         Seeds order, noise, timesteps and dropout.
     verbose : int
         Whether to show a progress bar.
+    on_estimate : callable(float) or None, default=None
+        Takes the estimated seconds of the whole training, once, after a few updates.
     """
 
-    def __init__(self, schedule, *, n_levels, max_epochs, batch_size, lr, ema_decay, autocast, seed, verbose):
+    def __init__(
+        self, schedule, *, n_levels, max_epochs, batch_size, lr, ema_decay, autocast, seed, verbose, on_estimate=None
+    ):
         self.schedule = schedule
         self.n_levels = n_levels
         self.max_epochs = max_epochs
@@ -82,6 +87,7 @@ class Trainer:
         self.autocast = autocast
         self.seed = seed
         self.verbose = verbose
+        self.on_estimate = on_estimate
 
     def train(self, network, rows):
         """Train a network and return the average of its weights.
@@ -129,7 +135,16 @@ class Trainer:
         for batch in order.split(self.batch_size):
             total += self._update(network, rows[batch]) * len(batch)
             bar.update()
+            self._estimate()
         return float(total) / len(rows)
+
+    def _estimate(self):
+        done = self.average_.n_updates
+        if done == 1:
+            self.start_ = time.perf_counter()  # the first update also allocates and compiles
+        elif done == _TIMED_UPDATES and self.on_estimate is not None:
+            seconds = (time.perf_counter() - self.start_) / (done - 1)
+            self.on_estimate(seconds * self.n_updates_)
 
     def _update(self, network, x):
         loss = self._loss(network, x)
