@@ -96,7 +96,8 @@ def from_module(
     non-members, and ``pool=(X, y, is_member)`` to :class:`~skdiffence.model_selection.AttackScorer`.
 
     The inputs are standardized in single precision, or double if the weights are, and then converted to the type of
-    the weights. Probabilities are computed in single precision or double.
+    the weights. Rows of 32-bit or 64-bit integers stay what they are if the module has an embedding: they are tokens.
+    Probabilities are computed in single precision or double.
 
     Examples
     --------
@@ -231,8 +232,15 @@ class AnsweringModule(nn.Module):
         own = module_dtype(self.module)
         # Half precision is too coarse to standardize in.
         wide = torch.promote_types(own, torch.float32)
-        answer = _first(self.module(self._standardized(X.to(wide)).to(own)))
+        if not self._takes_codes(X):
+            X = self._standardized(X.to(wide)).to(own)
+        answer = _first(self.module(X))
         return self._proba(answer.to(wide), _TOLERANCE.get(own, 1e-4))
+
+    def _takes_codes(self, X):
+        """Return whether rows hold codes, such as tokens, that an embedding looks up."""
+        plain = self.mean is None and self.std is None and X.dtype in (torch.int32, torch.int64)
+        return plain and any(isinstance(part, nn.Embedding) for part in self.module.modules())
 
     def _standardized(self, X):
         if self.mean is not None:

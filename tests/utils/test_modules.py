@@ -129,6 +129,20 @@ def test_images_are_standardized_by_channel(mean, std):
     np.testing.assert_allclose(classifier.predict_proba(IMAGES), wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+@pytest.mark.parametrize("weights", [torch.float32, torch.bfloat16])
+def test_tokens_stay_integers(dtype, weights):
+    """An embedding looks up integers; converted to the type of the weights, they are refused by torch."""
+    module = seeded(lambda: nn.Sequential(nn.Embedding(20, 4), nn.Flatten(), nn.Linear(20, 3))).to(weights)
+    tokens = RNG.integers(0, 20, (N, 5)).astype(dtype)
+    with torch.no_grad():
+        wanted = module(torch.as_tensor(tokens)).float().softmax(1).numpy()
+    classifier = from_module(module, NAMES)
+    np.testing.assert_allclose(classifier.predict_proba(tokens), wanted, atol=1e-6)
+    sides = [(tokens[side], NAMES[np.arange(12) % 3]) for side in (slice(12), slice(12, None))]
+    assert audit(classifier, *sides, attacks=["entropy"], n_permutations=100, random_state=0).rows
+
+
 def test_weights_from_a_dict_or_a_file(tmp_path):
     """A class and its weights make the same classifier as the instance, in whatever way the weights were saved."""
     weights = LOGITS.state_dict()
