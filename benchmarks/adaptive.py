@@ -65,7 +65,12 @@ def make_defenses(split, denoiser, timestep, n_candidates):
     shared = cached(denoiser, timestep, split.X_fit, 2 * split.seed)
     fresh = DiffusionRegenerator(denoiser, timestep=timestep, value_range=(0, 1), noise="fresh").fit(split.X_fit)
     original = DefendedClassifier(
-        FrozenEstimator(split.net), shared, fallback="original", n_candidates=n_candidates, random_state=split.seed
+        FrozenEstimator(split.net),
+        shared,
+        n_candidates=n_candidates,
+        selection="first",
+        fallback="original",
+        random_state=split.seed,
     )
     return {
         "undefended": (split.net, None),

@@ -152,7 +152,11 @@ def train_denoiser(X, folder, epochs, seed):
 def put_on_top(fitted, regenerator, X, y, seed):
     """Return a fitted classifier behind Diffence; on the rows given it looks whether the denoiser is sound."""
     defended = DefendedClassifier(
-        FrozenEstimator(fitted), FrozenEstimator(regenerator), n_candidates=N_CANDIDATES, random_state=seed
+        FrozenEstimator(fitted),
+        FrozenEstimator(regenerator),
+        n_candidates=N_CANDIDATES,
+        selection="first",
+        random_state=seed,
     )
     return defended.fit(X, y)
 
