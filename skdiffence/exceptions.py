@@ -1,6 +1,6 @@
 """Warnings about conditions under which a privacy figure or a defended prediction is not reliable."""
 
-__all__ = ["DefenseWarning", "MembershipWarning", "RangeWarning", "TrainingTimeWarning"]
+__all__ = ["DefenseWarning", "MembershipWarning", "RangeWarning", "TrainingTimeWarning", "VersionWarning"]
 
 
 class DefenseWarning(UserWarning):
@@ -17,3 +17,7 @@ class RangeWarning(UserWarning):
 
 class TrainingTimeWarning(UserWarning):
     """Warning used if a training will take hours by the time of its first updates."""
+
+
+class VersionWarning(UserWarning):
+    """Warning used if an estimator is loaded with other versions of the libraries than it was saved with."""

@@ -12,9 +12,10 @@ from skdiffence.utils import _skorch as nets
 from skdiffence.utils._frames import check_numeric, is_frame
 from skdiffence.utils._sklearn import routing_enabled
 from skdiffence.utils._validation import as_labels, check_is_member
+from skdiffence.utils._versions import VersionedMixin
 
 
-class ClassifierWrapper(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class ClassifierWrapper(VersionedMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Base of classifiers that wrap another.
 
     A subclass has a parameter ``estimator``, or another one that ``_wrapped`` names, calls ``_check_fit_data`` in

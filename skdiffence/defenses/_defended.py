@@ -15,6 +15,7 @@ from skdiffence.defenses._calibration import measure_candidates, split_for_rule
 from skdiffence.defenses._classifier import FittedClassifier
 from skdiffence.defenses._diagnosis import check_candidate_numbers, warn_if_argmax_differs, warn_if_poor
 from skdiffence.defenses._fit_classifier import fit_on_rows
+from skdiffence.defenses._portable import read_defended, write_defended
 from skdiffence.defenses._temperature import check_temperature_scaling, fit_temperature, scale
 from skdiffence.defenses.rules._base import Rule
 from skdiffence.defenses.rules._registry import RULES, make_rule
@@ -287,6 +288,82 @@ class DefendedClassifier(ClassifierWrapper):
         if self.calibrate is not None:
             selected.proba = scale(selected.proba, self.temperature_)
         return selected
+
+    def rotate_key(self):
+        """Replace the key of the regenerator by a new one; see :meth:`DiffusionRegenerator.rotate_key`.
+
+        Returns
+        -------
+        self : DefendedClassifier
+        """
+        check_is_fitted(self, "selection_")
+        self.regenerator_.rotate_key()
+        return self
+
+    def save_pretrained(self, folder, *, key_file=None):
+        """Write the fitted classifier to a folder that is loaded without pickle, by :meth:`from_pretrained`.
+
+        Arrays and weights are written as safetensors, parts of scikit-learn by skops, and everything else as JSON. The
+        keys, that of the noise and those of the digests, are in a file of their own that only the current user can
+        read. The folder is replaced as a whole, and other processes may load it meanwhile.
+
+        Read more in the :ref:`User Guide <persistence>`.
+
+        Parameters
+        ----------
+        folder : str or path
+            Where to write. An earlier classifier is replaced.
+        key_file : str or path, default=None
+            File of the keys, which keeps the keys of other folders in it. None is the file that the environment
+            variable ``SKDIFFENCE_KEY_FILE`` names, or ``noise.key`` in the folder.
+
+        Raises
+        ------
+        FileExistsError
+            If the folder exists and holds something else.
+        TypeError
+            If a part of the classifier can only be pickled, such as a function.
+
+        Warns
+        -----
+        DefenseWarning
+            If the key follows from ``random_state``, or callbacks of a net are left out.
+        """
+        check_is_fitted(self, "selection_")
+        write_defended(self, folder, key_file)
+
+    @classmethod
+    def from_pretrained(cls, folder, *, classes=(), key_file=None):
+        """Load a classifier from a folder that :meth:`save_pretrained` has written.
+
+        Nothing is unpickled. No code runs but that of torch, skorch, scikit-learn, diffusers and skdiffence, and of the
+        classes that are named here.
+
+        Parameters
+        ----------
+        folder : str or path
+            The folder.
+        classes : list of classes, default=()
+            Classes of your own that the classifier is made of, such as the module of a net.
+        key_file : str or path, default=None
+            File of the keys, as in :meth:`save_pretrained`.
+
+        Returns
+        -------
+        defended : DefendedClassifier
+            Answers as the saved one.
+
+        Raises
+        ------
+        ValueError
+            If the folder is damaged, needs classes that are not named, or the key is not there.
+
+        Warns
+        -----
+        VersionWarning
+            If it was saved with other versions of the libraries.
+        """
+        return read_defended(cls, folder, classes, key_file)
 
     @property
     def interval_(self):

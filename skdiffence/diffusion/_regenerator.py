@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from skdiffence.base import InferenceOnlyMixin
 from skdiffence.diffusion._batches import in_batches, rows_to_fill
 from skdiffence.diffusion._calls import ROWS_PER_EXACT_BATCH, DenoiserCalls
+from skdiffence.diffusion._checkpoint import Checkpoint, training_key
 from skdiffence.diffusion._denoisers import count_parameters, make_denoiser, ready_denoiser, side_multiple
 from skdiffence.diffusion._estimate import LONG_TRAINING, duration, long_training_message
 from skdiffence.diffusion._inputs import ROWS_AT_ONCE, check_candidates, check_rows, check_training_rows
@@ -28,19 +29,21 @@ from skdiffence.diffusion._schedule import Schedule, check_steps, make_scheduler
 from skdiffence.diffusion._space import ImageSpace, RowSpace, check_range, check_resize, detect_range
 from skdiffence.diffusion._training import Trainer
 from skdiffence.exceptions import DefenseWarning, TrainingTimeWarning
+from skdiffence.utils._cache import check_cache_seed
 from skdiffence.utils._frames import is_frame, like
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._rows import data_digest
 from skdiffence.utils._secret import SecretBytes, SecretParameter
 from skdiffence.utils._sklearn import Interval, StrOptions, fit_context
 from skdiffence.utils._torch import resolve_device
+from skdiffence.utils._versions import VersionedMixin
 
 # Fewest updates and fewest epochs of max_epochs="auto". Few rows need more epochs than that for so many updates.
 _AUTO_UPDATES = {"rows": 1000, "images": 400}
 _AUTO_EPOCHS = 10
 
 
-class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
+class DiffusionRegenerator(VersionedMixin, InferenceOnlyMixin, BaseEstimator):
     """Regenerate inputs by diffusion: add noise up to a timestep, then remove it with a denoiser.
 
     Regenerated inputs keep what is typical of the data and lose the detail of single inputs, by which the confidence of
@@ -124,6 +127,12 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
     compile : bool, default=False
         Whether to compile the denoiser with ``torch.compile`` at its first use. This needs a C++ compiler on a CPU and
         takes tens of seconds for each of a few batch shapes. Results are equal up to float32 rounding.
+    checkpoint_dir : str, path or None, default=None
+        Folder for the state of the training, which is saved every minute and at the end, completely or not at all. A
+        training that was interrupted, also by a kill, continues from there when ``fit`` is called again with the same
+        parameters and rows, and a finished one is read. On a CPU the result is that of an uninterrupted training, bit
+        for bit. Needs an integer ``random_state``; call ``rotate_key`` afterwards for a secret key. Trainings of
+        other rows or parameters have files of their own. Remove the folder when you need it no longer.
     random_state : int, RandomState instance or None, default=None
         Seeds initial weights, order and noise of the training, together with a digest of the training rows.
     verbose : int, default=0
@@ -228,6 +237,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         "precision": [StrOptions({"auto", "float32", "bfloat16"})],
         "exact": ["boolean"],
         "compile": ["boolean"],
+        "checkpoint_dir": [str, os.PathLike, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -256,6 +266,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         precision="auto",
         exact=False,
         compile=False,
+        checkpoint_dir=None,
         random_state=None,
         verbose=0,
     ):
@@ -278,6 +289,7 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         self.precision = precision
         self.exact = exact
         self.compile = compile
+        self.checkpoint_dir = checkpoint_dir
         self.random_state = random_state
         self.verbose = verbose
 
@@ -299,10 +311,13 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X or a parameter is invalid.
+            If X or a parameter is invalid, ``checkpoint_dir`` is given without ``random_state``, or the file there is
+            damaged or of another training.
         """
         key = type(self).key.check(self, (bytes, str, numbers.Integral))
         is_pretrained = isinstance(self.denoiser, (str, os.PathLike, torch.nn.Module))
+        if not is_pretrained:
+            check_cache_seed(self.checkpoint_dir, self.random_state, "checkpoint_dir")
         X = check_training_rows(self, X, n_rows_min=1 if is_pretrained else 2)
         loaded = self._load_pretrained(X.shape[1:]) if is_pretrained else None
         device, draw, digest = resolve_device(self.device), draw_seed(self.random_state), data_digest(X)
@@ -530,20 +545,23 @@ class DiffusionRegenerator(InferenceOnlyMixin, BaseEstimator):
             )
 
     def _train(self, network, space, X, schedule, n_levels, device, seed):
-        trainer = Trainer(
-            schedule,
-            n_levels=n_levels,
-            max_epochs=self._count_epochs(X),
-            batch_size=self.batch_size,
-            lr=self.lr,
-            ema_decay=self.ema_decay,
-            autocast=X.ndim == 4 and self._uses_bfloat16(device),
-            seed=seed,
-            verbose=self.verbose,
-            on_estimate=partial(self._tell_time, network, space),
-        )
+        settings = {
+            "n_levels": n_levels,
+            "max_epochs": self._count_epochs(X),
+            "batch_size": self.batch_size,
+            "lr": self.lr,
+            "ema_decay": self.ema_decay,
+            "autocast": X.ndim == 4 and self._uses_bfloat16(device),
+            "seed": seed,
+        }
+        checkpoint = None
+        if self.checkpoint_dir is not None:
+            key = training_key(self, network, space, data_digest(X), {**settings, "device": device.type})
+            checkpoint = Checkpoint(self.checkpoint_dir, key)
+        on_estimate = partial(self._tell_time, network, space)
+        trainer = Trainer(schedule, **settings, verbose=self.verbose, on_estimate=on_estimate)
         encoded = torch.cat([space.encode(X[rows], device) for rows in gen_batches(len(X), ROWS_AT_ONCE)])
-        return trainer.train(network.requires_grad_(True).to(device), encoded)
+        return trainer.train(network.requires_grad_(True).to(device), encoded, checkpoint)
 
     def _tell_time(self, network, space, seconds):
         if self.verbose:

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 from tqdm.auto import tqdm
 
+from skdiffence.diffusion._checkpoint import finished_state, restore, restore_finished, state_of
 from skdiffence.diffusion._denoisers import call_network
 from skdiffence.utils._random import torch_seed
 
@@ -89,7 +90,7 @@ class Trainer:
         self.verbose = verbose
         self.on_estimate = on_estimate
 
-    def train(self, network, rows):
+    def train(self, network, rows, checkpoint=None):
         """Train a network and return the average of its weights.
 
         Parameters
@@ -98,6 +99,8 @@ class Trainer:
             The untrained denoiser, on the device of the rows. It is changed in place.
         rows : tensor of shape (n, ...)
             All rows, in the input space of the denoiser.
+        checkpoint : Checkpoint or None, default=None
+            Where the training is continued from, and its state is saved once in a while and at the end.
 
         Returns
         -------
@@ -107,15 +110,22 @@ class Trainer:
             "epoch", mean "loss" and "seconds" of each epoch.
         """
         self._set_up(network, rows)
-        history = []
+        saved = None if checkpoint is None else checkpoint.load()
+        if saved is not None and saved[1].get("finished"):
+            return restore_finished(self.average_.network, saved[0]), saved[1]["history"]
         # Dropout draws from torch's global generator.
         with torch_seed(self.seed), tqdm(total=self.n_updates_, disable=not self.verbose, desc="denoiser") as bar:
-            for epoch in range(self.max_epochs):
-                start = time.perf_counter()
-                loss = self._epoch(network.train(), rows, bar)
-                history.append({"epoch": epoch + 1, "loss": loss, "seconds": time.perf_counter() - start})
-                bar.set_postfix(loss=f"{loss:.4f}")
-        return self.average_.finish(network).eval(), history
+            if saved is not None:
+                restore(self, network, *saved)
+                self.resumed_at_ = self.average_.n_updates
+                bar.update(self.resumed_at_)
+            while len(self.history_) < self.max_epochs:
+                self._epoch(network.train(), rows, bar, checkpoint)
+                bar.set_postfix(loss=f"{self.history_[-1]['loss']:.4f}")
+        averaged = self.average_.finish(network).eval()
+        if checkpoint is not None:
+            checkpoint.save(*finished_state(averaged, self.history_))
+        return averaged, self.history_
 
     def _set_up(self, network, rows):
         self.n_updates_ = self.max_epochs * math.ceil(len(rows) / self.batch_size)
@@ -124,27 +134,60 @@ class Trainer:
         self.optimizer_ = torch.optim.Adam(network.parameters(), lr=self.lr, fused=True)
         self.rates_ = torch.optim.lr_scheduler.LambdaLR(self.optimizer_, self._rate)
         self.average_ = MovingAverage(network, self.ema_decay)
+        self.history_, self.device_, self.resumed_at_ = [], rows.device, 0
+        self._begin_epoch()
+
+    def _begin_epoch(self):
+        # Updates done in this epoch, the sum of their losses, and the seconds that they took.
+        self.done_, self.seconds_ = 0, 0.0
+        self.total_ = torch.zeros((), dtype=torch.float64, device=self.device_)
+
+    def generator_states(self):
+        """Return the states of all generators; for the order of rows, that at the beginning of the epoch."""
+        states = {"noise": self.generator_.get_state(), "order": self.order_state_, "global": torch.get_rng_state()}
+        return states | ({"cuda": torch.cuda.get_rng_state(self.device_)} if self.device_.type == "cuda" else {})
+
+    def set_generator_states(self, states):
+        """Set the states that :meth:`generator_states` has returned."""
+        self.generator_.set_state(states["noise"])
+        self.order_.set_state(states["order"])
+        torch.set_rng_state(states["global"])
+        if "cuda" in states:
+            torch.cuda.set_rng_state(states["cuda"], self.device_)
+
+    def set_rate(self, n_updates):
+        """Set the learning rate to that after a number of updates."""
+        self.rates_.last_epoch = n_updates
+        for group in self.optimizer_.param_groups:
+            group["lr"] = self.lr * self._rate(n_updates)
 
     def _rate(self, update):
         warm_up = max(1, int(_WARM_UP_SHARE * self.n_updates_))
         return min((update + 1) / warm_up, 0.5 * (1.0 + math.cos(math.pi * update / self.n_updates_)))
 
-    def _epoch(self, network, rows, bar):
-        total = torch.zeros((), dtype=torch.float64, device=rows.device)
+    def _epoch(self, network, rows, bar, checkpoint):
+        start = time.perf_counter() - self.seconds_
+        self.order_state_ = self.order_.get_state()
         order = torch.randperm(len(rows), generator=self.order_).to(rows.device)
-        for batch in order.split(self.batch_size):
-            total += self._update(network, rows[batch]) * len(batch)
+        for batch in order.split(self.batch_size)[self.done_ :]:
+            self.total_ += self._update(network, rows[batch]) * len(batch)
+            self.done_ += 1
             bar.update()
             self._estimate()
-        return float(total) / len(rows)
+            if checkpoint is not None and checkpoint.is_due():
+                self.seconds_ = time.perf_counter() - start
+                checkpoint.save(*state_of(self, network))
+        loss, seconds = float(self.total_) / len(rows), time.perf_counter() - start
+        self.history_.append({"epoch": len(self.history_) + 1, "loss": loss, "seconds": seconds})
+        self._begin_epoch()
 
     def _estimate(self):
-        done = self.average_.n_updates
+        done = self.average_.n_updates - self.resumed_at_
         if done == 1:
             self.start_ = time.perf_counter()  # the first update also allocates and compiles
         elif done == _TIMED_UPDATES and self.on_estimate is not None:
             seconds = (time.perf_counter() - self.start_) / (done - 1)
-            self.on_estimate(seconds * self.n_updates_)
+            self.on_estimate(seconds * (self.n_updates_ - self.resumed_at_))
 
     def _update(self, network, x):
         loss = self._loss(network, x)

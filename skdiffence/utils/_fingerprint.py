@@ -22,8 +22,8 @@ _SIZE = 16
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), type(NotImplemented), range)
 _BUILT_IN = (types.BuiltinFunctionType, np.ufunc, types.MethodDescriptorType, types.WrapperDescriptorType)
 _WRAPPERS = (staticmethod, classmethod)
-# Parameters that change how a result is shown or how fast it comes, not the result.
-_IRRELEVANT = {"verbose", "n_jobs"}
+# Parameters that change how a result is shown, how fast it comes or where it is kept, not the result.
+_IRRELEVANT = {"cache_dir", "checkpoint_dir", "n_jobs", "verbose"}
 # State of a net that its predictions do not depend on.
 _OF_TRAINING = {"callbacks", "callbacks_", "history_"}
 
@@ -34,7 +34,7 @@ def fingerprint(*values):
     The digest depends on
 
     - the content of numbers, strings, arrays, frames, sparse matrices, tensors and containers
-    - the class and the parameters of an estimator, without ``verbose`` and ``n_jobs``
+    - the class and the parameters of an estimator, without ``verbose``, ``n_jobs`` and folders of what is kept
     - the class and the state of a frozen estimator with all inside it, of a torch module and of any other object
     - of the state of a frozen net, only what its predictions depend on
     - the name of a function or class and the version of its library
@@ -58,10 +58,15 @@ def fingerprint(*values):
     return _Digester().of(values)
 
 
+def named_versions():
+    """Return the versions of Python and of the libraries that training and predictions depend on, by name."""
+    packages = (np, scipy, sklearn, skdiffence, skorch, torch)
+    return {"python": platform.python_version(), **{each.__name__: str(each.__version__) for each in packages}}
+
+
 def library_versions():
     """Return the versions of Python and of the libraries that training and predictions depend on."""
-    packages = (np, scipy, sklearn, skdiffence, skorch, torch)
-    return [platform.python_version(), *(str(package.__version__) for package in packages)]
+    return list(named_versions().values())
 
 
 def is_library(module):

@@ -1,6 +1,7 @@
 """SELENA: an ensemble of sub-models that exclude rows, and self-distillation from it."""
 
 from numbers import Integral
+from os import PathLike
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -12,12 +13,18 @@ from skdiffence.defenses._base import ClassifierWrapper
 from skdiffence.defenses._classifier import FittedClassifier
 from skdiffence.defenses._fit_classifier import rows_outside, train
 from skdiffence.defenses.training._distillation import check_student, distill, student_proba
+from skdiffence.diffusion._pretrained import weights_on_disk
 from skdiffence.metrics import label_columns
+from skdiffence.utils._cache import Kept, check_cache_seed, make_cache_folder
+from skdiffence.utils._fingerprint import fingerprint, library_versions
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._secret import SecretBytes
 from skdiffence.utils._sklearn import HasMethods, Interval, fit_context, num_samples, safe_indexing
 from skdiffence.utils._skorch import check_uninstantiated
+
+# What is kept of a sub-model.
+_KINDS = {"estimator": object, "classes": np.ndarray, "rows": np.ndarray}
 
 
 class SELENAClassifier(ClassifierWrapper):
@@ -42,6 +49,10 @@ class SELENAClassifier(ClassifierWrapper):
         None is a clone of ``estimator``.
     distill : bool, default=True
         Whether a student answers.
+    cache_dir : str, path or None, default=None
+        Folder where each trained sub-model is stored, so that an interrupted ``fit`` continues with the first missing
+        one. Needs a ``random_state``. The files are pickles that contain models of the rows: protect them as you
+        protect the rows. A folder that is made here, and its files, can be read by the current user only.
     n_jobs : int or None, default=None
         Number of sub-models trained in parallel by joblib. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
@@ -113,6 +124,7 @@ class SELENAClassifier(ClassifierWrapper):
         "n_excluded": [Interval(Integral, 1, None, closed="left")],
         "student": [HasMethods(["fit", "predict", "predict_proba"]), None],
         "distill": ["boolean"],
+        "cache_dir": [str, PathLike, None],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -126,6 +138,7 @@ class SELENAClassifier(ClassifierWrapper):
         n_excluded=10,
         student=None,
         distill=True,
+        cache_dir=None,
         n_jobs=None,
         random_state=None,
         verbose=0,
@@ -135,6 +148,7 @@ class SELENAClassifier(ClassifierWrapper):
         self.n_excluded = n_excluded
         self.student = student
         self.distill = distill
+        self.cache_dir = cache_dir
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -158,8 +172,10 @@ class SELENAClassifier(ClassifierWrapper):
         ------
         ValueError
             If X or y is invalid, ``n_excluded`` leaves no sub-model to train, a sub-model would get one class only, an
-            estimator is frozen, or the student can't be trained on probabilities.
+            estimator is frozen, the student can't be trained on probabilities, or ``cache_dir`` is given without
+            ``random_state``.
         """
+        check_cache_seed(self.cache_dir, self.random_state)
         X, y = self._check_fit_data(X, y)
         self._check_estimators()
         seed = draw_seed(self.random_state)
@@ -257,10 +273,21 @@ class SELENAClassifier(ClassifierWrapper):
                     f"{len(rows)} rows of sub-model {number}: lower n_excluded={self.n_excluded}, or give more rows."
                 )
         seeded = self.random_state is not None
+        seeds = [mix_seed(seed, "clone", number) for number in range(len(parts))]
+        kept = self._kept(X, y, parts, seeds)
         return Parallel(n_jobs=self.n_jobs, verbose=self.verbose)(
-            delayed(_train_submodel)(self.estimator, X, y, rows, mix_seed(seed, "clone", number), seeded)
-            for number, rows in enumerate(parts)
+            delayed(_train_submodel)(self.estimator, X, y, *each, seeded)
+            for each in zip(parts, seeds, kept, strict=True)
         )
+
+    def _kept(self, X, y, parts, seeds):
+        """Return the files of the sub-models, or None for each."""
+        if self.cache_dir is None:
+            return [None] * len(parts)
+        folder = make_cache_folder(self.cache_dir)
+        context = fingerprint(self.estimator, weights_on_disk(self.estimator), X, y, library_versions())
+        keys = [fingerprint(context, *each).hex() for each in zip(parts, seeds, strict=True)]
+        return [Kept.at(folder, "submodel", key, _KINDS) for key in keys]
 
     def _mean_proba(self, submodels, X, excluded):
         """Return the mean probabilities of the sub-models that each row is excluded from."""
@@ -273,6 +300,12 @@ class SELENAClassifier(ClassifierWrapper):
         return total / self.n_excluded
 
 
-def _train_submodel(estimator, X, y, rows, seed, seeded):
-    trained, classes, held_out = train(estimator, safe_indexing(X, rows), y[rows], y, seed, {}, seeded=seeded)
-    return trained, classes, np.delete(rows, held_out)
+def _train_submodel(estimator, X, y, rows, seed, kept, seeded):
+    """Return a sub-model with its classes and the rows that trained it, or those that were kept of it."""
+    made = None if kept is None else kept.load()
+    if made is None:
+        trained, classes, held_out = train(estimator, safe_indexing(X, rows), y[rows], y, seed, {}, seeded=seeded)
+        made = {"estimator": trained, "classes": classes, "rows": np.delete(rows, held_out)}
+        if kept is not None:
+            kept.save(made)
+    return tuple(made.values())

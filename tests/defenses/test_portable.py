@@ -1,0 +1,422 @@
+"""Folders that hold a defended classifier without pickle, and its key in a file apart."""
+
+import json
+import os
+import pickle
+import stat
+import subprocess
+import sys
+import warnings
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree._tree import Tree
+from skorch import NeuralNetClassifier
+from skorch.callbacks import EpochScoring
+from torch import nn
+
+from skdiffence.base import from_module
+from skdiffence.defenses import DefendedClassifier
+from skdiffence.defenses._portable import KEY_VARIABLE
+from skdiffence.diffusion import DiffusionRegenerator
+from skdiffence.exceptions import DefenseWarning, VersionWarning
+from tests.defenses.cases import RULES, defend, digits, half, quiet
+from tests.nets import MLP, make_net
+
+# skops trusts no trees, of which a changed file could make scikit-learn read beyond their ends.
+CLASSES = [MLP, Tree]
+ROOT = Path(__file__).parents[2]
+
+
+class Tied(nn.Module):
+    """A module with tied weights, a buffer that is not saved, a setting and a function of torch."""
+
+    def __init__(self, width=16):
+        super().__init__()
+        self.settings = {"width": width, "names": ("a", None)}
+        self.first, self.second = nn.Linear(64, width), nn.Linear(64, width)
+        self.second.weight = self.first.weight
+        self.last = nn.Sequential(nn.BatchNorm1d(width), nn.Dropout(), nn.Linear(width, 10), nn.Softmax(-1))
+        self.register_buffer("shift", torch.ones(width), persistent=False)
+
+    def forward(self, X):
+        """Return probabilities."""
+        X = X.flatten(1)
+        return self.last(torch.relu(self.first(X) + self.second(X) + self.shift))
+
+
+CLASSES.append(Tied)
+
+
+def small_diffusion(**params):
+    return DiffusionRegenerator({"width": 16}, timestep=100, max_epochs=2, **params)
+
+
+def fitted(net=None, regenerator=None, **params):
+    X, y = digits("strings")
+    regenerator = small_diffusion() if regenerator is None else regenerator
+    is_member = half(y) if params.get("selection") in RULES else None
+    return quiet(defend(make_net() if net is None else net, regenerator, **params).fit, X, y, is_member=is_member), X
+
+
+def save(defended, folder, **params):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DefenseWarning)
+        defended.save_pretrained(folder, **params)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Return a defended net, rows and its folder."""
+    defended, X = fitted(selection="matched")
+    folder = tmp_path_factory.mktemp("saved") / "defended.v1"
+    save(defended, folder)
+    return defended, X, folder
+
+
+def images():
+    X, y = digits()
+    return X.reshape(-1, 1, 8, 8).astype(np.float32), y
+
+
+def trained_module():
+    X, y = digits()
+    net = quiet(make_net(Tied, module__width=8).fit, X.astype(np.float32), y)
+    return from_module(net.module_, 10, output="proba")
+
+
+CASES = {
+    "net": lambda: fitted(selection="swap"),
+    "tied weights": lambda: fitted(make_net(Tied, module__width=8)),
+    "partial": lambda: fitted(make_net(partial(Tied, width=8))),
+    "frozen module": lambda: fitted(trained_module(), calibration_size=0),
+    "class weights": lambda: fitted(make_net(criterion__weight=torch.ones(10))),
+    "row noise": lambda: fitted(regenerator=small_diffusion(noise="row", key="open sesame")),
+    "exact": lambda: fitted(regenerator=small_diffusion(exact=True, n_steps=2)),
+    "passthrough": lambda: fitted(regenerator="passthrough"),
+    **{rule: partial(fitted, selection=rule) for rule in ("mean", "members", "budgeted", "nearest")},
+    "temperature": lambda: fitted(calibrate="temperature"),
+    "pipeline": lambda: fitted(make_pipeline(StandardScaler(), make_net())),
+    "forest": lambda: fitted(RandomForestClassifier(5, random_state=0)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_loaded_classifier_answers_the_same(case, tmp_path):
+    """To the last bit, and is like the saved one in all that it tells of itself."""
+    if case in ("pipeline", "forest"):
+        pytest.importorskip("skops")
+    defended, X = CASES[case]()
+    save(defended, tmp_path / "folder")
+    loaded = DefendedClassifier.from_pretrained(tmp_path / "folder", classes=CLASSES)
+    np.testing.assert_array_equal(loaded.predict_proba(X), defended.predict_proba(X))
+    np.testing.assert_array_equal(loaded.predict(X), defended.predict(X))
+    assert repr(loaded) == repr(defended) and loaded.denoiser_saw_members_ == defended.denoiser_saw_members_
+    np.testing.assert_array_equal(loaded.not_trained_on_.contains(X), defended.not_trained_on_.contains(X))
+    np.testing.assert_array_equal(loaded.calibrated_on_.contains(X), defended.calibrated_on_.contains(X))
+    save(loaded, tmp_path / "again")
+    again = DefendedClassifier.from_pretrained(tmp_path / "again", classes=CLASSES)
+    np.testing.assert_array_equal(again.predict_proba(X), defended.predict_proba(X))
+
+
+def test_loaded_unet_answers_the_same(tmp_path):
+    """Images, with the default kind of denoiser."""
+    X, y = images()
+    regenerator = DiffusionRegenerator({"block_out_channels": (8, 16)}, timestep=100, max_epochs=1)
+    defended = quiet(DefendedClassifier(make_net(), regenerator, n_candidates=2, selection="swap").fit, X, y)
+    save(defended, tmp_path / "folder")
+    loaded = DefendedClassifier.from_pretrained(tmp_path / "folder", classes=[MLP])
+    np.testing.assert_array_equal(loaded.predict_proba(X[:40]), defended.predict_proba(X[:40]))
+
+
+def test_loaded_classifier_can_be_trained_again(saved):
+    """Its parameters came along, the unfitted net among them."""
+    defended, X, folder = saved
+    _, y = digits("strings")
+    loaded = quiet(DefendedClassifier.from_pretrained(folder, classes=[MLP]).fit, X, y, is_member=half(y))
+    np.testing.assert_array_equal(loaded.predict_proba(X), defended.predict_proba(X))
+
+
+ASK = """
+import pickle, sys
+import joblib, numpy as np, torch
+from diffusers import DDPMScheduler, UNet2DModel  # before anything is refused: they are imported when first used
+from skdiffence import DefendedClassifier
+from tests.nets import MLP
+torch.set_num_threads(1)
+def refuse(*args, **kwargs):
+    raise AssertionError("something was unpickled")
+pickle.load = pickle.loads = pickle._Unpickler.load = torch.load = joblib.load = refuse
+folder, rows, answers = sys.argv[1:]
+np.save(answers, DefendedClassifier.from_pretrained(folder, classes=[MLP]).predict_proba(np.load(rows)))
+"""
+
+
+class Boom:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def test_new_process_answers_the_same_and_opens_no_pickle(saved, tmp_path):
+    """Pickles that somebody has put into the folder, under any name, are not opened."""
+    defended, X, folder = saved
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", str(folder), str(copy)], check=True)
+    for name in ("model.pkl", "defended.joblib", "part-0.skops", "pytorch_model.bin", "params.pt", "arrays.npz"):
+        (copy / name).write_bytes(pickle.dumps(Boom(str(tmp_path / "boom"))))
+    np.save(tmp_path / "rows.npy", X)
+    command = [sys.executable, "-c", ASK, *map(str, (copy, tmp_path / "rows.npy", tmp_path / "answers.npy"))]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    np.testing.assert_array_equal(np.load(tmp_path / "answers.npy"), defended.predict_proba(X))
+    assert not (tmp_path / "boom").exists()
+
+
+def test_only_json_and_safetensors(saved):
+    """No file is a pickle, and no array holds objects."""
+    _, _, folder = saved
+    assert {path.name for path in folder.iterdir()} == {
+        "arrays.safetensors",
+        "defended.json",
+        "noise.key",
+        "tensors.safetensors",
+    }
+    json.loads((folder / "defended.json").read_text())
+
+
+def test_no_training_row_is_in_the_folder(saved):
+    """In no precision, raw or as text."""
+    _, X, folder = saved
+    content = b"".join(path.read_bytes() for path in folder.iterdir())
+    for dtype in (np.float32, np.float64):
+        assert not [row for row in X.astype(dtype) if row[:32].tobytes() in content]
+
+
+# Classes
+
+
+def test_unnamed_types_of_skops_are_refused(tmp_path):
+    """Trees are named in the error."""
+    pytest.importorskip("skops")
+    save(CASES["forest"]()[0], tmp_path / "folder")
+    with pytest.raises(ValueError, match=r"not loaded unless you name them: sklearn.tree._tree.Tree\..*classes="):
+        DefendedClassifier.from_pretrained(tmp_path / "folder")
+
+
+def test_unnamed_classes_are_refused(saved):
+    """The error says what to write."""
+    with pytest.raises(ValueError, match=r"class MLP of tests.nets.*from_pretrained\(folder, classes=\[MLP\]\)"):
+        DefendedClassifier.from_pretrained(saved[2])
+
+
+def _edit(folder, change):
+    """Change the notes of a folder, as an attacker does, with checksums that fit."""
+    from skdiffence.defenses._portable import _checksum
+
+    outer = json.loads((folder / "defended.json").read_text())
+    notes = json.loads(outer["notes"])
+    change(notes)
+    text = json.dumps(notes)
+    (folder / "defended.json").write_text(json.dumps({"checksum": _checksum(text.encode()), "notes": text}))
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("os", "system"),
+        ("posix", "system"),
+        ("builtins", "eval"),
+        ("builtins", "exec"),
+        ("builtins", "type"),
+        ("subprocess", "Popen"),
+        ("pickle", "Unpickler"),
+        ("torch", "load"),
+        ("torch.hub", "load"),
+        ("joblib.numpy_pickle", "load"),
+        ("skdiffence.utils._unsaved", "Unsaved"),
+        ("skdiffence._evaluation._pool", "Pool"),
+        ("sklearn.preprocessing._function_transformer", "FunctionTransformer"),
+        ("skdiffence.defenses._portable", "os.system"),
+        ("no_such_module", "Thing"),
+    ],
+)
+@pytest.mark.parametrize("form", ["object", "class", "partial"])
+def test_classes_of_others_are_not_touched(module, name, form, saved, tmp_path):
+    """Whatever a changed folder names, nothing is called that the user has not named."""
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", str(saved[2]), str(copy)], check=True)
+    ref = {"is": "class", "module": module, "name": name}
+    evil = {
+        "object": {"is": "object", "class": ref, "state": {}},
+        "class": ref,
+        "partial": {
+            "is": "partial",
+            "func": ref,
+            "args": {"is": "tuple", "items": []},
+            "kwargs": {"is": "dict", "items": []},
+        },
+    }[form]
+    _edit(copy, lambda notes: notes["classifier"]["state"].update(verbose=evil))
+    with pytest.raises(ValueError, match="not loaded unless you name it"):
+        DefendedClassifier.from_pretrained(copy, classes=[MLP])
+
+
+# The key
+
+
+def test_key_is_private_and_nowhere_else(saved):
+    """Of mode 600, and in no other file of the folder."""
+    defended, _, folder = saved
+    key = bytes(defended.regenerator_.key_)
+    assert stat.S_IMODE((folder / "noise.key").stat().st_mode) == 0o600
+    assert key.hex() in (folder / "noise.key").read_text()
+    for path in set(folder.iterdir()) - {folder / "noise.key"}:
+        content = path.read_bytes()
+        assert key not in content and key.hex().encode() not in content
+        assert bytes(defended.not_trained_on_.key).hex().encode() not in content  # digests can't be guessed either
+
+
+@pytest.mark.parametrize("how", ["argument", "variable"])
+def test_key_in_another_place(how, tmp_path, monkeypatch):
+    """The folder can be shared without it; the file serves several folders."""
+    key_file = tmp_path / "vault" / "keys.json"
+    if how == "variable":
+        monkeypatch.setenv(KEY_VARIABLE, str(key_file))
+    params = {"key_file": key_file} if how == "argument" else {}
+    defended, X = fitted(selection="swap", regenerator=small_diffusion(key="open sesame"))
+    other, _ = fitted(selection="first")
+    for name, each in (("one", defended), ("other", other), ("one", defended)):
+        save(each, tmp_path / name, **params)
+    assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
+    assert len(json.loads(key_file.read_text())["keys"]) == 2
+    assert not any(b"sesame" in path.read_bytes() for path in (tmp_path / "one").iterdir())
+    for name, each in (("one", defended), ("other", other)):
+        loaded = DefendedClassifier.from_pretrained(tmp_path / name, classes=[MLP], **params)
+        np.testing.assert_array_equal(loaded.predict_proba(X), each.predict_proba(X))
+    assert loaded.regenerator_.key_is_secret_ == other.regenerator_.key_is_secret_
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    with pytest.raises(ValueError, match=f"key of the noise is not there.*key_file=.*{KEY_VARIABLE}"):
+        DefendedClassifier.from_pretrained(tmp_path / "one", classes=[MLP])
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "open sesame", '{"keys": 1}', '{"keys": {"sesame": []}}'])
+def test_wrong_key_files_are_refused(content, saved, tmp_path):
+    """Without printing what is in them."""
+    (tmp_path / "keys").write_text(content)
+    with pytest.raises(ValueError, match="key_file .*keys") as raised:
+        DefendedClassifier.from_pretrained(saved[2], classes=[MLP], key_file=tmp_path / "keys")
+    assert "sesame" not in str(raised.value)
+    assert raised.value.__cause__ is None
+
+
+def test_rotated_key(tmp_path):
+    """It gives other answers, and what was saved before keeps its own."""
+    defended, X = fitted(selection="swap")
+    with pytest.warns(DefenseWarning, match=r"follows from random_state.*rotate_key\(\)"):
+        defended.save_pretrained(tmp_path / "before", key_file=tmp_path / "keys")
+    before = defended.predict_proba(X)
+    after = defended.rotate_key().predict_proba(X)
+    assert not np.array_equal(before, after) and defended.regenerator_.key_is_secret_
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        defended.save_pretrained(tmp_path / "after", key_file=tmp_path / "keys")
+    for name, expected in (("before", before), ("after", after)):
+        loaded = DefendedClassifier.from_pretrained(tmp_path / name, classes=[MLP], key_file=tmp_path / "keys")
+        np.testing.assert_array_equal(loaded.predict_proba(X), expected)
+
+
+# Damage, and what can't be written
+
+
+@pytest.mark.parametrize("name", ["defended.json", "arrays.safetensors", "tensors.safetensors"])
+@pytest.mark.parametrize("damage", ["empty", "half", "bit", "missing"])
+def test_damaged_files_are_named(name, damage, saved, tmp_path):
+    """No flipped bit gives other answers without a word."""
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", str(saved[2]), str(copy)], check=True)
+    content = (copy / name).read_bytes()
+    middle = len(content) * 3 // 4
+    (copy / name).write_bytes(
+        {
+            "empty": b"",
+            "half": content[:middle],
+            "bit": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+            "missing": b"",
+        }[damage]
+    )
+    if damage == "missing":
+        (copy / name).unlink()
+    with pytest.raises(ValueError, match=name):
+        DefendedClassifier.from_pretrained(copy, classes=[MLP])
+
+
+def test_missing_folder(tmp_path):
+    """It is named."""
+    with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
+        DefendedClassifier.from_pretrained(tmp_path / "nowhere")
+
+
+def test_other_versions_are_named(saved, tmp_path):
+    """Both versions of each library that differs."""
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", str(saved[2]), str(copy)], check=True)
+    _edit(copy, lambda notes: notes["versions"].update(torch="0.4.1", numpy="1.0"))
+    with pytest.warns(VersionWarning, match=r"copy was saved with numpy 1\.0 \(here .*torch 0\.4\.1 \(here"):
+        DefendedClassifier.from_pretrained(copy, classes=[MLP])
+
+
+def test_folders_of_others_are_kept(saved, tmp_path):
+    """Only an empty folder, or one of a defended classifier, is replaced."""
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("text")
+    with pytest.raises(FileExistsError, match="holds no defended classifier"):
+        save(saved[0], tmp_path / "thesis")
+    assert (tmp_path / "thesis" / "chapter.txt").exists()
+
+
+class OwnNet(NeuralNetClassifier):
+    """A net with a function among its settings."""
+
+
+def test_what_needs_pickle_is_named(tmp_path):
+    """Functions have no form without code; nothing is written then."""
+    net = OwnNet(MLP, predict_nonlinearity=lambda proba: proba, train_split=None, verbose=0, max_epochs=1)
+    defended, _ = fitted(net, selection="swap")
+    with pytest.raises(TypeError, match=r"predict_nonlinearity can't be written without pickle.*joblib.dump"):
+        save(defended, tmp_path / "folder")
+    assert not list(tmp_path.iterdir())
+
+
+def test_left_out_callbacks_are_named(tmp_path):
+    """They matter for training only: answers stay, and a warning tells."""
+    defended, X = fitted(make_net(callbacks=[EpochScoring("accuracy", on_train=True)]), selection="swap")
+    with pytest.warns(DefenseWarning, match=r"training only: classifier.estimator.callbacks"):
+        defended.save_pretrained(tmp_path / "folder")
+    loaded = DefendedClassifier.from_pretrained(tmp_path / "folder", classes=[MLP])
+    np.testing.assert_array_equal(loaded.predict_proba(X), defended.predict_proba(X))
+
+
+def test_frozen_net_is_written_once(tmp_path):
+    """As parameter and as fitted classifier it is one net."""
+    X, y = digits("strings")
+    net = make_net()
+    net.fit(X.astype(np.float32), np.unique(y, return_inverse=True)[1])
+    defended = quiet(
+        defend(FrozenEstimator(net), small_diffusion(), calibration_size=0, selection="swap").fit,
+        X,
+        np.unique(y, return_inverse=True)[1],
+    )
+    save(defended, tmp_path / "folder")
+    loaded = DefendedClassifier.from_pretrained(tmp_path / "folder", classes=[MLP])
+    np.testing.assert_array_equal(loaded.predict_proba(X), defended.predict_proba(X))
