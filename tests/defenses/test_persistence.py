@@ -1,18 +1,25 @@
 """What is saved: it answers the same in another process, and holds no training row."""
 
 import io
+import pickle
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skdiffence.defenses import SELENAClassifier
 from skdiffence.diffusion import DiffusionRegenerator
+from skdiffence.exceptions import VersionWarning
+from skdiffence.utils import _versions
+from skdiffence.utils._fingerprint import named_versions
 from tests.defenses.cases import RULES, defend, digits, half, quiet
 from tests.nets import make_net
 
@@ -20,8 +27,9 @@ ROOT = Path(__file__).parents[2]
 ASK = """
 import sys, joblib, numpy as np, torch
 torch.set_num_threads(1)
-defended, X = joblib.load(sys.argv[1])
-np.savez(sys.argv[2], proba=defended.predict_proba(X), labels=defended.predict(X))
+for name, mode in (("plain", None), ("plain", "r"), ("packed", None)):
+    defended, X = joblib.load(f"{sys.argv[1]}/{name}.joblib", mmap_mode=mode)
+    np.savez(f"{sys.argv[1]}/{name}-{mode}.npz", proba=defended.predict_proba(X), labels=defended.predict(X))
 """
 
 
@@ -31,15 +39,40 @@ def small_diffusion(**params):
 
 @pytest.mark.parametrize("exact", [True, False])
 def test_new_process_answers_the_same(tmp_path, exact):
-    """Saved, loaded elsewhere and asked again."""
+    """Saved plain, compressed or to be mapped into memory, where arrays are read-only, and loaded elsewhere."""
     X, y = digits("strings")
     defended = quiet(defend(make_net(), small_diffusion(exact=exact), selection="matched").fit, X, y)
-    joblib.dump((defended, X), tmp_path / "defended.joblib")
-    command = [sys.executable, "-c", ASK, str(tmp_path / "defended.joblib"), str(tmp_path / "answers.npz")]
-    subprocess.run(command, check=True)
-    answers = np.load(tmp_path / "answers.npz")
-    np.testing.assert_array_equal(answers["labels"], defended.predict(X))
-    np.testing.assert_array_equal(answers["proba"], defended.predict_proba(X))
+    for name, level in (("plain", 0), ("packed", 1)):
+        joblib.dump((defended, X), tmp_path / f"{name}.joblib", compress=level)
+    subprocess.run([sys.executable, "-c", ASK, str(tmp_path)], check=True)
+    found = sorted(tmp_path.glob("*.npz"))
+    assert len(found) == 3
+    for answers in map(np.load, found):
+        np.testing.assert_array_equal(answers["labels"], defended.predict(X))
+        np.testing.assert_array_equal(answers["proba"], defended.predict_proba(X))
+
+
+@pytest.mark.parametrize("kind", ["defended", "regenerator", "selena"])
+def test_other_versions_are_warned_about(kind, monkeypatch):
+    """What was pickled with other libraries names them and both versions when it is loaded; once nothing was said."""
+    X, y = digits()
+    things = {
+        "defended": lambda: defend(GaussianNB(), "passthrough").fit(X, y),
+        "regenerator": lambda: small_diffusion().fit(X),
+        "selena": lambda: SELENAClassifier(GaussianNB(), n_estimators=2, n_excluded=1, distill=False).fit(X, y),
+    }
+    fitted, here = things[kind](), named_versions()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pickle.loads(pickle.dumps(fitted))
+    with monkeypatch.context() as patch:
+        patch.setattr(_versions, "named_versions", lambda: here | {"torch": "0.4.1", "numpy": "1.0"})
+        saved = pickle.dumps(fitted)
+    name = type(fitted).__name__
+    with pytest.warns(VersionWarning, match=rf"{name} was saved with numpy 1\.0 \(here .*\), torch 0\.4\.1 \(here"):
+        loaded = pickle.loads(saved)
+    assert "_skdiffence_versions" not in vars(loaded)
+    assert vars(loaded).keys() == vars(fitted).keys()
 
 
 @pytest.mark.parametrize(("in_pipeline", "selection"), [(True, "matched"), *((False, rule) for rule in RULES)])
