@@ -45,6 +45,7 @@ setup(
         "scipy>=1.12.0",
         "skorch>=1.2.0",
         "tabulate>=0.9.0",
+        "threadpoolctl>=3.1.0",
         "torch>=2.13.0",
         "tqdm>=4.66.1",
     ],

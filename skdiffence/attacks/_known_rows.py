@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
@@ -11,6 +12,8 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from skdiffence.metrics._checks import check_membership
 
 _N_FOLDS = 5
+_MOST_FEATURES = 256  # beyond these, models of the attacker's own are trained on principal components
+_N_COMPONENTS = 64
 
 
 def canonical_order(features, is_member):
@@ -50,6 +53,24 @@ def content_folds(keys, is_member):
         distinct, folds[side] = np.unique(keys[side], return_inverse=True)
         fewest = min(fewest, len(distinct))
     return PredefinedSplit(folds % fewest) if fewest > 1 else None
+
+
+def narrowing_steps(n_rows, n_features):
+    """Return the transformers that bound the work of an attacker's models on wide rows, such as images.
+
+    Parameters
+    ----------
+    n_rows, n_features : int
+        The shape of the training rows, which must be free of missing values.
+
+    Returns
+    -------
+    steps : list of transformer
+        Unfitted: to 64 principal components of standardized features. None if the rows are not wide, or too few.
+    """
+    if n_features <= _MOST_FEATURES or n_rows <= _N_COMPONENTS:
+        return []
+    return [StandardScaler(), PCA(_N_COMPONENTS, svd_solver="randomized")]
 
 
 def quadratic_regression():

@@ -8,11 +8,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.neighbors import NearestNeighbors
 
+from skdiffence._evaluation._answer_memory import AnswerMemory
 from skdiffence._evaluation._cross_fit import AttackScores, lowest, split_halves
 from skdiffence._evaluation._measure import measure_attack
 from skdiffence._evaluation._results import ControlResult
 from skdiffence._evaluation._rows import FEWEST_ROWS, seed_key
-from skdiffence._evaluation._run_attack import query_target, run_attack
+from skdiffence._evaluation._run_attack import QueriedTarget, run_attack
+from skdiffence.attacks import Answers
 from skdiffence.inspection.report._format import words
 from skdiffence.metrics import label_columns
 from skdiffence.utils._flat_rows import FlatRows
@@ -22,7 +24,8 @@ from skdiffence.utils._sklearn import fit_context
 
 _CHANCE = 0.01  # of a control to fail where all is well, whatever the number of attacks
 _FOUND = 0.95  # area that the positive control must reach
-_MOST_COMPARED = 2000  # rows of a side
+_MOST_COMPARED = 2000  # rows of a side, in the blind control
+_MOST_MEMORIZED = 1000  # rows of a side, in the positive control: distances are computed between all pairs
 _N_TREES = 64
 _MOST_NUMBERS = 10**8  # of a sparse matrix
 
@@ -121,12 +124,15 @@ def positive_control(attacks, rows, *, known, seed):
     usable = {name: attack for name, attack in attacks.items() if attack.asks_once and not attack.needs_shadows}
     if not usable:
         return _not_run("positive", "none of the attacks works on one answer for each row")
+    rows = _lowest_of_both_sides(rows, _MOST_MEMORIZED)
     members = rows.take(rows.is_member)
     try:
         reference = MemorizingClassifier().fit(members.X, members.y)
     except ValueError:
         return _not_run("positive", "the rows can't be compared as points")
-    queried = query_target(reference, rows.X, rows.y, usable.values())
+    if len(reference.classes_) < 2:
+        return _not_run("positive", "all members have the same label")
+    queried = _query_once(reference, rows)
     areas = _areas(usable, queried, rows, known=known, seed=mix_seed(seed, "positive"))
     best = max(areas, key=lambda name: areas[name].value)
     why = (
@@ -150,8 +156,7 @@ def blind_control(rows, *, seed):
     -------
     control : ControlResult
     """
-    sides = (np.flatnonzero(rows.is_member), np.flatnonzero(~rows.is_member))
-    chosen = rows.take(np.sort(np.concatenate([lowest(rows.keys, side, _MOST_COMPARED) for side in sides])))
+    chosen = _lowest_of_both_sides(rows, _MOST_COMPARED)
     try:
         points = _as_points(FlatRows().fit(_dense(chosen.X)), chosen.X)
     except ValueError:
@@ -165,6 +170,20 @@ def blind_control(rows, *, seed):
     if auc.low > 0.5:
         why += ": the two sides differ as data, and what attacks find may be that difference and not membership"
     return ControlResult("blind", auc.low <= 0.5, why, {"trees": auc})
+
+
+def _lowest_of_both_sides(rows, n_rows):
+    """Return at most so many rows of each side, those with the lowest digests."""
+    sides = (np.flatnonzero(rows.is_member), np.flatnonzero(~rows.is_member))
+    return rows.take(np.sort(np.concatenate([lowest(rows.keys, side, n_rows) for side in sides])))
+
+
+def _query_once(classifier, rows):
+    """Query a classifier whose label is the largest probability, so that it searches for neighbors once."""
+    proba = classifier.predict_proba(rows.X)
+    y = label_columns(rows.y, classifier.classes_)
+    answers = Answers(proba, proba.argmax(axis=1), y, classifier.classes_, rows.X)
+    return QueriedTarget(AnswerMemory(classifier), answers, {"predict_proba": len(rows)}, 0.0)
 
 
 def _scored_by_trees(points, rows, seed):

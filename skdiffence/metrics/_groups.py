@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 from sklearn.utils import Bunch
 
@@ -110,7 +111,9 @@ def group_scores(y_true, y_score, groups, metric, *, confidence_level=0.95, n_re
 def _score_of(is_member, score, metric, interval):
     value, ends = np.nan, (np.nan, np.nan)
     if is_member.any() and not is_member.all():
-        value, ends = metric(is_member, score), interval(is_member, score)
+        # scikit-learn's own function takes several times as long as the interval, which shows with hundreds of groups.
+        value = _auc(is_member, score) if metric is roc_auc_score else metric(is_member, score)
+        ends = interval(is_member, score)
     return Bunch(
         value=float(value),
         low=ends[0],
@@ -118,3 +121,9 @@ def _score_of(is_member, score, metric, interval):
         n_members=int(is_member.sum()),
         n_non_members=int((~is_member).sum()),
     )
+
+
+def _auc(is_member, score):
+    """Return the area under the ROC curve by Mann and Whitney's statistic."""
+    n_members, n_others = is_member.sum(), (~is_member).sum()
+    return (rankdata(score)[is_member].sum() - n_members * (n_members + 1) / 2) / (n_members * n_others)

@@ -1,13 +1,16 @@
 """The attack by a scikit-learn classifier on the whole answer."""
 
+from contextlib import nullcontext
+
 import numpy as np
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold
+from threadpoolctl import threadpool_limits
 
 from skdiffence.attacks._base import SingleQueryAttack
 from skdiffence.attacks._known_rows import best_threshold, canonical_order, fit_member_classifier, member_scores
-from skdiffence.attacks.answer._features import answer_features
+from skdiffence.attacks.answer._features import answer_features, bounded_features, most_common
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
 from skdiffence.utils._sklearn import HasMethods
 
@@ -23,7 +26,9 @@ class ClassifierAttack(SingleQueryAttack):
     Parameters
     ----------
     estimator : classifier, default=None
-        A classifier with ``decision_function`` or ``predict_proba``. It is cloned. None is a small gradient boosting.
+        A classifier with ``decision_function`` or ``predict_proba``. It is cloned. None is a small gradient boosting,
+        which takes one thread. Of more than 64 classes it sees the 64 most common ones, and the summary of the answer
+        that :class:`NonMonotoneAttack` sees.
     random_state : int, RandomState instance or None, default=None
         Seeds the folds, and the classifier where it has no seed of its own.
 
@@ -86,7 +91,8 @@ class ClassifierAttack(SingleQueryAttack):
         self.random_state = random_state
 
     def _learn(self, answers, is_member):
-        features, seed = answer_features(answers), draw_seed(self.random_state)
+        self._columns = most_common(answers) if self.estimator is None else None
+        features, seed = self._features(answers), draw_seed(self.random_state)
         order = canonical_order(features, is_member)
         features, is_member = features[order], is_member[order].astype(np.int64)
         estimator = _default_classifier() if self.estimator is None else clone(self.estimator)
@@ -94,11 +100,20 @@ class ClassifierAttack(SingleQueryAttack):
         n_folds, cv = min(_MAX_FOLDS, *np.bincount(is_member)), None
         if n_folds > 1:
             cv = StratifiedKFold(n_folds, shuffle=True, random_state=mix_seed("attack folds", seed) % 2**32)
-        self.estimator_, unseen = fit_member_classifier(estimator, features, is_member, cv)
+        with self._threads():
+            self.estimator_, unseen = fit_member_classifier(estimator, features, is_member, cv)
         self.threshold_ = best_threshold(is_member, unseen)
 
     def _score(self, answers):
-        return member_scores(self.estimator_, answer_features(answers))
+        with self._threads():
+            return member_scores(self.estimator_, self._features(answers))
+
+    def _features(self, answers):
+        return answer_features(answers) if self._columns is None else bounded_features(answers, self._columns)
+
+    def _threads(self):
+        # On a few hundred rows, threads wait for one another, on a busy machine for minutes.
+        return nullcontext() if self.estimator is not None else threadpool_limits(1, user_api="openmp")
 
 
 def _default_classifier():

@@ -7,11 +7,9 @@ from sklearn.ensemble import RandomForestClassifier
 
 from skdiffence.attacks._base import SingleQueryAttack
 from skdiffence.attacks._known_rows import best_threshold
+from skdiffence.attacks.answer._features import summary_features
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import Interval
-
-# Among hundreds of classes only the most probable ones are informative.
-_N_TOP = 10
 
 
 class NonMonotoneAttack(SingleQueryAttack):
@@ -86,7 +84,7 @@ class NonMonotoneAttack(SingleQueryAttack):
             class_weight="balanced",
             random_state=mix_seed("forest", draw_seed(self.random_state)) % 2**32,
         )
-        features = _features(answers)
+        features = summary_features(answers)
         self.forest_.fit(features, is_member)
         self.threshold_ = best_threshold(is_member, self._out_of_bag_scores(features))
 
@@ -102,10 +100,4 @@ class NonMonotoneAttack(SingleQueryAttack):
         return np.divide(votes, counts, out=np.full(len(features), 0.5), where=counts > 0)
 
     def _score(self, answers):
-        return self.forest_.predict_proba(_features(answers))[:, 1]
-
-
-def _features(answers):
-    top = -np.sort(-answers.proba, axis=1)[:, :_N_TOP]
-    signals = [answers.signal(name) for name in ("confidence", "logit", "entropy", "modified_entropy")]
-    return np.column_stack([top, *signals, answers.correct])
+        return self.forest_.predict_proba(summary_features(answers))[:, 1]

@@ -4,17 +4,22 @@ import numpy as np
 from scipy.special import ndtri
 from sklearn.base import clone
 from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.impute import SimpleImputer
 from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
 from sklearn.utils import check_array
 
-from skdiffence.attacks._known_rows import best_threshold, canonical_order, learn_direction
-from skdiffence.attacks.answer._features import label_indicators
+from skdiffence.attacks._known_rows import best_threshold, canonical_order, learn_direction, narrowing_steps
+from skdiffence.attacks.answer._features import frequent_labels
 from skdiffence.attacks.answer._signal_attack import SignalAttack
 from skdiffence.utils._flat_rows import FlatRows
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
+from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import HasMethods
 
 _MAX_FOLDS = 5
+_MOST_ROWS = 2000  # that the principal components of wide rows are learned from
+_N_DECIMALS = 4
 # Residuals near zero have logarithms without bound: this share of their standard deviation is added.
 _RESIDUAL_FLOOR = 0.1
 
@@ -30,7 +35,9 @@ class QuantileAttack(SignalAttack):
     ----------
     estimator : regressor, default=None
         Predicts the signal, and in a second clone the logarithm of its absolute residual, from the flattened row and
-        its one-hot true label. None is an ensemble of extremely randomized trees.
+        its one-hot true label. Rows of more than 256 features are replaced by 64 principal components if more than 64
+        are known, and of more than 64 classes those with most known non-members have a column. None is an ensemble of
+        extremely randomized trees.
     signal : str, default="logit"
         The signal that is compared, one of those of :class:`ThresholdAttack`.
     random_state : int, RandomState instance or None, default=None
@@ -48,8 +55,8 @@ class QuantileAttack(SignalAttack):
     direction_ : {-1, 1}
         -1 if members lie below the non-members like them among the known rows, otherwise 1.
     threshold_ : float
-        Rows that score at least this are called members. Learned on the known members, and on cross-validated scores of
-        the known non-members in up to five folds.
+        Rows that score at least this are called members. Learned on the known members, and on scores of the known
+        non-members by trees that were not grown on them; with another regressor, in up to five folds.
 
     See Also
     --------
@@ -57,8 +64,8 @@ class QuantileAttack(SignalAttack):
 
     Notes
     -----
-    Cost: one query for each row, and twelve trainings of the regressor on non-members. Answers must hold their rows,
-    ``X``.
+    Cost: one query for each row, and two trainings of the default regressor on non-members, twelve of another one.
+    Answers must hold their rows, ``X``.
 
     Signals are replaced by their normal scores among the known non-members, so that a forest's few probabilities of 0
     or 1 do not dominate. Beyond the known signals the normal score is extended linearly. A row's score increases
@@ -97,8 +104,9 @@ class QuantileAttack(SignalAttack):
         self.random_state = random_state
 
     def _learn(self, answers, is_member):
-        self.rows_ = FlatRows().fit(_rows_of(answers))
-        signal, rows = answers.signal(self.signal), self._described(answers)
+        signal = answers.signal(self.signal)
+        self._describe = _Description(answers, is_member, draw_seed(self.random_state))
+        rows = self._describe(answers)
         order = canonical_order(np.column_stack([rows, signal]), is_member)
         signal, rows, is_member = signal[order], rows[order], is_member[order]
         others, seed = ~is_member, draw_seed(self.random_state)
@@ -124,9 +132,12 @@ class QuantileAttack(SignalAttack):
 
     def _fit_regressor(self, role, rows, values, folds, seed):
         """Return a regressor fitted to all rows, and cross-validated predictions."""
-        estimator = _default_regressor() if self.estimator is None else clone(self.estimator)
+        by_bag = self.estimator is None and folds is not None
+        estimator = _default_regressor(by_bag) if self.estimator is None else clone(self.estimator)
         seed_nested(estimator, "quantile attack", role, seed)
         fitted = clone(estimator).fit(rows, values)
+        if by_bag:
+            return fitted, fitted.oob_prediction_
         return fitted, fitted.predict(rows) if folds is None else cross_val_predict(estimator, rows, values, cv=folds)
 
     def _excess(self, rows, signal):
@@ -134,16 +145,46 @@ class QuantileAttack(SignalAttack):
         return (self.normal_scores_.transform(signal) - self.center_.predict(rows)) / np.exp(self.spread_.predict(rows))
 
     def _score(self, answers):
-        return self.direction_ * self._excess(self._described(answers), answers.signal(self.signal))
-
-    def _described(self, answers):
-        """Return the flattened rows and their one-hot true labels, side by side."""
-        rows = check_array(self.rows_.transform(_rows_of(answers)), ensure_all_finite="allow-nan", input_name="X")
-        return np.column_stack([rows, label_indicators(answers.y, len(answers.classes))])
+        return self.direction_ * self._excess(self._describe(answers), answers.signal(self.signal))
 
 
-def _default_regressor():
-    return ExtraTreesRegressor(50, min_samples_leaf=5)
+def _default_regressor(by_bag):
+    return ExtraTreesRegressor(50, min_samples_leaf=5, bootstrap=by_bag, oob_score=by_bag)
+
+
+class _Description:
+    """Flattened rows and their one-hot true labels, side by side, of a width that does not grow without bounds.
+
+    Parameters
+    ----------
+    answers : Answers
+        Of the known rows.
+    is_member : ndarray of shape (n_samples,), dtype bool
+        Their membership.
+    seed : int
+        Seeds the principal components of wide rows.
+    """
+
+    def __init__(self, answers, is_member, seed):
+        self.columns = frequent_labels(answers.y[~is_member], len(answers.classes))
+        self.flat, self.narrowed = FlatRows().fit(_rows_of(answers)), None
+        rows = self._flattened(answers)
+        chosen = np.argsort(row_digests(rows), kind="stable")[:_MOST_ROWS]
+        steps = narrowing_steps(len(chosen), rows.shape[1])
+        if steps:
+            narrowed = make_pipeline(SimpleImputer(keep_empty_features=True), *steps)
+            self.narrowed = seed_nested(narrowed, "quantile attack", "components", seed).fit(rows[chosen])
+
+    def __call__(self, answers):
+        """Return the description of rows, of shape (n_samples, n_features)."""
+        rows = self._flattened(answers)
+        if self.narrowed is not None:
+            # The last bits of a matrix product depend on the number of rows; a row's score must not.
+            rows = np.round(self.narrowed.transform(rows), _N_DECIMALS)
+        return np.column_stack([rows, answers.y[:, None] == self.columns])
+
+    def _flattened(self, answers):
+        return check_array(self.flat.transform(_rows_of(answers)), ensure_all_finite="allow-nan", input_name="X")
 
 
 def _rows_of(answers):
