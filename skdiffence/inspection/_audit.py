@@ -44,7 +44,9 @@ STANDARD = (
     "quantile",
     "reference",
 )
-SUITES = ("adaptive", "standard")
+# One query for each row, and little work at any number of rows, features and classes.
+QUICK = ("confidence", "correctness", "entropy", "histogram", "logit", "modified_entropy", "non_monotone")
+SUITES = ("adaptive", "quick", "standard")
 _SHOWN_ROWS = 12
 
 
@@ -99,7 +101,8 @@ def audit(
     attacks : str, list or dict, default="standard"
         Attacks to run: a list of names, attacks or pairs of both, a dict of attacks by name, or the name of a suite.
         "standard" stands for all attacks that need nothing but known rows, including those on the labels of a row and
-        its neighbors, with and without a reference model. "adaptive" adds
+        its neighbors, with and without a reference model. "quick" is those of them that take one query and little
+        work, for a first look: the floor is then that of a single label. "adaptive" adds to "standard"
         :func:`~skdiffence.attacks.attacks_on_regeneration`, which repeat and change queries. Attacks that need more,
         such as shadow models or a denoiser, are passed as instances.
     undefended : classifier, default=None
@@ -212,7 +215,7 @@ def audit(
 
 def _suite(name, estimator):
     """Return the attacks of a suite."""
-    attacks = {name: get_attack(name) for name in STANDARD}
+    attacks = {name: get_attack(name) for name in (QUICK if name == "quick" else STANDARD)}
     if name == "adaptive":
         attacks = attacks_on_regeneration(target=estimator) | attacks
     return attacks

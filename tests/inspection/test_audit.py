@@ -24,13 +24,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdiffence._evaluation._named_attacks import named_attacks
-from skdiffence.attacks import ThresholdAttack, get_attack_names
+from skdiffence.attacks import ThresholdAttack, get_attack, get_attack_names
 from skdiffence.datasets import membership_partition
 from skdiffence.defenses import DefendedClassifier, DistilledDefense, OutputClassifier, TunedDefendedClassifier
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.inspection import audit
 from skdiffence.inspection._audit import STANDARD, _runnable, _shown
-from skdiffence.inspection._audit_controls import blind_control, positive_control
+from skdiffence.inspection._audit_controls import MemorizingClassifier, blind_control, positive_control
 from skdiffence.inspection._audit_defense import without_defense
 from skdiffence.inspection._audit_rows import audit_rows
 from skdiffence.inspection.report._sentences import defense_sentences
@@ -171,6 +171,45 @@ def test_cheating_attack_fails_the_null_control():
     assert report.verdict.status == "invalid"
     assert report.verdict.headline in repr(report) and report.verdict.headline.startswith("A control failed")
     assert "cheating separated non-members from non-members" in report.verdict.sentences[0]
+
+
+@pytest.mark.parametrize("n_rows", [50, 3000])
+def test_positive_control_takes_some_thousand_rows(monkeypatch, n_rows):
+    """Distances between all pairs took more than half of an audit of 40,000 rows, and each was computed twice."""
+    calls = []
+    for name in ("fit", "predict_proba", "predict"):
+        method = getattr(MemorizingClassifier, name)
+        monkeypatch.setattr(
+            MemorizingClassifier,
+            name,
+            lambda self, X, *y, method=method, name=name: [calls.append((name, len(X))), method(self, X, *y)][1],
+        )
+    rng = np.random.default_rng(0)
+    members, others = ((rng.normal(size=(n_rows, 4)), rng.integers(0, 3, n_rows)) for _ in range(2))
+    rows, _ = audit_rows([GaussianNB().fit(*members)], members, others, 0)
+    control = positive_control(named_attacks(["confidence"]), rows, known=0.5, seed=0)
+    assert control.holds
+    used = min(n_rows, 1000)
+    assert calls == [("fit", used), ("predict_proba", 2 * used)]
+
+
+def test_positive_control_of_one_label_is_not_run():
+    """Nothing can be memorized, and the audit goes on."""
+    rng = np.random.default_rng(0)
+    members, others = ((rng.normal(size=(20, 4)), np.full(20, label)) for label in (0, 1))
+    rows, _ = audit_rows([GaussianNB().fit(*members)], members, others, 0)
+    control = positive_control(named_attacks(["confidence"]), rows, known=0.5, seed=0)
+    assert control.holds is None and "same label" in control.why
+
+
+def test_quick_suite(forest):
+    """One query for each row, at any kind of row; the rest is as in any audit."""
+    model, members, others = forest
+    report = quick(model, members, others, attacks="quick")
+    assert set(report.settings["attacks"]) < set(STANDARD)
+    assert {attack.queries_per_row for attack in report.targets["audited"].attacks} == {1.0}
+    assert report.floor.attack == "correctness" and report.verdict.status == "leak"
+    assert all(get_attack(name).row_type == "any" for name in report.settings["attacks"])
 
 
 def test_weak_attacks_fail_the_positive_control():

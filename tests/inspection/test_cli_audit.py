@@ -158,7 +158,10 @@ def test_unknown_attack_and_missing_rows(files, capsys):
         main(["audit", str(files / "m.joblib")])
 
 
-@pytest.mark.parametrize(("names", "attacks"), [(None, "standard"), (["adaptive"], "adaptive"), (["logit"], ["logit"])])
+@pytest.mark.parametrize(
+    ("names", "attacks"),
+    [(None, "standard"), (["adaptive"], "adaptive"), (["quick"], "quick"), (["logit"], ["logit"])],
+)
 def test_suites_and_names(names, attacks):
     """One word is a suite if it is the name of one."""
     assert _attacks(names) == attacks
