@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from skdiffence._demo._demo import FILES, run_demo
 from skdiffence._demo._digits import DemoSettings
 from skdiffence.diffusion._cli_convert import add_convert_parser, run_convert
-from skdiffence.inspection._cli_audit import TRUST, add_audit_parser, attacks_above, run_audit
+from skdiffence.inspection._cli_audit import SCORES, TRUST, add_audit_parser, attacks_above, run_audit
 from skdiffence.inspection._cli_files import CommandError
 
 _FAILED, _UNUSABLE, _INTERRUPTED = 1, 2, 130
@@ -124,6 +124,8 @@ def _demo(options):
 def _audit(options):
     print(TRUST, file=sys.stderr)
     report, written = run_audit(options)
+    if options.scores is not None:
+        print(f"warning: scores of each row are in {options.scores}. {SCORES}", file=sys.stderr)
     above = attacks_above(report, options.fail_above, options.fail_by)
     print("\n".join(["", str(report), "", *above, f"In {options.output}: {', '.join(written)}"]))
     return _FAILED if report.failed_controls or above else 0

@@ -66,10 +66,10 @@ def run_demo(settings, output, *, seed=0, verbose=1):
         records=records,
         checks=check_run(records, settings),
         table=write_table(records, settings),
-        meaning=explain(records, settings),
+        meaning=f"{explain(records, settings)} {_about_figures(settings)}",
     )
     _save_results(run, settings, output, seed, time.perf_counter() - start)
-    _save_figures(output, split, defended, records)
+    _save_figures(output, split, defended, records, settings.n_splits)
     with whole_file(output / "defended.joblib") as path:
         joblib.dump(split.defend(FrozenEstimator(regenerator), DEFAULT), path, compress=1)
     return run
@@ -116,6 +116,16 @@ def run_splits(settings, digits, regenerator, controls, seed, progress, own=None
     return records, split, defended
 
 
+def _about_figures(settings):
+    """Return why the figures differ from the table."""
+    if settings.n_splits == 1:
+        return "The figures show the same split as the table."
+    return (
+        f"The figures show one of the {settings.n_splits} splits, the last, so that their areas differ from the means "
+        "in the table; frontier.png alone has means."
+    )
+
+
 def _time_rules(records, split, regenerator):
     """Add milliseconds per row, measured on the last split without a cache, to its records."""
     times = {UNDEFENDED: milliseconds_per_row(split.net, split.X_rest)}
@@ -152,8 +162,8 @@ def _save_results(run, settings, output, seed, seconds):
     save_json(output / "results.json", facts | {"records": run.records})
 
 
-def _save_figures(output, split, defended, records):
-    """Save three figures of the last split, whose images are of non-members, and one of the means over splits."""
+def _save_figures(output, split, defended, records, n_splits):
+    """Save three figures of the last split, which say so and show non-members, and one of the means over splits."""
     scored = split.scored
     after = defended[DEFAULT].predict_proba(scored.X)
     scores = {
@@ -167,6 +177,8 @@ def _save_figures(output, split, defended, records):
         "signals": SignalDisplay.from_predictions(scored.is_member, after, **both, ax=new_axes((7.2, 3.2), 2)),
         "regenerations": CandidateDisplay.from_estimator(defended[DEFAULT], split.X_rest, ax=new_axes((7, 7.6))),
     }
+    for display in displays.values() if n_splits > 1 else ():
+        display.figure_.suptitle(f"one of {n_splits} splits; the table has means over all", fontsize="small")
     displays["frontier"] = _frontier(records)
     for name, display in displays.items():
         with whole_file(output / f"{name}.png") as path:

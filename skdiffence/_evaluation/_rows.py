@@ -27,12 +27,15 @@ class AttackedRows:
         True for members.
     keys : ndarray of shape (n_samples,), default=None
         Keyed digests of the rows, by which they are split and chosen.
+    place : ndarray of shape (n_samples,), dtype int, default=None
+        Position of each row in the side that it was given in.
     """
 
     X: object
     y: np.ndarray
     is_member: np.ndarray
     keys: np.ndarray | None = None
+    place: np.ndarray | None = None
 
     def __len__(self):
         return len(self.y)
@@ -50,8 +53,8 @@ class AttackedRows:
         rows : AttackedRows
         """
         rows = np.arange(len(self))[rows]
-        keys = None if self.keys is None else self.keys[rows]
-        return AttackedRows(safe_indexing(self.X, rows), self.y[rows], self.is_member[rows], keys)
+        keys, place = (None if part is None else part[rows] for part in (self.keys, self.place))
+        return AttackedRows(safe_indexing(self.X, rows), self.y[rows], self.is_member[rows], keys, place)
 
     def keyed(self, seed):
         """Return the rows with digests that depend on a seed."""

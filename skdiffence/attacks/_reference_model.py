@@ -1,15 +1,16 @@
 """The base of attacks that compare what the target says of a row with a reference model of the attacker's own."""
 
 import math
+import warnings
 from abc import abstractmethod
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import logit, xlogy
 from sklearn.base import clone
-from sklearn.decomposition import PCA
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.impute import SimpleImputer
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -20,6 +21,7 @@ from skdiffence.attacks._known_rows import (
     content_folds,
     fit_member_classifier,
     member_scores,
+    narrowing_steps,
     quadratic_regression,
 )
 from skdiffence.metrics import label_columns
@@ -30,8 +32,8 @@ from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import HasMethods, num_samples, safe_indexing
 
 _N_TREES = 50
-_MOST_FEATURES = 256  # beyond these, the default reference model is trained on principal components
-_N_COMPONENTS = 64
+_MOST_CLASSES = 100  # beyond these, the default reference model is one of nearest neighbors
+_N_NEIGHBORS = 20
 _MOST_ROWS = 3000  # that the default reference model is trained on
 _CLIP = 0.005  # of the reference model's probabilities, which in a forest can be 0 and 1
 _N_DECIMALS = 9
@@ -75,11 +77,13 @@ class ReferenceModelAttack(SingleQueryAttack):
         return Observed(answers.X, *labels, self._said(answers))
 
     def _fit_reference(self, X, y):
-        reference = _default_reference(X) if self.reference is None else clone(self.reference)
         if self.reference is None and num_samples(X) > _MOST_ROWS:
             chosen = np.argsort(row_digests(X), kind="stable")[:_MOST_ROWS]
             X, y = safe_indexing(X, chosen), y[chosen]
-        with torch_seed(self._seed):
+        reference = _default_reference(X, y) if self.reference is None else clone(self.reference)
+        with torch_seed(self._seed), warnings.catch_warnings():
+            # Of few known rows and many classes, most rows are the only one of their class.
+            warnings.filterwarnings("ignore", message="The number of unique classes is greater", category=UserWarning)
             return seed_nested(reference, "reference", self._seed).fit(X, y)
 
     def _learn(self, answers, is_member):
@@ -129,12 +133,15 @@ def _check_data(data):
     return X, y
 
 
-def _default_reference(X):
-    trees, shape = ExtraTreesClassifier(_N_TREES), as_numbers(X).shape
+def _default_reference(X, y):
+    shape = as_numbers(X).shape
     steps = [FlatRows(), SimpleImputer(keep_empty_features=True)]
-    if math.prod(shape[1:]) > _MOST_FEATURES and shape[0] > _N_COMPONENTS:
-        steps += [StandardScaler(), PCA(_N_COMPONENTS, svd_solver="randomized")]
-    return make_pipeline(*steps, trees)
+    narrowing = narrowing_steps(shape[0], math.prod(shape[1:]))
+    if len(np.unique(y)) <= _MOST_CLASSES:
+        return make_pipeline(*steps, *narrowing, ExtraTreesClassifier(_N_TREES))
+    # Each leaf of a tree holds a share of every class: of a thousand classes, trees take minutes.
+    neighbors = KNeighborsClassifier(min(_N_NEIGHBORS, shape[0]), weights="distance")
+    return make_pipeline(*steps, *(narrowing or [StandardScaler()]), neighbors)
 
 
 def _features(reference, observed):

@@ -39,7 +39,8 @@ def by_class(flags, labels, n_classes):
 def describe(regenerator):
     """Return the settings of a regenerator on which its quality depends, as text."""
     settings = {name: getattr(regenerator, name, None) for name in ("timestep", "max_epochs")}
-    return ", ".join(f"{name}={value}" for name, value in settings.items() if value is not None) or repr(regenerator)
+    told = ", ".join(f"{name}={value}" for name, value in settings.items() if value is not None)
+    return told or type(regenerator).__name__
 
 
 def warn_if_poor(retention, fallback_rate, regenerator, *, n_candidates, relabels):

@@ -8,9 +8,10 @@ from skdiffence.inspection.displays import (
     PrivacyUtilityDisplay,
     SignalDisplay,
 )
-from skdiffence.inspection.report import AuditReport, CanaryAudit
+from skdiffence.inspection.report import AuditComparison, AuditReport, CanaryAudit
 
 __all__ = [
+    "AuditComparison",
     "AuditReport",
     "CanaryAudit",
     "CandidateDisplay",

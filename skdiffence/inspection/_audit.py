@@ -207,6 +207,7 @@ def audit(
         settings=settings,
         notes=_notes(estimator, rows, counts, answers["audited"]),
         is_member=rows.is_member,
+        place=rows.place,
         scores={name: target.scores for name, target in audited.items()},
         phi={name: logit_signal(given.label, given.proba) for name, given in answers.items()},
         shown=_shown(rows, audited["audited"].scores[worst]) if show_rows else None,

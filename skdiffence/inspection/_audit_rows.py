@@ -46,7 +46,8 @@ def audit_rows(estimators, members, non_members, seed):
     for estimator in estimators:
         stored |= stored_rows(estimator, X).any
     both = on_both_sides(keys, is_member) & ~stored
-    rows = AttackedRows(X, y, is_member, keys).take(~(stored | both))
+    place = np.concatenate([np.arange(len(y)) for _, y in sides])
+    rows = AttackedRows(X, y, is_member, keys, place).take(~(stored | both))
     counts = {
         "n_members": np.count_nonzero(rows.is_member),
         "n_non_members": np.count_nonzero(~rows.is_member),

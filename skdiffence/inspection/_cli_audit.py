@@ -1,13 +1,16 @@
 """The command ``audit``: reads a model and rows from files, and writes a report."""
 
 from argparse import ArgumentTypeError
+from pathlib import Path
 
 from skdiffence.attacks import get_attack_names
 from skdiffence.inspection._audit import SUITES, audit
-from skdiffence.inspection._cli_files import load_model, load_sides
+from skdiffence.inspection._cli_files import CommandError, check_scores_file, load_model, load_sides, write_table
+from skdiffence.inspection.report._comparison import AuditComparison
 from skdiffence.utils._files import check_writable, whole_file
 
 TRUST = "Loading a joblib file runs whatever code is in it: only load models from people you trust."
+SCORES = "The file tells who was in the training set: keep it like the training data."
 _FILES = ("report.html", "report.json", "attacks.csv")
 _ENDS = {"low": "lower end of the interval", "value": "estimate", "high": "upper end of the interval"}
 
@@ -31,7 +34,8 @@ def add_audit_parser(commands, at_least):
             "can't be used or something else went wrong; 130 after an interrupt."
         ),
     )
-    parser.add_argument("model", help="fitted classifier with predict and predict_proba, saved by joblib.dump")
+    what = "fitted classifier with predict and predict_proba, saved by joblib.dump; several are compared in one report"
+    parser.add_argument("models", nargs="+", metavar="MODEL", help=what)
     what = "arrays X and y in .npz, or a .csv or .parquet table with --label"
     sides = (("--members", "rows that it was trained on"), ("--non-members", "rows that it was not trained on"))
     for flag, which in sides:
@@ -44,6 +48,7 @@ def add_audit_parser(commands, at_least):
     parser.add_argument("--seed", type=at_least(0), default=0, help="seeds splits and attacks (default: 0)")
     parser.add_argument("--max-fpr", type=float, help="false positive rate that the report highlights")
     parser.add_argument("--show-rows", action="store_true", help="put images of training rows in the report")
+    parser.add_argument("--scores", metavar="FILE", help=f"write the scores of each row, .csv or .parquet. {SCORES}")
     parser.add_argument(
         "--fail-above", type=_area, metavar="AUC", help="end with status 1 if the AUC of an attack is above this"
     )
@@ -75,7 +80,7 @@ def run_audit(options):
 
     Returns
     -------
-    report : AuditReport
+    report : AuditReport or AuditComparison
     written : list of str
         Names of the files in the output folder.
 
@@ -88,21 +93,41 @@ def run_audit(options):
     """
     # An audit takes minutes: what it writes to is tried first.
     folder = check_writable(options.output, _FILES)
-    model = load_model(options.model)
+    check_scores_file(options.scores)
+    names = _names(options.models)
+    if options.undefended is not None and len(names) > 1:
+        raise CommandError(f"--undefended belongs to one model. Got {len(names)}: audit it as one of them.")
+    models = [load_model(path) for path in options.models]
     undefended = None if options.undefended is None else load_model(options.undefended)
+    reports = [_audit_one(*pair, undefended, options) for pair in zip(options.models, models, strict=True)]
+    report = AuditComparison(dict(zip(names, reports, strict=True))) if len(reports) > 1 else reports[0]
+    written = _write(report, folder)
+    if options.scores is not None:
+        write_table(report.to_scores_frame(), options.scores)
+    return report, written
+
+
+def _names(paths):
+    """Return the file names of models, or their paths where these are not distinct."""
+    names = [Path(path).name for path in paths]
+    if len(set(paths)) < len(paths):
+        raise CommandError(f"Each model must be named once. Got {' '.join(paths)}.")
+    return names if len(set(names)) == len(names) else list(paths)
+
+
+def _audit_one(path, model, undefended, options):
     sides = load_sides([options.members, options.non_members], options.label, model)
-    report = audit(
+    return audit(
         model,
         *sides,
         attacks=_attacks(options.attacks),
         undefended=undefended,
         max_fpr="auto" if options.max_fpr is None else options.max_fpr,
         show_rows=options.show_rows,
-        subject=f"{options.model}; members {options.members}, non-members {options.non_members}",
+        subject=f"{path}; members {options.members}, non-members {options.non_members}",
         random_state=options.seed,
         verbose=1,
     )
-    return report, _write(report, folder)
 
 
 def _attacks(names):
@@ -112,11 +137,11 @@ def _attacks(names):
 
 
 def attacks_above(report, threshold, end):
-    """Return what attacks on the audited classifier exceed a threshold.
+    """Return what attacks on the audited classifiers exceed a threshold.
 
     Parameters
     ----------
-    report : AuditReport
+    report : AuditReport or AuditComparison
         The report.
     threshold : float or None
         Highest AUC allowed; None allows all.
@@ -130,6 +155,9 @@ def attacks_above(report, threshold, end):
     """
     if threshold is None:
         return []
+    if isinstance(report, AuditComparison):
+        found = {name: attacks_above(each, threshold, end) for name, each in report.reports.items()}
+        return [f"{name}: {sentence}" for name, sentences in found.items() for sentence in sentences]
     figures = {attack.attack: getattr(attack.auc, end) for attack in report.targets["audited"].attacks}
     return [
         f"{name}: the {_ENDS[end]} of its AUC is {figure:.3f}, above the {threshold:g} allowed"

@@ -6,6 +6,7 @@ from zipfile import BadZipFile, ZipFile, is_zipfile
 import joblib
 import numpy as np
 
+from skdiffence.utils._files import check_writable, whole_file
 from skdiffence.utils._frames import is_numeric
 from skdiffence.utils._optional import import_optional
 from skdiffence.utils._skorch import nets_inside
@@ -100,6 +101,53 @@ def load_sides(paths, label, model):
     return [_split_label(frame, path, label, model) for frame, path in zip(frames, paths, strict=True)]
 
 
+def check_scores_file(path):
+    """Check that scores can be written to a file, before anything is computed.
+
+    Parameters
+    ----------
+    path : str or None
+        The file, CSV or parquet; None writes nothing.
+
+    Raises
+    ------
+    CommandError, ImportError, OSError
+        If its name has another ending, a library is missing, or its folder can't be written to.
+    """
+    if path is None:
+        return
+    if Path(path).suffix.lower() not in (".csv", *_PARQUET):
+        raise CommandError(f"--scores must be a .csv or .parquet file. Got {path}.")
+    import_optional("pandas", extra="audit")
+    if Path(path).suffix.lower() in _PARQUET:
+        _check_parquet(path)
+    check_writable(Path(path).parent, [Path(path).name])
+
+
+def write_table(frame, path):
+    """Write a table that only its owner may read.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The table.
+    path : str
+        The file, CSV or parquet.
+    """
+    with whole_file(path, private=True) as unfinished:
+        if unfinished.suffix.lower() in _PARQUET:
+            frame.to_parquet(unfinished, index=False)
+        else:
+            frame.to_csv(unfinished, index=False)
+
+
+def _check_parquet(path):
+    try:
+        import_optional("pyarrow", extra="audit")
+    except ImportError:
+        raise CommandError(f"{path}: parquet files need pyarrow (pip install pyarrow).") from None
+
+
 def _suffixes(path):
     return [suffix.lower() for suffix in Path(path).suffixes[-2:]]
 
@@ -135,6 +183,8 @@ def _load_arrays(path):
 def _read_table(path, text):
     """Return a table; the named columns as text."""
     pandas = import_optional("pandas", extra="audit")
+    if _suffixes(path)[-1] in _PARQUET:
+        _check_parquet(path)
     try:
         if _suffixes(path)[-1] in _PARQUET:
             return pandas.read_parquet(path)
@@ -142,8 +192,6 @@ def _read_table(path, text):
         return pandas.read_csv(path, sep=separator, dtype=dict.fromkeys(text, str), low_memory=False)
     except FileNotFoundError:
         raise CommandError(f"{path} does not exist.") from None
-    except ImportError:
-        raise CommandError(f"{path} can't be read: parquet files need pyarrow (pip install pyarrow).") from None
     except Exception as error:  # readers raise errors of their own
         raise CommandError(f"{path} can't be read as a table: {error}") from error
 

@@ -109,6 +109,7 @@ def test_one_known_non_member_is_enough():
     assert np.isfinite(scores).all()
 
 
+@pytest.mark.filterwarnings("error::UserWarning")
 @pytest.mark.parametrize(("n_classes", "kind"), [(100, ExtraTreesClassifier), (101, KNeighborsClassifier)])
 def test_reference_model_of_many_classes(n_classes, kind):
     """Each leaf of a tree holds a number for every class."""

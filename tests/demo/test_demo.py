@@ -1,6 +1,7 @@
 """The demo: whole on its quick settings, and not to be fooled by a broken regenerator."""
 
 import json
+import warnings
 from dataclasses import replace
 
 import joblib
@@ -14,6 +15,7 @@ from skdiffence._demo._demo import run_splits
 from skdiffence._demo._digits import DemoSettings, attackers_model, pretrained
 from skdiffence._demo._results import check_run
 from skdiffence.datasets import load_digit_images
+from skdiffence.exceptions import DefenseWarning
 from tests.defenses.regenerators import ConstantRegenerator, IdentityRegenerator, ZeroRegenerator
 
 TINY = replace(DemoSettings().quick(), n_splits=1, net_epochs=30)
@@ -42,6 +44,26 @@ def test_demo_writes_everything(demo):
     names = {path.name for path in folder.iterdir()}
     expected = {"denoiser", "table.txt", "results.json", "frontier.png", "roc.png", "signals.png", "regenerations.png"}
     assert names == expected | {"defended.joblib"}
+
+
+def test_figures_are_said_to_be_of_one_split(demo):
+    """An area of 0.64 in a figure stood beside a mean of 0.632 in the table without a word."""
+    _, folder = demo
+    text = " ".join((folder / "table.txt").read_text().split())
+    n_splits = json.loads((folder / "results.json").read_text())["settings"]["n_splits"]
+    assert f"The figures show one of the {n_splits} splits" in text
+
+
+def test_poor_controls_are_not_warned_about():
+    """The untrained denoiser is meant to be poor: a warning with its raw repr appeared in the progress bar."""
+    digits = load_digit_images()
+    private = Bunch(X=digits.data[700:1300], y=digits.target[700:1300])
+    controls = {"untrained denoiser": ConstantRegenerator().fit(digits.data[:10])}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run_splits(TINY, private, pretrained(NoDenoiser(), 80, digits.data[:10], 0), controls, 0, lambda what: None)
+    said = [str(one.message) for one in caught if issubclass(one.category, DefenseWarning)]
+    assert not any("destroys its inputs" in text for text in said)
 
 
 def test_demo_changes_no_label(demo):

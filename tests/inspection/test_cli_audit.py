@@ -10,11 +10,12 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.naive_bayes import GaussianNB
 from torch import nn
 
 from skdiffence.__main__ import main
 from skdiffence.datasets import membership_partition
-from skdiffence.inspection._cli_audit import _attacks
+from skdiffence.inspection._cli_audit import _attacks, _names
 
 
 @pytest.fixture(scope="module")
@@ -187,3 +188,60 @@ def test_without_pandas_there_is_no_table(files, monkeypatch):
     monkeypatch.setattr("skdiffence.inspection.report._report.import_optional", missing)
     assert main(command(files, "--attacks", "entropy", output="plain")) == 0
     assert {path.name for path in (files / "plain").iterdir()} == {"report.html", "report.json"}
+
+
+@pytest.fixture(scope="module")
+def two(files):
+    """The arguments of an audit of two classifiers, one of which leaks little."""
+    rows = np.load(files / "members.npz")
+    joblib.dump(GaussianNB(var_smoothing=0.5).fit(rows["X"], rows["y"]), files / "bayes.joblib")
+    given = command(files, "--attacks", "entropy", "correctness", output="two")
+    return [*given[:2], str(files / "bayes.joblib"), *given[2:]]
+
+
+def test_several_classifiers_in_one_report(files, two, capsys):
+    """A table of all, the report of each, one JSON and one table."""
+    assert main(two) == 0
+    said = capsys.readouterr().out
+    assert said.index("attacks on probabilities") < said.index("Figures behind the verdict")
+    facts = json.loads((files / "two" / "report.json").read_text())
+    assert list(facts["reports"]) == ["m.joblib", "bayes.joblib"]
+    alone = command(files, "--attacks", "entropy", "correctness", output="alone")
+    assert main(alone) == 0
+    single = json.loads((files / "alone" / "report.json").read_text())
+    forest = facts["reports"]["m.joblib"]["targets"]["audited"]
+    assert forest["worst"] == single["targets"]["audited"]["worst"]
+    table = (files / "two" / "attacks.csv").read_text().splitlines()
+    assert table[0].startswith("classifier,target,attack") and len(table) == 5
+    page = (files / "two" / "report.html").read_text()
+    assert page.count('class="verdict') == 2
+    assert page.index("<table") < page.index('class="verdict')
+    assert page.index('href="#classifier-2"') < page.index('id="classifier-2"')
+
+
+def test_threshold_names_the_classifier(two, capsys):
+    """Each of them has to pass."""
+    assert main([*two, "--fail-above", "0.85", "--fail-by", "value"]) == 1
+    above = [line for line in capsys.readouterr().out.splitlines() if "allowed" in line]
+    assert len(above) == 1 and above[0].startswith("m.joblib: entropy")
+
+
+def test_scores_of_several_classifiers(two, tmp_path):
+    """A line for each row and classifier."""
+    assert main([*two, "--scores", str(tmp_path / "s.csv")]) == 0
+    lines = (tmp_path / "s.csv").read_text().splitlines()
+    assert lines[0].startswith("classifier,side,row,entropy") and len(lines) == 1 + 2 * 220
+
+
+@pytest.mark.parametrize(("more", "message"), [("twice", "named once"), ("undefended", "belongs to one model")])
+def test_models_that_cannot_be_compared(files, two, more, message, capsys):
+    """Before anything is loaded."""
+    given = [*two[:2], two[1], *two[2:]] if more == "twice" else [*two, "--undefended", two[1]]
+    assert main(given) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_models_of_one_name_are_told_apart_by_their_folders():
+    """As those of two runs."""
+    assert _names(["a/m.joblib", "b/m.joblib"]) == ["a/m.joblib", "b/m.joblib"]
+    assert _names(["a/m.joblib", "b/n.joblib"]) == ["m.joblib", "n.joblib"]

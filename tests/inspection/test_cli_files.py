@@ -1,6 +1,7 @@
 """Rows from tables: what reaches the model, and what a person is told who forgot something."""
 
 import json
+import sys
 
 import joblib
 import numpy as np
@@ -170,10 +171,61 @@ def test_parquet(tmp_path):
 
 def test_parquet_without_its_library(tmp_path, monkeypatch):
     """Says what to install."""
-
-    def missing(*args):
-        raise ImportError("Unable to find a usable engine")
-
-    monkeypatch.setattr("pandas.read_parquet", missing)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(CommandError, match="pip install pyarrow"):
         load_sides([str(tmp_path / "a.parquet")] * 2, "y", Named(["a"]))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_scores_of_each_row(folder, tmp_path, capsys, suffix):
+    """Each attacked row by its place in its own file, readable for its owner only, with a warning of what it is."""
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    path = tmp_path / f"scores.{suffix}"
+    assert main(command(folder, "--label", "defaulted", "--scores", str(path))) == 0
+    assert "tells who was in the training set: keep it like the training data" in capsys.readouterr().err
+    assert path.stat().st_mode & 0o077 == 0
+    scores = pandas.read_csv(path) if suffix == "csv" else pandas.read_parquet(path)
+    assert list(scores.columns) == ["side", "row", "entropy", "correctness"]
+    assert scores["side"].value_counts().to_dict() == {"member": 90, "non-member": 90}
+    model = joblib.load(folder / "m.joblib")
+    for side, name in (("member", "members"), ("non-member", "others")):
+        rows = pandas.read_csv(folder / f"{name}.csv")
+        part = scores[scores["side"] == side]
+        found = rows.iloc[part["row"]]
+        right = model.predict(found[["town", "age", "income"]]) == found["defaulted"]
+        assert (part["correctness"].to_numpy() == right.to_numpy()).all()
+
+
+def test_scores_leave_out_rows_without_a_side(folder, tmp_path):
+    """A row on both sides is not attacked, and those after it keep their places."""
+    for name, twin in (("a", "others"), ("b", "members")):
+        rows = pandas.read_csv(folder / f"{twin}.csv").head(30 if name == "b" else 25)
+        if name == "a":
+            rows = pandas.concat([pandas.read_csv(folder / "members.csv").head(3), rows])
+        rows.to_csv(tmp_path / f"{name}.csv", index=False)
+    paths = [str(tmp_path / f"{name}.csv") for name in ("b", "a")]
+    given = ["audit", str(folder / "m.joblib"), "--members", paths[0], "--non-members", paths[1]]
+    given += ["--label", "defaulted", "--attacks", "entropy", "--output", str(tmp_path / "out")]
+    given += ["--scores", str(tmp_path / "s.csv")]
+    assert main(given) in (0, 1)
+    scores = pandas.read_csv(tmp_path / "s.csv")
+    assert scores.loc[scores["side"] == "member", "row"].tolist() == list(range(3, 30))
+    assert scores.loc[scores["side"] == "non-member", "row"].tolist() == list(range(3, 28))
+
+
+@pytest.mark.parametrize("name", ["scores.txt", "scores", "nowhere.csv/s.csv", "taken.csv"])
+def test_scores_file_that_cannot_be_written(folder, tmp_path, capsys, name):
+    """It is known before the model is loaded."""
+    (tmp_path / "nowhere.csv").write_text("")
+    (tmp_path / "taken.csv").mkdir()
+    given = command(folder, "--label", "defaulted", "--scores", str(tmp_path / name))
+    given[1] = str(folder / "no-model.joblib")
+    assert main(given) == 2
+    assert name.partition("/")[0] in capsys.readouterr().err
+
+
+def test_without_the_option_no_file_holds_a_score(folder):
+    """The report has figures, and no membership of a row."""
+    assert main(command(folder, "--label", "defaulted")) == 0
+    assert {path.name for path in (folder / "out").iterdir()} == {"report.html", "report.json", "attacks.csv"}

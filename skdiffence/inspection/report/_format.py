@@ -15,6 +15,7 @@ _WORDS = {
     "neural": "network on answers",
     "non_monotone": "forest on answers",
     "quantile": "confidence for the row",
+    "reference": "answers and own model",
     "rmia": "RMIA",
 }
 

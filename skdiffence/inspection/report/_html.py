@@ -39,7 +39,35 @@ def notebook_html(report):
     return _render("fragment", report, sections=[attacks(report, with_figure=False)])
 
 
+def comparison_html(reports, heading, lines):
+    """Return several reports below a table as a page that needs no other file and no network.
+
+    Parameters
+    ----------
+    reports : dict of str to AuditReport
+        The reports by name.
+    heading : list of str
+        Heads of the table's columns.
+    lines : list of list of str
+        The table's cells, a line for each report.
+
+    Returns
+    -------
+    page : str
+    """
+    parts = [
+        (name, subject(report.settings, report.rows), verdict(report), report.notes, sections(report))
+        for name, report in reports.items()
+    ]
+    return _template("comparison").render(parts=parts, heading=heading, lines=lines)
+
+
 def _render(name, report, **context):
+    head = subject(report.settings, report.rows)
+    return _template(name).render(subject=head, verdict=verdict(report), notes=report.notes, **context)
+
+
+def _template(name):
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -48,6 +76,4 @@ def _render(name, report, **context):
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    template = environment.get_template(f"{name}.html.jinja")
-    head = subject(report.settings, report.rows)
-    return template.render(subject=head, verdict=verdict(report), notes=report.notes, **context)
+    return environment.get_template(f"{name}.html.jinja")

@@ -16,7 +16,7 @@ from skdiffence.inspection.report._verdict import verdict
 from skdiffence.utils._files import whole_file
 from skdiffence.utils._optional import import_optional
 
-_SCHEMA_VERSION = 1
+SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -45,6 +45,8 @@ class AuditReport:
         Reasons to doubt memberships or labels.
     is_member : ndarray of shape (n_samples,), dtype bool
         True for members.
+    place : ndarray of shape (n_samples,), dtype int
+        Position of each row among the members or non-members that were given.
     scores : dict of str to dict of str to ndarray of shape (n_samples,)
         Scores of all rows, by target and attack; higher for likelier members.
     phi : dict of str to ndarray of shape (n_samples,)
@@ -80,6 +82,7 @@ class AuditReport:
     settings: dict
     notes: list
     is_member: np.ndarray
+    place: np.ndarray
     scores: dict
     phi: dict
     shown: dict = None
@@ -116,7 +119,7 @@ class AuditReport:
         found = self.verdict
         return _plain(
             {
-                "schema_version": _SCHEMA_VERSION,
+                "schema_version": SCHEMA_VERSION,
                 "verdict": vars(found),
                 "controls": {name: control.to_dict() for name, control in self.controls.items()},
                 "targets": {name: target.to_dict() for name, target in self.targets.items()},
@@ -140,7 +143,7 @@ class AuditReport:
         text : str or None
             The JSON if no file is given.
         """
-        return _written(json.dumps(self.to_dict(), indent=1, allow_nan=False), file)
+        return written(json.dumps(self.to_dict(), indent=1, allow_nan=False), file)
 
     def to_html(self, file=None):
         """Write the report as one page that needs no other file and no network.
@@ -155,7 +158,7 @@ class AuditReport:
         page : str or None
             The page if no file is given.
         """
-        return _written(page_html(self), file)
+        return written(page_html(self), file)
 
     def to_frame(self):
         """Return one row for each attack and target.
@@ -176,6 +179,25 @@ class AuditReport:
                 for record in target.to_dict()["attacks"]
             ]
         )
+
+    def to_scores_frame(self):
+        """Return the scores of each row, which tell who was in the training set.
+
+        Needs pandas. Keep the frame like the training data: it holds the membership of each row, and a good attack's
+        scores tell it as well.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            One line for each attacked row: ``side``, "member" or "non-member"; ``row``, its position among the rows
+            of that side that were given; and by attack its score, higher for likelier members, with the prefix
+            ``undefended_`` for those of the classifier without its defense.
+        """
+        pandas = import_optional("pandas", extra="audit")
+        prefixes = {name: "" if name == "audited" else f"{name}_" for name in self.scores}
+        scores = {prefixes[name] + attack: each for name, by in self.scores.items() for attack, each in by.items()}
+        side = np.where(self.is_member, "member", "non-member")
+        return pandas.DataFrame({"side": side, "row": self.place, **scores})
 
     def plot(self, ax=None):
         """Draw the ROC curves of the audited classifier's attacks on logarithmic axes.
@@ -230,7 +252,8 @@ def _flat(record):
     return flat
 
 
-def _written(text, file):
+def written(text, file):
+    """Write a text to a file, whole or not at all; return it if no file is given."""
     if file is None:
         return text
     with whole_file(file) as path:
