@@ -113,8 +113,6 @@ def as_labels(y, name="y"):
         ) from None
     if cells is not None and cells.ndim:
         _check_one_type(cells.ravel().tolist(), name)
-    if labels.dtype.kind == "f" and (n_missing := np.count_nonzero(np.isnan(labels))):
-        raise ValueError(f"{name} must hold a label for each row. Got {n_missing} missing ones: nan.")
     _check_in_scope(labels, name)
     return labels
 
