@@ -97,9 +97,11 @@ def check_numeric(X):
     ------
     ValueError
         If X is a data frame with columns that are not numeric, all of which the message names, an array with masked
-        values, or one of dates or times.
+        values, one of dates or times, or a tensor that requires a gradient.
     """
     check_unmasked(X)
+    if getattr(X, "requires_grad", False):
+        raise ValueError("X must be a tensor without a gradient, because it becomes an array. Pass X.detach().")
     dtype = getattr(X, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind not in "OSUc" and not is_numeric(dtype):
         raise ValueError(f"X must be numeric. Got dtype {dtype}.")
