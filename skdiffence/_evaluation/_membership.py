@@ -11,7 +11,7 @@ from skdiffence.exceptions import MembershipWarning
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 from skdiffence.utils._skorch import instantiated_modules
-from skdiffence.utils._validation import as_labels, check_is_member
+from skdiffence.utils._validation import as_class_labels, check_is_member
 
 _CAUSES = (
     "Usual causes: the scorer runs inside a nested search or learning_curve, whose estimators see part of the pool; "
@@ -89,7 +89,7 @@ def find_membership(estimator, pool, X, y, *, sample_index=None, is_member=None)
 
 
 def _check_labels(X, y):
-    labels, n_samples = as_labels(y), num_samples(X)
+    labels, n_samples = as_class_labels(y), num_samples(X)
     if labels.shape != (n_samples,) or n_samples == 0:
         raise ValueError(
             f"X and y must hold rows, at least one, and one label for each. Got {n_samples} rows and labels of shape "

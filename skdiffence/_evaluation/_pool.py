@@ -6,7 +6,7 @@ import secrets
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples
 from skdiffence.utils._unsaved import Unsaved
-from skdiffence.utils._validation import as_labels, check_is_member
+from skdiffence.utils._validation import as_class_labels, check_is_member
 
 _KEY_SIZE = 32
 
@@ -48,7 +48,7 @@ class Pool(Unsaved):
     @property
     def y(self):
         """The labels, as an array."""
-        return as_labels(self.data[1], "y of pool")
+        return as_class_labels(self.data[1], "y of pool")
 
     @property
     def is_member(self):

@@ -10,7 +10,7 @@ from skdiffence.metrics._signals import SIGNALS
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 from skdiffence.utils._skorch import predicts_argmax
 from skdiffence.utils._torch import explained_shapes
-from skdiffence.utils._validation import as_labels
+from skdiffence.utils._validation import as_class_labels
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def query_proba(target, X, y):
 
 def check_y(y, n_samples):
     """Return true labels as an array, one for each row."""
-    y = as_labels(y)
+    y = as_class_labels(y)
     if y.shape != (n_samples,):
         got = len(y) if y.ndim == 1 else f"shape {y.shape}"
         raise ValueError(f"y must hold one label for each of the {n_samples} rows of X. Got {got}.")

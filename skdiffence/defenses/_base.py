@@ -11,7 +11,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 from skdiffence.utils import _skorch as nets
 from skdiffence.utils._frames import check_numeric, is_frame
 from skdiffence.utils._sklearn import routing_enabled
-from skdiffence.utils._validation import as_labels, check_is_member
+from skdiffence.utils._validation import as_class_labels, check_is_member
 from skdiffence.utils._versions import VersionedMixin
 
 
@@ -87,7 +87,7 @@ class ClassifierWrapper(VersionedMixin, ClassifierMixin, MetaEstimatorMixin, Bas
         nets.check_uninstantiated(self._wrapped_estimator())
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None.")
-        as_labels(y)
+        as_class_labels(y)
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
         check_numeric(X)

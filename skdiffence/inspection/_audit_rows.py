@@ -10,7 +10,7 @@ from skdiffence.utils._images import check_channels_first
 from skdiffence.utils._optional import import_optional
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples
-from skdiffence.utils._validation import as_labels
+from skdiffence.utils._validation import as_class_labels
 
 
 def audit_rows(estimators, members, non_members, seed):
@@ -68,7 +68,7 @@ def _checked_side(name, side):
     if isinstance(X, list):
         X = np.asarray(X)
     check_unmasked(X, f"X of {name}")
-    y = as_labels(y, f"y of {name}")
+    y = as_class_labels(y, f"y of {name}")
     check_channels_first(X, name=f"X of {name}")
     if not hasattr(X, "shape") or not len(X.shape):
         raise TypeError(f"{name} must hold rows as an array or a frame. Got {type(X).__name__}.")

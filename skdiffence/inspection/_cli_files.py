@@ -14,7 +14,8 @@ from skdiffence.utils._skorch import nets_inside
 _CSV, _PARQUET = {".csv": ",", ".tsv": "\t"}, (".parquet", ".pq")
 _FROM_TORCH = (
     "{path} is a file of torch, and not a model saved by joblib.dump. Make a classifier of it and save that: "
-    "joblib.dump(skdiffence.from_module(module, classes, state_dict='{path}'), 'model.joblib')."
+    "joblib.dump(classifier, 'model.joblib', compress=1), with "
+    "classifier = skdiffence.from_module(module, classes, state_dict='{path}')."
 )
 _TORCH = (".pt", ".pth", ".ckpt", ".safetensors")
 

@@ -99,7 +99,7 @@ def as_labels(y, name="y"):
     ------
     ValueError
         If y can't become an array of labels: it is sparse, has masked values or rows of different lengths, or holds
-        text beside numbers, missing values, or the targets of a regression or of several labels for a row.
+        text beside numbers, or missing values.
     """
     check_unmasked(y, name)
     try:
@@ -113,25 +113,25 @@ def as_labels(y, name="y"):
         ) from None
     if cells is not None and cells.ndim:
         _check_one_type(cells.ravel().tolist(), name)
-    _check_in_scope(labels, name)
+    if labels.dtype.kind == "f" and (n_bad := np.count_nonzero(~np.isfinite(labels))):
+        raise ValueError(f"{name} must hold finite labels. Got {n_bad} that are NaN or infinity.")
     return labels
 
 
-def _check_in_scope(labels, name):
+def as_class_labels(y, name="y"):
+    """Return labels as an array, checked to be those of classes, one for each row; see :func:`as_labels`."""
+    labels = as_labels(y, name)
     if labels.ndim == 2 and labels.shape[1] > 1:
         raise ValueError(
             f"{name} must hold one label for each row. Got shape {labels.shape}: multilabel and one-hot targets are "
             "out of scope, as are regression targets."
         )
-    if labels.dtype.kind != "f":
-        return
-    if n_bad := np.count_nonzero(~np.isfinite(labels)):
-        raise ValueError(f"{name} must hold finite labels. Got {n_bad} that are NaN or infinity.")
-    if (uneven := labels[labels != np.floor(labels)]).size:
+    if labels.dtype.kind == "f" and (uneven := labels[labels != np.floor(labels)]).size:
         raise ValueError(
             f"{name} must hold labels of classes. Unknown label type: continuous values, such as {uneven.flat[0]:.4g}. "
             "Regression targets are out of scope, as are multilabel ones."
         )
+    return labels
 
 
 def _check_one_type(labels, name):

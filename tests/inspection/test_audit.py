@@ -575,7 +575,7 @@ TARGET, MEMBERS, OTHERS = sides(n=40)
     [
         ({"estimator": LogisticRegression()}, ValueError, "not fitted"),
         ({"estimator": LogisticRegression}, TypeError, "Got the class LogisticRegression"),
-        ({"estimator": object()}, ValueError, "'estimator' parameter"),
+        ({"estimator": object()}, TypeError, "estimator must have predict_proba"),
         ({"members": MEMBERS[0]}, ValueError, "'members' parameter"),
         ({"members": (*MEMBERS, 1)}, TypeError, "members must be a tuple"),
         ({"members": (MEMBERS[0], MEMBERS[1][:-1])}, ValueError, "one label for each of its 20 rows"),
