@@ -26,6 +26,7 @@ from skdiffence.defenses._tuned import RuleToBeChosen
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.inspection._audit_controls import MemorizingClassifier
 from skdiffence.utils._flat_rows import FlatRows
+from skdiffence.utils._modules import ModuleClassifier
 from tests.attacks.cases import Blur, Searching
 from tests.defenses.regenerators import NoiseRegenerator
 from tests.nets import make_logit_net
@@ -110,7 +111,7 @@ def library_estimators():
         for item in vars(module).values()
         if inspect.isclass(item)
         and issubclass(item, BaseEstimator)
-        and not issubclass(item, FrozenEstimator)
+        and not issubclass(item, (FrozenEstimator, ModuleClassifier))  # made fitted
         and item.__module__.startswith("skdiffence")
         and hasattr(item, "fit")
         and not inspect.isabstract(item)
