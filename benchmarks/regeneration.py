@@ -280,11 +280,12 @@ def measure_sides(options):
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 facts = pool.apply(time_side, (side, name, n_calls, options))
             figures[f"{name}, {side}"] = facts
+            print(f"{name}, {side}: {facts}", flush=True)  # slow at large sides
             times = middle(np.array(facts["cpu_ms"]))
             rows.append([str(side), f"{facts['parameters']:,}", str(facts["rows"]), name, str(n_calls or 1), times])
             rows[-1].append(f"{facts['peak_mb']:.0f}")
     print_table(rows)
-    print("peak: of the process beyond what it held before the first call, input and output included")
+    print("peak: of the process beyond what it held before there was a network; fit calls it once, with two rows")
     save(options, "sides.json", figures=figures)
 
 
@@ -292,6 +293,7 @@ def time_side(side, name, n_calls, options):
     """Return CPU milliseconds a row of one kind of work on random color images, and the peak of the process."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
+    before = peak_bytes()
     n = max(2, 2 * 64**2 // side**2) if options.side_rows is None else options.side_rows
     X = np.random.default_rng(0).random((n, 3, side, side), dtype=np.float32)
     network = make_unet((3, side, side))
@@ -305,7 +307,6 @@ def time_side(side, name, n_calls, options):
             last = x.contiguous(memory_format=torch.channels_last)
             regenerator.denoiser_(last if name.endswith("last") else x, torch.full((len(x),), 160))
 
-    before = peak_bytes()
     work = (lambda: regenerator.transform(X)) if n_calls else bare
     times = interleaved({name: (work, n)}, options.repeats, torch.device("cpu"))[name]
     peak = (peak_bytes() - before) / 1e6
