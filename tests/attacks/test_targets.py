@@ -117,14 +117,16 @@ def test_targets_without_probabilities_are_told_why(model, hint, frozen):
         ThresholdAttack("entropy").fit(target, X, Y, IS_MEMBER)
 
 
-@pytest.mark.parametrize("module", [nn.Linear(3, 3), nn.Linear(3, 3).state_dict()])
+@pytest.mark.parametrize("module", [nn.Linear(3, 3), nn.Linear(3, 3).state_dict()], ids=["module", "weights"])
 def test_modules_and_weights_are_shown_the_way(module):
     """A torch module, or its weights, is not a classifier yet."""
     with pytest.raises(TypeError, match="must have predict_proba. Got .*skdiffence.from_module makes a classifier"):
         audit(module, (X[:40], Y[:40]), (X[40:], Y[40:]))
 
 
-@pytest.mark.parametrize("nothing", [None, "model.joblib", SVC, object(), {"model": MODEL}])
+@pytest.mark.parametrize(
+    "nothing", [None, "model.joblib", SVC, object(), {"model": MODEL}], ids=["None", "path", "class", "object", "dict"]
+)
 def test_what_is_no_model_at_all(nothing):
     """Neither a file name, nor a class, nor a dict of models."""
     got = "the class SVC" if nothing is SVC else type(nothing).__name__
