@@ -159,7 +159,7 @@ ONE = {
     ),
     "self-training": SelfTrainingClassifier(DEFENDED),
     "coarse output": OutputClassifier(DEFENDED),
-    "MemGuard of defended": MemGuard(DEFENDED, max_steps=2, random_state=0),
+    "MemGuard of defended": MemGuard(DEFENDED, calibration_size=0.4, max_steps=2, random_state=0),
     "defended of defended": Defended(
         DEFENDED, NoiseRegenerator(), n_candidates=2, random_state=0, calibration_size=0.1
     ),

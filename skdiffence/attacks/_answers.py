@@ -7,6 +7,7 @@ import numpy as np
 from skdiffence.attacks._targets import check_column_numbers, check_target, numbers_columns, predict_labels
 from skdiffence.metrics import label_columns
 from skdiffence.metrics._signals import SIGNALS
+from skdiffence.utils._frames import check_detached
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 from skdiffence.utils._skorch import predicts_argmax
 from skdiffence.utils._torch import explained_shapes
@@ -138,6 +139,7 @@ def query(target, X, y):
 def query_proba(target, X, y):
     """Query a target for probabilities only; the answers have no predicted labels. See :func:`query`."""
     check_target(target)
+    check_detached(X)
     y = check_y(y, num_samples(X))
     with explained_shapes(X):
         proba = np.asarray(target.predict_proba(X), dtype=np.float64)

@@ -62,7 +62,8 @@ class ClassifierWrapper(VersionedMixin, ClassifierMixin, MetaEstimatorMixin, Bas
         if inner is not None:
             tags.classifier_tags.multi_class = inner.multi_class
             tags.classifier_tags.poor_score = inner.poor_score
-        tags.input_tags.allow_nan = get_tags(wrapped).input_tags.allow_nan and not self._holds_net()
+        allow_nan = of_sklearn and get_tags(wrapped).input_tags.allow_nan
+        tags.input_tags.allow_nan = allow_nan and not self._holds_net()
         if any(nets.is_binary_net(net) for net in nets.nets_inside(wrapped).values()):
             tags.classifier_tags.multi_class = False
         return tags

@@ -53,10 +53,13 @@ def fit_on_rows(estimator, X, y, rows, seed, params, *, seeded):
         rows.members = rows.members[~np.isin(rows.members, split_off)]
         held_out = np.concatenate((rows.held_out, split_off))
     # Classifiers inside may hold out rows by themselves, which are no members then.
-    for side in ("train", "members"):
-        stored = stored_rows(trained, skorch.as_nets_take(estimator, safe_indexing(X, rows[side])))
-        rows[side] = rows[side][~stored.not_trained_on]
-    n_samples = None if is_frozen(estimator) else len(rows.train)
+    trained_on = {
+        side: ~stored_rows(trained, skorch.as_nets_take(estimator, safe_indexing(X, rows[side]))).not_trained_on
+        for side in ("train", "members")
+        if len(rows[side])
+    }
+    rows.members = rows.members[trained_on.get("members", slice(0))]
+    n_samples = None if is_frozen(estimator) else np.count_nonzero(trained_on["train"])
     return Bunch(estimator=trained, classes=classes, n_samples=n_samples, not_trained_on=rows_outside(X, held_out))
 
 

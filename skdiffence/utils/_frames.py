@@ -85,6 +85,12 @@ def check_unmasked(X, name="X"):
         )
 
 
+def check_detached(X):
+    """Raise an error if X is a tensor that requires a gradient, which does not become an array."""
+    if getattr(X, "requires_grad", False):
+        raise ValueError("X must be a tensor without a gradient, because it becomes an array. Pass X.detach().")
+
+
 def check_numeric(X):
     """Raise an error if X holds what validation by scikit-learn would take for numbers, though it is none.
 
@@ -100,8 +106,7 @@ def check_numeric(X):
         values, one of dates or times, or a tensor that requires a gradient.
     """
     check_unmasked(X)
-    if getattr(X, "requires_grad", False):
-        raise ValueError("X must be a tensor without a gradient, because it becomes an array. Pass X.detach().")
+    check_detached(X)
     dtype = getattr(X, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind not in "OSUc" and not is_numeric(dtype):
         raise ValueError(f"X must be numeric. Got dtype {dtype}.")

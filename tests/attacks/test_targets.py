@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron
@@ -134,3 +135,10 @@ def test_what_is_no_model_at_all(nothing):
         audit(nothing, (X[:40], Y[:40]), (X[40:], Y[40:]))
     with pytest.raises(TypeError, match=f"estimator must .*Got {got}"):
         AttackScorer(["entropy"], pool=(X, Y, IS_MEMBER))(nothing, X, Y)
+
+
+def test_tensor_that_requires_a_gradient():
+    """It does not become an array; torch's error would not name the parameter."""
+    rows = torch.tensor(X, requires_grad=True)
+    with pytest.raises(ValueError, match="X must be a tensor without a gradient"):
+        ThresholdAttack("entropy").fit(MODEL, rows, Y, IS_MEMBER)

@@ -155,7 +155,7 @@ def test_membership_as_numbers(name, kind):
         ([[1, 0]], [[1, 2]], "one-dimensional"),
         ([1, 0, 2], [1, 2, 3], "True for members and False for non-members"),
         (["a", "b", "a"], [1, 2, 3], "True for members and False for non-members"),
-        ([1, 0, np.nan], [1, 2, 3], "True for members and False for non-members"),
+        ([1, 0, np.nan], [1, 2, 3], "y_true must hold finite labels. Got 1 that are NaN"),
         ([1, 0, 1], [1, np.nan, np.inf], "y_score must be finite. Got 2 values"),
     ],
 )

@@ -142,7 +142,10 @@ class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
         n = min(len(rows.members), len(rows.non_members)) if self._needs_members else len(rows.non_members)
         used = {"members": rows.members[:n], "non_members": rows.non_members[:n]}
         if not n:
-            raise ValueError(f"{type(self).__name__} has no calibration rows left.")
+            raise ValueError(
+                f"calibration_size={self.calibration_size!r} leaves {type(self).__name__} no calibration rows: the "
+                "classifier inside holds them out itself. Raise it."
+            )
         sides = [self._known(safe_indexing(X, index), y[index]) for index in used.values()]
         self._calibrate(*sides, seed)
         return RowSet.of(safe_indexing(X, np.concatenate(list(used.values()))))
