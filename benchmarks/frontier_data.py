@@ -14,11 +14,18 @@ from skorch.callbacks import LRScheduler
 from torch import nn
 
 from skdiffence._demo._controls import NoDenoiser
-from skdiffence._demo._digits import DemoSettings, draw_digits, make_net, pretrained, split_digits
+from skdiffence._demo._digits import (
+    DemoSettings,
+    attackers_model,
+    draw_digits,
+    make_net,
+    pretrained,
+    split_digits,
+    trained_net,
+)
 from skdiffence._demo._engine import make_unet, whole_file
 from skdiffence._demo._split import Split
 from skdiffence.datasets import load_images
-from skdiffence.defenses import DefendedClassifier
 from skdiffence.diffusion import DiffusionRegenerator
 
 EPOCHS, BATCH_SIZE, HIGHEST_LR = 16, 64, 0.1
@@ -70,7 +77,7 @@ def digit_settings(options):
     digits = draw_digits(demo, options.seed)
     trained = kept_denoiser(demo, digits, options.folder, options.seed, verbose=0)
     denoisers = {"trained": trained, "untrained": untrained((1, 8, 8), {}), "none": NoDenoiser()}
-    own = trained_net(make_net(demo), digits.X_public, digits.y_public, options.seed)
+    own = attackers_model(demo, digits, options.seed)
     for seed in (options.seed + number for number in options.only):
         split = split_digits(demo, digits, seed)
         split.X_rest, split.y_rest = split.X_rest[: options.scored], split.y_rest[: options.scored]
@@ -110,11 +117,6 @@ def photograph_split(X, y, options, seed):
     if not net.exists():
         kept(net, lambda: split.net)
     return split
-
-
-def trained_net(net, X, y, seed):
-    """Return a net that was trained on all rows, from a seed."""
-    return DefendedClassifier(net, "passthrough", random_state=seed).fit(X, y).estimator_
 
 
 def kept(path, make):

@@ -13,13 +13,12 @@ Printed are means over pools of the mean over targets, with half of their 95 % i
 import numpy as np
 import torch
 from _common import kept_denoiser, make_parser, save
-from frontier_data import trained_net
 from frontier_report import paired
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
 
 from skdiffence._demo._cache import RegenerationCache
-from skdiffence._demo._digits import DemoSettings, draw_digits, make_net, pretrained
+from skdiffence._demo._digits import DemoSettings, draw_digits, make_net, pretrained, trained_net
 from skdiffence._demo._table import format_means, format_table
 from skdiffence.attacks import lira_leave_one_out, rmia_scores
 from skdiffence.datasets import membership_partition

@@ -87,10 +87,14 @@ def draw_digits(settings, seed):
     )
 
 
+def trained_net(net, X, y, seed):
+    """Return a net that was trained on all rows, from a seed."""
+    return DefendedClassifier(net, "passthrough", random_state=seed).fit(X, y).estimator_
+
+
 def attackers_model(settings, digits, seed):
     """Return a net like the target's, trained on the public rows."""
-    net = DefendedClassifier(make_net(settings), "passthrough", random_state=seed)
-    return net.fit(digits.X_public, digits.y_public).estimator_
+    return trained_net(make_net(settings), digits.X_public, digits.y_public, seed)
 
 
 def split_digits(settings, digits, seed, own=None):

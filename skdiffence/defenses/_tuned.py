@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from skdiffence._fitted import is_frozen
 from skdiffence.defenses._base import ClassifierWrapper
 from skdiffence.defenses._defended import DefendedClassifier
+from skdiffence.defenses._diagnosis import check_candidate_numbers
 from skdiffence.defenses._temperature import check_temperature_scaling
 from skdiffence.defenses._tuning import CandidateTable
 from skdiffence.defenses.rules._divergence import standard_error
@@ -21,6 +22,7 @@ from skdiffence.defenses.rules._swap import SwapRule
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.exceptions import DefenseWarning
 from skdiffence.metrics import label_columns
+from skdiffence.utils._frames import as_numbers
 from skdiffence.utils._sklearn import Interval, StrOptions, fit_context, safe_indexing
 
 # What each objective looks at.
@@ -256,6 +258,8 @@ class TunedDefendedClassifier(ClassifierWrapper):
             defended.regenerator_ = _at(defended.regenerator_, timestep)
             candidates = defended._candidates()
             rules_here = [defended.set_params(selection=rule)._new_rule(0) for rule in rules]
+            for rule in rules_here:
+                check_candidate_numbers(defended.regenerator_, rule, as_numbers(calibration.X))
             table = CandidateTable(candidates, calibration.X, calibration.y, calibration.is_member, rules_here)
             for name, rule in zip(rules, rules_here, strict=True):
                 found = table.measure(rule, self.n_folds)

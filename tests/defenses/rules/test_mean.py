@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.tree import DecisionTreeClassifier
 
-from skdiffence.defenses import DefendedClassifier, MeanRule
+from skdiffence.defenses import DefendedClassifier, MeanRule, TunedDefendedClassifier
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.diffusion._schedule import Schedule
 from tests.defenses.cases import defend, digits, quiet
@@ -135,6 +135,9 @@ def test_regenerator_without_opposite_noise():
     defended = DefendedClassifier(make_net(), NoOpposites(), random_state=0)
     with pytest.raises(ValueError, match=r"regenerator must accept negative.*Got NoOpposites.*antithetic=False\)"):
         quiet(defended.fit, X, y)
+    tuned = TunedDefendedClassifier(defended.set_params(calibration_size=0.2), timesteps=None)
+    with pytest.raises(ValueError, match="regenerator must accept negative"):
+        quiet(tuned.fit, X, y)
     defended.set_params(selection=MeanRule(2, antithetic=False))
     assert quiet(defended.fit, X, y).predict_proba(X).shape == (len(X), 10)
 
