@@ -20,7 +20,7 @@ PRIVACY = ["opacus>=1.6"]
 TESTS = ["hypothesis>=6.100", "numpydoc>=1.7", "polars>=1.30", "pytest>=8.2", "pytest-xdist>=3.6"]
 TESTS += [*AUDIT, *PLOT, *PRIVACY]
 LINT = ["import-linter>=2.17", "ruff>=0.17"]
-DOCS = ["grimp>=3.14", "numpydoc>=1.7", "pydata-sphinx-theme>=0.15", "sphinx>=7.3", *PLOT]
+DOCS = ["docutils>=0.21", "grimp>=3.14", "numpydoc>=1.7", "pydata-sphinx-theme>=0.15", "sphinx>=7.3", *PLOT]
 
 setup(
     name="skdiffence",

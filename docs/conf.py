@@ -7,7 +7,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from api_reference import SECTIONS  # noqa: E402
+from api_reference import pages  # noqa: E402
+from mathml import add_mathml_renderer  # noqa: E402
 from rooms import draw  # noqa: E402
 
 import skdiffence  # noqa: E402
@@ -17,7 +18,9 @@ author = "The skdiffence developers"
 copyright = "2026, The skdiffence developers"
 version = release = skdiffence.__version__
 
-extensions = ["numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax"]
+extensions = ["numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
+# Formulas are written as MathML, which browsers draw without a script.
+html_math_renderer = "mathml"
 templates_path = ["_templates"]
 exclude_patterns = ["_build"]
 default_role = "literal"
@@ -28,26 +31,22 @@ numpydoc_show_class_members = False
 autodoc_default_options = {"inherited-members": True}
 # Signatures as written, not with the values of module constants.
 autodoc_preserve_defaults = True
+# Methods by their own names in the list beside a page.
+toc_object_entries_show_parents = "hide"
 
 html_theme = "pydata_sphinx_theme"
 html_title = "skdiffence"
 html_show_sourcelink = False
-html_theme_options = {"navigation_with_keys": False, "show_toc_level": 2, "secondary_sidebar_items": ["page-toc"]}
-
-
-def reference_section(module, title, sentence, names):
-    """Return the reStructuredText of one section of the API index."""
-    lines = [title, "-" * len(title), "", f".. currentmodule:: {module}", "", f"{sentence} (:mod:`{module}`)", ""]
-    lines += [".. autosummary::", "   :toctree: generated", "   :nosignatures:", ""]
-    return "\n".join([*lines, *(f"   {name}" for name in names), ""])
-
-
-def reference_page():
-    """Return the reStructuredText of the API index."""
-    title = "API reference"
-    intro = "Everything public, by the room it lives in. Names that begin with an underscore are not part of it."
-    sections = [reference_section(*section) for section in SECTIONS]
-    return "\n".join([".. _api:", "", title, "=" * len(title), "", intro, "", *sections])
+html_static_path = ["_static"]
+html_css_files = ["skdiffence.css"]
+html_theme_options = {
+    "header_links_before_dropdown": 8,
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "show_toc_level": 2,
+}
+# Pages without pages below them have nothing to list beside their text.
+html_sidebars = {name: [] for name in ("index", "installation", "quickstart", "search", "genindex")}
 
 
 def write_if_changed(path, text):
@@ -57,7 +56,8 @@ def write_if_changed(path, text):
         path.write_text(text, encoding="utf-8")
 
 
-write_if_changed(HERE / "api" / "index.rst", reference_page())
+for name, text in pages().items():
+    write_if_changed(HERE / "api" / f"{name}.rst", text)
 write_if_changed(HERE / "api" / "rooms.svg", draw())
 
 
@@ -71,3 +71,4 @@ def skip_foreign_members(app, what, name, member, skip, options):
 def setup(app):
     """Register the hooks."""
     app.connect("autodoc-skip-member", skip_foreign_members)
+    add_mathml_renderer(app)

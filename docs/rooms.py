@@ -105,7 +105,10 @@ def inline(figure):
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     label = "The rooms in the order of their imports, with an arrow from each room to those that it imports"
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" style="max-width: 100%; height: auto" ', 1)
+    # In a box of its own, so that a narrow screen scrolls and does not shrink the letters.
+    style = "min-width: 32rem; max-width: 100%; height: auto"
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{label}" style="{style}" ', 1)
+    return f'<div style="overflow-x: auto">{svg}</div>'
 
 
 if __name__ == "__main__":
