@@ -6,6 +6,7 @@ The few kills here are part of every run of the tests. ``pytest -m kills`` makes
 import re
 import sys
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -74,22 +75,27 @@ def test_fifty_random_kills(stage, expected, tmp_path, capsys):
     start = time.monotonic()
     assert same(run(stage, tmp_path / "timed"), wanted)
     seconds = time.monotonic() - start
-    killed = resumed = runs = 0
-    while killed < N_KILLS:
+    killed, resumed, runs = Counter(), 0, 0
+    while killed.total() < N_KILLS:
         folder, runs = tmp_path / str(resumed), runs + 1
         if runs % 2:
+            point = "random moment"
             found = run(stage, folder, kill_after=rng.uniform(0, seconds))
         else:
-            found = run(stage, folder, write=(str(rng.choice(POINTS)), int(rng.integers(3))))
+            point = str(rng.choice(POINTS))
+            found = run(stage, folder, write=(point, int(rng.integers(3))))
         if found is None:
-            killed += 1
+            killed[point] += 1
         else:  # it went on to the end, and the next one starts from the beginning
             assert same(found, wanted)
             assert not leftovers(folder)
             resumed += 1
         assert runs < 5 * N_KILLS
     with capsys.disabled():
-        sys.stdout.write(f"\n{stage}: {killed} kills, {resumed} runs went on to the end, all with the same result\n")
+        count = killed.total()
+        points = ", ".join(f"{point} {n}" for point, n in sorted(killed.items()))
+        told = f"{stage}: {count} kills ({points}), {resumed} runs went on to the end, all with the same result"
+        sys.stdout.write(f"\n{told}\n")
     assert resumed
 
 
