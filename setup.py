@@ -17,8 +17,10 @@ def read_version():
 PLOT = ["matplotlib>=3.8"]
 AUDIT = ["adversarial-robustness-toolbox>=1.20", "pandas>=2.2"]
 PRIVACY = ["opacus>=1.6"]
-TESTS = ["hypothesis>=6.100", "numpydoc>=1.7", "polars>=1.30", "pytest>=8.2", "pytest-xdist>=3.6"]
-TESTS += [*AUDIT, *PLOT, *PRIVACY]
+SERVE = ["fastapi>=0.115", "uvicorn>=0.30"]
+TESTS = ["distributed>=2024.1", "httpx2>=2.16", "hypothesis>=6.100", "numpydoc>=1.7", "polars>=1.30", "pytest>=8.2"]
+TESTS += ["pytest-xdist>=3.6"]
+TESTS += [*AUDIT, *PLOT, *PRIVACY, *SERVE]
 LINT = ["import-linter>=2.17", "ruff>=0.17"]
 DOCS = ["docutils>=0.21", "grimp>=3.14", "numpydoc>=1.7", "pydata-sphinx-theme>=0.15", "sphinx>=7.3", *PLOT]
 
@@ -56,6 +58,7 @@ setup(
         "persistence": ["skops>=0.11"],
         "plot": PLOT,
         "privacy": PRIVACY,
+        "serve": SERVE,
         "tests": TESTS,
     },
     classifiers=[
