@@ -1,4 +1,4 @@
-"""The documentation, run: code blocks, completeness of the reference, docstrings against signatures."""
+"""The documentation: what the README must show, completeness of the reference, docstrings against signatures."""
 
 import ast
 import importlib
@@ -7,17 +7,13 @@ import pkgutil
 import pydoc
 import re
 import runpy
-import sys
-import textwrap
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import validate
 
 import skdiffence
-from skdiffence.defenses._temperature import has_temperature_scaling
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -76,55 +72,7 @@ def resolve(path):
     return getattr(OBJECTS[owner], method)
 
 
-# --- code blocks ---------------------------------------------------------------------------------
-
-
-def fenced_blocks(text):
-    """Return the Python code blocks of a Markdown text."""
-    return re.findall(r"^```python\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
-
-
-def directive_blocks(text):
-    """Return the Python code blocks of a reStructuredText page, dedented."""
-    pattern = r"^\.\. code-block:: python\n(?:   :.*\n)*\n((?:(?:   .*)?\n)+)"
-    return [textwrap.dedent(block) for block in re.findall(pattern, text, flags=re.MULTILINE)]
-
-
-PAGES = {
-    "README.md": fenced_blocks,
-    "docs/auditing.rst": directive_blocks,
-    "docs/bring_your_own.rst": directive_blocks,
-    "docs/defenses.rst": directive_blocks,
-    "docs/pitfalls.rst": directive_blocks,
-    "docs/quickstart.rst": directive_blocks,
-}
-
-
-@pytest.mark.parametrize("page", PAGES)
-@pytest.mark.filterwarnings("ignore::skdiffence.exceptions.DefenseWarning")
-def test_code_blocks_run(page, tmp_path, monkeypatch):
-    """A reader who pastes a page's blocks one after the other sees no error; training is cut short here."""
-    monkeypatch.chdir(tmp_path)
-    blocks = PAGES[page]((ROOT / page).read_text(encoding="utf-8"))
-    assert blocks
-    # A real module, so that classes which the page defines can be pickled.
-    module = ModuleType("page")
-    monkeypatch.setitem(sys.modules, "page", module)
-    for number, block in enumerate(blocks):
-        if "temperature" in block and not has_temperature_scaling():
-            continue
-        if '"google/' in block:
-            continue  # a download
-        block = re.sub(r"max_epochs=[1-9]\d*", "max_epochs=1", block)
-        exec(compile(block, f"{page}, block {number}", "exec"), vars(module))
-
-
-def test_parsers_find_every_kind_of_block():
-    """The parsers keep blank lines and indentation, and skip what is not Python."""
-    code = "if True:\n\n    x = 1\n"
-    assert fenced_blocks(f"a\n\n```python\n{code}```\n\n```sh\nls\n```\n") == [code]
-    page = "a\n\n.. code-block:: python\n   :caption: b\n\n" + textwrap.indent(code, "   ") + "\nc\n"
-    assert [block.rstrip() for block in directive_blocks(page)] == [code.rstrip()]
+# --- the README, and pages that show the Pipeline -------------------------------------------------
 
 
 def test_readme_commands_are_those_that_are_tested():
@@ -144,7 +92,11 @@ def test_oldest_environment_pins_the_lower_bounds():
     assert floors <= set(re.findall(r"^    ([\w-]+)==([\d.]+)$", oldest, flags=re.MULTILINE))
 
 
-PIPELINE_PAGES = [page for page in PAGES if "Pipeline([" in (ROOT / page).read_text(encoding="utf-8")]
+PIPELINE_PAGES = [
+    path.relative_to(ROOT).as_posix()
+    for path in [ROOT / "README.md", *sorted(DOCS.rglob("*.rst"))]
+    if "Pipeline([" in path.read_text(encoding="utf-8") and "generated" not in path.parts
+]
 
 
 @pytest.mark.parametrize("page", PIPELINE_PAGES)

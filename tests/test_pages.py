@@ -1,0 +1,99 @@
+"""Code blocks of the documentation run, and print what the pages say."""
+
+import sys
+import textwrap
+from types import ModuleType
+
+import pytest
+import torch
+
+from skdiffence.defenses._temperature import has_temperature_scaling
+from tests.pages import ROOT, Block, compare, directive_blocks, fenced_blocks, read_blocks, run_page
+
+# Fragments, which take their names from the reader's own program.
+FRAGMENTS = {"docs/cascade.rst", "docs/index.rst", "docs/persistence.rst", "docs/selection_rules.rst"}
+
+
+def pages():
+    """Return the pages with Python code, by their paths below the root."""
+    paths = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.rst"))]
+    paths = [path for path in paths if not path.startswith(("docs/_", "docs/api/"))]
+    return [path for path in paths if any(block.language == "python" for block in read_blocks(path))]
+
+
+def has_outputs(page):
+    """Whether a page shows what its blocks print."""
+    return any(block.is_a("output") for block in read_blocks(page))
+
+
+def needs_what_is_missing(block):
+    """Whether a block needs a download, or a version of scikit-learn that is not installed."""
+    return '"google/' in block.text or ("temperature" in block.text and not has_temperature_scaling())
+
+
+@pytest.fixture
+def namespace(tmp_path, monkeypatch):
+    """Return the globals of an empty module, in an empty working directory, with torch's generator restored after."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    # A real module, so that classes which a page defines can be pickled.
+    module = ModuleType("page")
+    monkeypatch.setitem(sys.modules, "page", module)
+    before = set(sys.modules)
+    with torch.random.fork_rng():
+        yield vars(module)
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("page", [page for page in pages() if page not in FRAGMENTS])
+@pytest.mark.filterwarnings("ignore::skdiffence.exceptions.DefenseWarning")
+def test_code_blocks_run(page, namespace):
+    """Blocks run one after the other. Training is cut short on pages that show no output."""
+    run_page(page, namespace, cut=not has_outputs(page), skip=needs_what_is_missing)
+
+
+CODE = "if True:\n\n    x = 1\n"
+
+
+def test_blocks_of_markdown():
+    """Blank lines and indentation are kept, and text right below a block is its output."""
+    page = f"a\n\n```python\n{CODE}```\n\n```text\n1\n```\n\nb\n\n```sh\nls\n```\n\nc\n\n```text\n2\n```\n"
+    blocks = fenced_blocks(page)
+    assert [(block.language, block.text, block.is_a("output")) for block in blocks] == [
+        ("python", CODE, False),
+        ("text", "1\n", True),
+        ("sh", "ls\n", False),
+        ("text", "2\n", False),
+    ]
+
+
+def test_blocks_of_restructured_text():
+    """Options are read, and blocks are dedented, also at the end of the page."""
+    page = "a\n\n.. code-block:: python\n   :caption: b.py\n\n" + textwrap.indent(CODE, "   ") + "\nc\n\n"
+    page += "* d\n\n  .. code-block:: text\n     :class: output\n\n     1"
+    assert directive_blocks(page) == [
+        Block("python", CODE, {"caption": "b.py"}),
+        Block("text", "1\n", {"class": "output"}),
+    ]
+    assert [block.file for block in directive_blocks(page)] == ["b.py", None]
+
+
+@pytest.mark.parametrize(
+    ("expected", "printed", "agrees"),
+    [
+        ("area 0.70, 5 rows", "area   0.73, 5 rows\n", True),
+        ("area 0.70, 5 rows", "area 0.83, 5 rows", False),
+        ("area 0.70, 5 rows", "area 0.70, 6 rows", False),
+        ("area -0.70", "area 0.70", False),
+        ("area -0.70", "area -0.71", True),
+        ("area ... rows\nend", "area 0.2 of 7 rows end", True),
+        ("area ... rows 0.5", "area 0.2 of 7 rows 0.9", False),
+        ("100.0 ms", "104.9 ms", True),
+        ("one line", "one line\nanother line", False),
+    ],
+)
+def test_outputs_are_compared(expected, printed, agrees):
+    """Words and integers are the same, decimals nearly so."""
+    assert (compare(expected, printed) is None) == agrees
