@@ -167,7 +167,7 @@ class MembershipAttack(BaseEstimator, metaclass=ABCMeta):
     knows. From these it learns everything, including the direction in which members differ. A subclass sets
     ``target_``, and ``threshold_`` in the units of its scores.
 
-    Audits, scorers and reports treat an attack by the seven attributes below and never by its class, so a subclass is
+    Audits, scorers and reports treat an attack by the eight attributes below and never by its class, so a subclass is
     treated like its parent. An attack of which a parameter decides one of them defines that one as a property.
     """
 
@@ -181,6 +181,9 @@ class MembershipAttack(BaseEstimator, metaclass=ABCMeta):
     #: What it reads in the target's answers: "proba" (probabilities), "labels" (nothing but the predicted labels) or
     #: "cost" (how much work or time an answer takes). Attacks that read labels form the floor of an audit.
     uses = "proba"
+
+    #: Whether it reads the true labels of rows. If not, ``y`` may be None.
+    needs_true_labels = True
 
     #: Whether it compares the target with shadow models.
     needs_shadows = False

@@ -29,6 +29,7 @@ from skdiffence.metrics import (
 from skdiffence.metrics._operating_point import FEWEST_AT_RATE
 
 LEVELS = (0.001, 0.01, 0.05, 0.1)
+_UTILITY = ("accuracy", "neg_log_loss", "expected_calibration_error", "failure_detection_auc")
 _MUCH_BETTER = 3.0  # standard errors
 _INTERVALS = {roc_auc_score: auc_interval, attack_accuracy_score: accuracy_interval}
 
@@ -179,8 +180,10 @@ def measure_utility(answers):
     Returns
     -------
     figures : dict of str to float
-        "accuracy", "neg_log_loss", "expected_calibration_error" and "failure_detection_auc".
+        "accuracy", "neg_log_loss", "expected_calibration_error" and "failure_detection_auc"; NaN without true labels.
     """
+    if answers.y is None:
+        return dict.fromkeys(_UTILITY, np.nan)
     # sklearn.metrics.log_loss clips probabilities at the same value.
     at_label = np.maximum(confidence_signal(answers.y, answers.proba), np.finfo(np.float64).eps)
     return {
@@ -204,7 +207,10 @@ def describe_reversal(answers, is_member):
     Returns
     -------
     message : str or None
+        None without true labels.
     """
+    if answers.y is None:
+        return None
     for what, value in (
         ("are labeled correctly more often", answers.correct.astype(float)),
         ("get more probability at the true class", confidence_signal(answers.y, answers.proba)),

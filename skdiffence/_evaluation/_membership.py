@@ -89,6 +89,11 @@ def find_membership(estimator, pool, X, y, *, sample_index=None, is_member=None)
 
 
 def _check_labels(X, y):
+    if y is None:
+        raise ValueError(
+            "y must hold the true label of each row: a scorer measures accuracy beside privacy, and finds rows in the "
+            "pool by their labels too. Got None. skdiffence.inspection.audit runs attacks that need no labels without."
+        )
     labels, n_samples = as_class_labels(y), num_samples(X)
     if labels.shape != (n_samples,) or n_samples == 0:
         raise ValueError(

@@ -201,7 +201,7 @@ class TargetResult:
     among_correct : ChanceComparison or None
         The strongest among correctly labeled rows of those that read more than labels.
     utility : dict of str to dict of str to float
-        Figures of the classifier itself on members and non-members.
+        Figures of the classifier itself on members and non-members. NaN without true labels.
     rows_asked : dict of str to int
         Rows that the classifier was asked about for all attacks together, by method.
     seconds_asked : float

@@ -21,8 +21,8 @@ class AttackedRows:
     ----------
     X : array-like of shape (n_samples, ...)
         Rows.
-    y : ndarray of shape (n_samples,)
-        Their labels.
+    y : ndarray of shape (n_samples,) or None
+        Their labels, None where these are not known.
     is_member : ndarray of shape (n_samples,), dtype bool
         True for members.
     keys : ndarray of shape (n_samples,), default=None
@@ -38,7 +38,7 @@ class AttackedRows:
     place: np.ndarray | None = None
 
     def __len__(self):
-        return len(self.y)
+        return len(self.is_member)
 
     def take(self, rows):
         """Return some of the rows.
@@ -53,8 +53,8 @@ class AttackedRows:
         rows : AttackedRows
         """
         rows = np.arange(len(self))[rows]
-        keys, place = (None if part is None else part[rows] for part in (self.keys, self.place))
-        return AttackedRows(safe_indexing(self.X, rows), self.y[rows], self.is_member[rows], keys, place)
+        y, keys, place = (None if part is None else part[rows] for part in (self.y, self.keys, self.place))
+        return AttackedRows(safe_indexing(self.X, rows), y, self.is_member[rows], keys, place)
 
     def keyed(self, seed):
         """Return the rows with digests that depend on a seed."""

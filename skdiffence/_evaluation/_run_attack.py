@@ -44,7 +44,7 @@ def query_target(target, X, y, attacks):
         Fitted.
     X : array-like of shape (n_samples, ...)
         Rows.
-    y : ndarray of shape (n_samples,)
+    y : ndarray of shape (n_samples,) or None
         Their labels.
     attacks : iterable of MembershipAttack
         Those that will use the answers.
@@ -62,7 +62,8 @@ def query_target(target, X, y, attacks):
     answers = query(memory.view(), X, y)
     seconds = time.perf_counter() - start
     check_proba(answers.proba)
-    _check_known_labels(answers, y)
+    if y is not None:
+        _check_known_labels(answers, y)
     return QueriedTarget(memory, answers, dict(memory.target_queries), seconds)
 
 
@@ -87,6 +88,8 @@ def describe_unknown_labels(answers):
     -------
     message : str or None
     """
+    if answers.y is None:
+        return None
     unknown = np.count_nonzero(answers.y < 0)
     return f"{unknown} of {len(answers)} rows have a label that the classifier does not know." if unknown else None
 

@@ -13,10 +13,13 @@ from skdiffence.utils._skorch import predicts_argmax
 from skdiffence.utils._torch import explained_shapes
 from skdiffence.utils._validation import as_class_labels
 
+# Signals of an answer that are read without the true label.
+LABEL_FREE_SIGNALS = frozenset({"answered_logit", "entropy"})
+
 
 @dataclass(frozen=True)
 class Answers:
-    """A target's answers for rows, and the rows' true labels.
+    """A target's answers for rows, and the rows' true labels where these are known.
 
     Parameters
     ----------
@@ -24,8 +27,8 @@ class Answers:
         Class probabilities, None where only labels were queried.
     label : ndarray of shape (n_samples,), dtype int64
         Column of the predicted label.
-    y : ndarray of shape (n_samples,), dtype int64
-        Column of the true label, -1 for a class without a column.
+    y : ndarray of shape (n_samples,), dtype int64, or None
+        Column of the true label, -1 for a class without a column. None where true labels are not known.
     classes : ndarray of shape (n_classes,)
         The labels of the columns.
     X : array-like of shape (n_samples, ...), default=None
@@ -51,7 +54,24 @@ class Answers:
     @property
     def correct(self):
         """Whether each row was labeled correctly, of shape (n_samples,)."""
+        self.check_true_labels("whether a row is labeled correctly")
         return self.label == self.y
+
+    def check_true_labels(self, what):
+        """Raise an error if true labels are not known.
+
+        Parameters
+        ----------
+        what : str
+            What they are needed for.
+
+        Raises
+        ------
+        ValueError
+            If they are not.
+        """
+        if self.y is None:
+            raise ValueError(f"y must hold the true label of each row, for {what}. Got None.")
 
     def signal(self, name):
         """Return a signal of each answer.
@@ -70,6 +90,8 @@ class Answers:
             return self.correct.astype(np.float64)
         if name == "answered_logit":
             return SIGNALS["logit"](self.label, self.proba)
+        if name not in LABEL_FREE_SIGNALS:
+            self.check_true_labels(f"the signal {name!r}")
         return SIGNALS[name](self.y, self.proba)
 
     def take(self, rows):
@@ -89,10 +111,11 @@ class Answers:
             X = safe_indexing(X, np.arange(len(self))[rows])
         proba = None if self.proba is None else self.proba[rows]
         label = None if self.label is None else self.label[rows]
-        return Answers(proba, label, self.y[rows], self.classes, X)
+        y = None if self.y is None else self.y[rows]
+        return Answers(proba, label, y, self.classes, X)
 
     def __len__(self):
-        return len(self.y)
+        return len(self.label if self.proba is None else self.proba)
 
 
 def query(target, X, y):
@@ -105,8 +128,8 @@ def query(target, X, y):
         without ``predict`` its label of a row is that of the largest probability.
     X : array-like of shape (n_samples, ...)
         Rows.
-    y : array-like of shape (n_samples,)
-        True labels.
+    y : array-like of shape (n_samples,) or None
+        True labels. None where they are not known, for attacks that do not read them.
 
     Returns
     -------
@@ -140,20 +163,24 @@ def query_proba(target, X, y):
     """Query a target for probabilities only; the answers have no predicted labels. See :func:`query`."""
     check_target(target)
     check_detached(X)
-    y = check_y(y, num_samples(X))
+    n_samples = num_samples(X)
+    if y is not None:
+        y = check_y(y, n_samples)
     with explained_shapes(X):
         proba = np.asarray(target.predict_proba(X), dtype=np.float64)
-    if proba.ndim != 2 or len(proba) != len(y):
+    if proba.ndim != 2 or len(proba) != n_samples:
         raise ValueError(
-            f"target must return predict_proba with one row for each of the {len(y)} rows of X. "
+            f"target must return predict_proba with one row for each of the {n_samples} rows of X. "
             f"Got shape {proba.shape}."
         )
-    classes = _column_labels(target, y, proba.shape[1])
-    return Answers(proba, None, label_columns(y, classes), classes, X)
+    classes = _column_labels(target, () if y is None else y, proba.shape[1])
+    return Answers(proba, None, None if y is None else label_columns(y, classes), classes, X)
 
 
 def check_y(y, n_samples):
     """Return true labels as an array, one for each row."""
+    if y is None:
+        raise ValueError("y must hold the true label of each row, which the attack reads. Got None.")
     y = as_class_labels(y)
     if y.shape != (n_samples,):
         got = len(y) if y.ndim == 1 else f"shape {y.shape}"

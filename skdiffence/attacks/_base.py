@@ -10,6 +10,11 @@ from skdiffence.utils._sklearn import fit_context, num_samples
 from skdiffence.utils._validation import check_is_member
 
 
+def _check_true_labels(attack, y):
+    if y is None and attack.needs_true_labels:
+        raise ValueError(f"y must hold the true label of each row, which {attack!r} reads. Got None.")
+
+
 class SingleQueryAttack(MembershipAttack):
     """Base class of attacks that need one answer for each row and nothing else.
 
@@ -68,6 +73,7 @@ class SingleQueryAttack(MembershipAttack):
             If the target lacks a method that the attack queries.
         """
         check_is_member(is_member, num_samples(X), both_sides=True)
+        _check_true_labels(self, y)
         self.fit_answers(self._query(target, X, y), is_member)
         self.target_ = target
         return self
@@ -88,6 +94,7 @@ class SingleQueryAttack(MembershipAttack):
             See ``score_answers``.
         """
         check_is_fitted(self, "target_")
+        _check_true_labels(self, y)
         return self.score_answers(self._query(self.target_, X, y))
 
     @fit_context(prefer_skip_nested_validation=False)
@@ -111,6 +118,7 @@ class SingleQueryAttack(MembershipAttack):
         ValueError
             If lengths differ, one side is missing, or the attack can't use the answers.
         """
+        _check_true_labels(self, answers.y)
         self._learn(answers, check_is_member(is_member, len(answers), both_sides=True))
         return self
 
@@ -128,6 +136,7 @@ class SingleQueryAttack(MembershipAttack):
             In the units of ``threshold_``.
         """
         check_is_fitted(self, "threshold_")
+        _check_true_labels(self, answers.y)
         return self._score(answers)
 
     def _query(self, target, X, y):
@@ -179,6 +188,7 @@ class MultipleQueryAttack(MembershipAttack):
             If a parameter or X can't be used, lengths differ, or one side is missing.
         """
         is_member = check_is_member(is_member, num_samples(X), both_sides=True)
+        _check_true_labels(self, y)
         self._prepare(target, X, y)
         self._learn(self._observe(target, X, y), is_member)
         self.target_ = target
@@ -200,6 +210,7 @@ class MultipleQueryAttack(MembershipAttack):
             In the units of ``threshold_``.
         """
         check_is_fitted(self, "target_")
+        _check_true_labels(self, y)
         return self._score(self._observe(self.target_, X, y))
 
     @abstractmethod

@@ -22,6 +22,7 @@ from skdiffence.inspection._audit_defense import changed_labels, defense_facts, 
 from skdiffence.inspection._audit_rows import audit_rows
 from skdiffence.inspection._audit_target import audit_target
 from skdiffence.inspection.report._report import AuditReport
+from skdiffence.inspection.report._verdict import NO_LABELS, NO_NUMBERS
 from skdiffence.metrics import logit_signal
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import Interval, StrOptions, safe_indexing, validate_params
@@ -48,13 +49,14 @@ STANDARD = (
 QUICK = ("confidence", "correctness", "entropy", "histogram", "logit", "modified_entropy", "non_monotone")
 SUITES = ("adaptive", "quick", "standard")
 _SHOWN_ROWS = 12
+_FACTS = ("family", "uses", "needs_true_labels", "needs_shadows", "own_model")
 
 
 @validate_params(
     {
         "estimator": "no_validation",
-        "members": [tuple, list],
-        "non_members": [tuple, list],
+        "members": [tuple, list, "array-like", "sparse matrix"],
+        "non_members": [tuple, list, "array-like", "sparse matrix"],
         "attacks": [StrOptions(set(SUITES)), list, tuple, dict],
         "undefended": "no_validation",
         "confidence_level": [Interval(Real, 0, 1, closed="neither")],
@@ -94,10 +96,11 @@ def audit(
     estimator : classifier
         Fitted classifier, or any object with ``predict_proba``. Without ``predict`` its label of a row is that of the
         largest probability; without ``classes_`` labels are the numbers of its columns. It is queried, never changed.
-    members : tuple of (X, y)
-        Rows that it was trained on, and their labels.
-    non_members : tuple of (X, y)
-        Rows of the same kind that it was not trained on, and their labels.
+    members : tuple of (X, y), or X
+        Rows that it was trained on, and their true labels. If these are not known, pass ``(X, None)``, or X alone as an
+        array or a frame.
+    non_members : tuple of (X, y), or X
+        Rows of the same kind that it was not trained on, and their true labels if they are known.
     attacks : str, list or dict, default="standard"
         Attacks to run: a list of names, attacks or pairs of both, a dict of attacks by name, or the name of a suite.
         "standard" stands for all attacks that need nothing but known rows, including those on the labels of a row and
@@ -135,7 +138,7 @@ def audit(
     ------
     ValueError, TypeError
         If the estimator is not fitted or does not return probabilities, members and non-members do not fit together,
-        or fewer than four rows of a side are left.
+        fewer than four rows of a side are left, or all attacks need true labels that are not given.
 
     Warns
     -----
@@ -159,6 +162,9 @@ def audit(
     non-members. Positive: attacks must find the members of a classifier that memorizes them (an area of at least
     0.95). Blind: trees that see the rows and never query the classifier must not separate the sides. Each control
     fails by chance in about one audit of a hundred; a report with a failed control begins with it.
+
+    Without true labels of both sides, the attacks that do not read them are run. The report names the others, what
+    could not be measured and the control that could not be run. Predicted labels never stand in for true ones.
 
     An audit is a statement about these rows, these attacks and this classifier: a lower bound of what leaks.
 
@@ -191,9 +197,9 @@ def audit(
         targets["undefended"] = _checked(undefended, "undefended")
     seed = draw_seed(random_state)
     rows, counts = audit_rows(list(targets.values()), members, non_members, mix_seed(seed, "rows"))
-    named, left_out = _runnable(attacks, estimator, rows.X)
+    named, left_out = _runnable(attacks, estimator, rows)
     settings = _settings(estimator, counts, named, left_out, confidence_level, max_fpr, known, n_permutations, seed)
-    settings = {"subject": subject, "data": _described_rows(rows)} | settings
+    settings = {"subject": subject, "data": _described_rows(rows), "true_labels": rows.y is not None} | settings
     with tqdm(total=(len(targets) + 2) * len(named) + 1, disable=not verbose, unit="step", desc="audit") as bar:
         audited = {name: audit_target(target, rows, named, settings, bar) for name, target in targets.items()}
         controls = audit_controls(named, audited["audited"].queried, rows, settings, bar)
@@ -222,16 +228,24 @@ def _suite(name, estimator):
     return attacks
 
 
-def _runnable(attacks, estimator, X):
-    """Return the attacks by name, and the names of those of a suite that need numeric rows where these are not."""
+def _runnable(attacks, estimator, rows):
+    """Return the attacks by name, and why others of them can't be run on the rows."""
+    named = named_attacks(_suite(attacks, estimator) if isinstance(attacks, str) else attacks)
     if not isinstance(attacks, str):
-        named = named_attacks(attacks)
-        check_row_types(named, X)
-        return named, []
-    suite, suited = _suite(attacks, estimator), row_types(X)
-    named = {name: attack for name, attack in suite.items() if attack.row_type in suited}
-    left_out = [name for name, attack in suite.items() if attack.row_type == "numeric" and name not in named]
-    return named_attacks(named), left_out
+        check_row_types(named, rows.X)
+    suited, left_out = row_types(rows.X), {}
+    for name, attack in named.items():
+        if attack.row_type == "numeric" and attack.row_type not in suited:
+            left_out[name] = NO_NUMBERS
+        elif attack.needs_true_labels and attack.row_type in suited and rows.y is None:
+            left_out[name] = NO_LABELS
+    named = {name: each for name, each in named.items() if each.row_type in suited and name not in left_out}
+    if not named:
+        raise ValueError(
+            f"attacks: {', '.join(left_out)} need true labels, which members or non_members lack. Pass (X, y) for "
+            'both, or attacks that need none, such as "entropy".'
+        )
+    return named, left_out
 
 
 def _checked(estimator, name):
@@ -250,7 +264,7 @@ def _settings(estimator, counts, attacks, left_out, confidence_level, max_fpr, k
         "estimator": _described(estimator),
         "attacks": {name: type(attack).__name__ for name, attack in attacks.items()},
         "attack_facts": {
-            name: {fact: getattr(attack, fact) for fact in ("family", "uses", "needs_shadows", "own_model")}
+            name: {fact: getattr(attack, fact) for fact in _FACTS}
             for name, attack in attacks.items()
         },
         "left_out": left_out,
@@ -274,14 +288,14 @@ def _described(estimator):
 
 def _described_rows(rows):
     """Return the form of the rows and the number of classes."""
-    shape, n_classes = rows.X.shape[1:], len(np.unique(rows.y))
+    shape = rows.X.shape[1:]
     if not shape:
         what = "one text a row"
     elif len(shape) == 1:
         what = f"{shape[0]} {'columns' if hasattr(rows.X, 'columns') else 'features'}"
     else:
         what = f"rows of shape {' x '.join(map(str, shape))}"
-    return f"{what}, {n_classes} classes"
+    return f"{what}, {'without true labels' if rows.y is None else f'{len(np.unique(rows.y))} classes'}"
 
 
 def _notes(estimator, rows, counts, answers):
@@ -314,4 +328,5 @@ def _shown(rows, scores):
     images = np.asarray(safe_indexing(X, found), dtype=np.float64)
     low, high = float(np.min(X)), float(np.max(X))
     pixels = np.rint((images - low) / max(high - low, 1e-12) * 255).astype(np.uint8)
-    return {"images": pixels, "labels": [str(label) for label in rows.y[found]]}
+    labels = [""] * len(found) if rows.y is None else [str(label) for label in rows.y[found]]
+    return {"images": pixels, "labels": labels}

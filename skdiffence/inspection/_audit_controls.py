@@ -121,6 +121,8 @@ def positive_control(attacks, rows, *, known, seed):
     -------
     control : ControlResult
     """
+    if rows.y is None:
+        return _not_run("positive", "a classifier that memorizes the members needs their true labels")
     usable = {name: attack for name, attack in attacks.items() if attack.asks_once and not attack.needs_shadows}
     if not usable:
         return _not_run("positive", "none of the attacks works on one answer for each row")
@@ -143,7 +145,7 @@ def positive_control(attacks, rows, *, known, seed):
 
 
 def blind_control(rows, *, seed):
-    """Separate members from non-members by rows and labels alone, without querying the target.
+    """Separate members from non-members by rows and known labels alone, without querying the target.
 
     Parameters
     ----------
@@ -163,8 +165,9 @@ def blind_control(rows, *, seed):
         return _not_run("blind", "the rows can't be compared as points")
     said = _scored_by_trees(points, chosen, mix_seed(seed, "blind"))
     auc = measure_attack("trees", said, chosen.is_member, confidence_level=1 - _CHANCE).roc_auc
+    what = "rows" if rows.y is None else "rows and labels"
     why = (
-        f"trees that see rows and labels but never query the classifier have an AUC of {auc.value:.3f} "
+        f"trees that see {what} but never query the classifier have an AUC of {auc.value:.3f} "
         f"[{auc.low:.3f}, {auc.high:.3f}]"
     )
     if auc.low > 0.5:
@@ -187,7 +190,8 @@ def _query_once(classifier, rows):
 
 
 def _scored_by_trees(points, rows, seed):
-    features = np.column_stack([points, label_columns(rows.y, np.unique(rows.y))]).astype(np.float32)
+    labels = [] if rows.y is None else [label_columns(rows.y, np.unique(rows.y))]
+    features = np.column_stack([points, *labels]).astype(np.float32)
     half, _ = split_halves(rows.keys, rows.is_member)
     scores = np.empty(len(half))
     for which in (0, 1):

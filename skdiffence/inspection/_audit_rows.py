@@ -20,8 +20,8 @@ def audit_rows(estimators, members, non_members, seed):
     ----------
     estimators : list of estimator
         The audited classifiers. Rows that one of them held out or was calibrated on are left out.
-    members, non_members : tuple of (X, y)
-        Rows that were trained on, and rows that were not.
+    members, non_members : tuple of (X, y) or array-like
+        Rows that were trained on, and rows that were not. Labels that one side lacks are used on neither.
     seed : int
         Seeds the digests.
 
@@ -35,18 +35,21 @@ def audit_rows(estimators, members, non_members, seed):
     Raises
     ------
     TypeError, ValueError
-        If a side is not a pair of rows and labels, the sides do not fit together, or too few rows are left.
+        If a side is neither rows nor a pair of rows and labels, the sides do not fit together, or too few rows are
+        left.
     """
     sides = [_checked_side(name, side) for name, side in (("members", members), ("non_members", non_members))]
     _check_alike(*sides)
-    X, y = _stacked([X for X, _ in sides]), np.concatenate([y for _, y in sides])
-    is_member = np.arange(len(y)) < len(sides[0][1])
+    X, labels = _stacked([X for X, _ in sides]), [y for _, y in sides]
+    y = None if any(each is None for each in labels) else np.concatenate(labels)
+    n_rows = [num_samples(X) for X, _ in sides]
+    is_member = np.arange(sum(n_rows)) < n_rows[0]
     keys = row_digests(X, seed_key(seed))
-    stored = np.zeros(len(y), dtype=bool)
+    stored = np.zeros(len(is_member), dtype=bool)
     for estimator in estimators:
         stored |= stored_rows(estimator, X).any
     both = on_both_sides(keys, is_member) & ~stored
-    place = np.concatenate([np.arange(len(y)) for _, y in sides])
+    place = np.concatenate([np.arange(n) for n in n_rows])
     rows = AttackedRows(X, y, is_member, keys, place).take(~(stored | both))
     counts = {
         "n_members": np.count_nonzero(rows.is_member),
@@ -61,19 +64,24 @@ def audit_rows(estimators, members, non_members, seed):
 
 
 def _checked_side(name, side):
-    if not isinstance(side, (tuple, list)) or len(side) != 2:
-        got = f"{type(side).__name__}" + (f" of length {len(side)}" if hasattr(side, "__len__") else "")
-        raise TypeError(f"{name} must be a tuple (X, y) of rows and their labels. Got {got}.")
+    if not isinstance(side, (tuple, list)):
+        side = side, None
+    if len(side) != 2:
+        raise TypeError(
+            f"{name} must be a tuple (X, y) of rows and their labels, (X, None), or rows as an array or a frame. Got "
+            f"a {type(side).__name__} of length {len(side)}."
+        )
     X, y = side
     if isinstance(X, list):
         X = np.asarray(X)
     check_unmasked(X, f"X of {name}")
-    y = as_class_labels(y, f"y of {name}")
+    if y is not None:
+        y = as_class_labels(y, f"y of {name}")
     check_channels_first(X, name=f"X of {name}")
     if not hasattr(X, "shape") or not len(X.shape):
         raise TypeError(f"{name} must hold rows as an array or a frame. Got {type(X).__name__}.")
     n = num_samples(X)
-    if y.shape != (n,):
+    if y is not None and y.shape != (n,):
         raise ValueError(f"{name} must hold one label for each of its {n} rows. Got labels of shape {y.shape}.")
     if n == 0:
         raise ValueError(f"{name} must hold at least {FEWEST_ROWS} rows. Got none.")
@@ -92,9 +100,8 @@ def _check_alike(members, others):
         raise ValueError(
             f"members and non_members must have the same columns. Got {columns[0][:5]} and {columns[1][:5]}."
         )
-    texts = [y.dtype.kind in "OSU" for _, y in (members, others)]
-    if texts[0] != texts[1]:
-        kinds = members[1].dtype, others[1].dtype
+    kinds = [y.dtype for _, y in (members, others) if y is not None]
+    if len(kinds) == 2 and (kinds[0].kind in "OSU") != (kinds[1].kind in "OSU"):
         raise ValueError(f"members and non_members must have labels of one kind. Got {kinds[0]} and {kinds[1]}.")
 
 

@@ -52,13 +52,14 @@ def audit_target(target, rows, attacks, settings, bar):
     audited : AuditedTarget
     """
     queried = query_target(target, rows.X, rows.y, attacks.values())
+    correct = None if rows.y is None else queried.answers.correct
     runs, results = {}, []
     for name, attack in attacks.items():
         bar.set_postfix_str(name)
         # The same seed for every target, so that they are attacked alike.
         seed = mix_seed(settings["seed"], "attack")
         runs[name] = run_attack(name, attack, queried, rows, known=settings["known"], seed=seed)
-        results.append(_measure(runs[name], rows, queried.answers.correct, settings))
+        results.append(_measure(runs[name], rows, correct, settings))
         bar.update()
     said = {name: run.said for name, run in runs.items()}
     signals = {name: undirected_signal(attack, queried.answers, rows.is_member) for name, attack in attacks.items()}
@@ -69,7 +70,7 @@ def audit_target(target, rows, attacks, settings, bar):
         beyond_labels=leak_beyond_labels(
             results, said, rows.is_member, confidence_level=settings["confidence_level"]
         ),
-        among_correct=_compared(on_answers, "correct_auc", queried.answers.correct, said, signals, rows, settings),
+        among_correct=_compared(on_answers, "correct_auc", correct, said, signals, rows, settings),
         utility={
             "members": measure_utility(queried.answers.take(rows.is_member)),
             "non_members": measure_utility(queried.answers.take(~rows.is_member)),

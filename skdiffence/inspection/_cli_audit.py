@@ -36,7 +36,7 @@ def add_audit_parser(commands, at_least):
     )
     what = "fitted classifier with predict and predict_proba, saved by joblib.dump; several are compared in one report"
     parser.add_argument("models", nargs="+", metavar="MODEL", help=what)
-    what = "arrays X and y in .npz, or a .csv or .parquet table with --label"
+    what = "arrays X and y in .npz, or a .csv or .parquet table with --label; y and --label may lack"
     sides = (("--members", "rows that it was trained on"), ("--non-members", "rows that it was not trained on"))
     for flag, which in sides:
         parser.add_argument(flag, required=True, metavar="FILE", help=f"{which}: {what}")

@@ -75,15 +75,16 @@ def load_sides(paths, label, model):
     Parameters
     ----------
     paths : list of str
-        Files of one kind: ``.npz`` with arrays X and y, or CSV or parquet tables.
+        Files of one kind: ``.npz`` with arrays X and y or X alone, ``.npy``, or CSV or parquet tables.
     label : str or None
-        Column of the labels in tables.
+        Column of the labels in tables. None where tables hold nothing but what the model takes.
     model : classifier
         Whose feature names and classes say which columns of a table are given to it, and how.
 
     Returns
     -------
     sides : list of tuple of (X, y)
+        Labels are None for files without any.
 
     Raises
     ------
@@ -158,17 +159,19 @@ def _is_table(path):
 
 
 def _load_arrays(path):
-    """Return the arrays X and y of a file; never unpickles anything."""
+    """Return the arrays X and y of a file, None for y if it holds X alone; never unpickles anything."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        found = np.load(path, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return found, None
+        with found as file:
+            if file.files == ["X"]:
+                return file["X"], None
             missing = {"X", "y"} - set(file.files)
             if missing:
                 names = " and ".join(sorted(missing))
                 raise CommandError(f"{path} must hold arrays X and y. Got {sorted(file.files)}, without {names}.")
             return file["X"], file["y"]
-    except (AttributeError, TypeError):
-        message = f"{path} must hold arrays X and y. Got one array without a name: np.savez(path, X=X, y=y) writes two."
-        raise CommandError(message) from None
     except FileNotFoundError:
         raise CommandError(f"{path} does not exist.") from None
     except (BadZipFile, EOFError, OSError, ValueError) as error:
@@ -215,20 +218,33 @@ def _kind(column):
 
 
 def _split_label(frame, path, label, model):
-    """Return the columns that the model knows, as it was given them in training, and the labels."""
-    names = [str(name) for name in frame.columns]
-    if label is None or label not in names:
-        asked = "name the column of its labels by --label" if label is None else f"it has no column {label!r}"
-        raise CommandError(f"{path} is a table: {asked}. Its columns are {', '.join(names[:20])}.")
-    y = frame[label]
-    if y.isna().any():
-        raise CommandError(f"{path} must have a label in each row. {y.isna().sum()} cells of {label!r} are empty.")
-    X = frame.drop(columns=label)
-    known = getattr(model, "feature_names_in_", None)
+    """Return the columns that the model knows, as it was given them in training, and the labels if there are any."""
+    names, known = [str(name) for name in frame.columns], getattr(model, "feature_names_in_", None)
+    if label is None and not _holds_features_only(names, model):
+        raise CommandError(
+            f"{path} is a table: name the column of its labels by --label. It is audited without labels if it holds "
+            f"nothing but the model's features. Its columns are {', '.join(names[:20])}."
+        )
+    if label is not None and label not in names:
+        raise CommandError(f"{path} is a table: it has no column {label!r}. Its columns are {', '.join(names[:20])}.")
+    X, y = frame, None
+    if label is not None:
+        X, y = frame.drop(columns=label), frame[label]
+        if y.isna().any():
+            raise CommandError(f"{path} must have a label in each row. {y.isna().sum()} cells of {label!r} are empty.")
+        y = y.to_numpy()
     if known is not None:
-        return X[[name for name in known if name in X.columns]], y.to_numpy()
+        return X[[name for name in known if name in X.columns]], y
     if all(is_numeric(dtype) for dtype in X.dtypes):
         # Trained on an array.
         dtype = np.float32 if nets_inside(model) else None
-        return X.to_numpy(dtype=dtype), y.to_numpy()
-    return X, y.to_numpy()
+        return X.to_numpy(dtype=dtype), y
+    return X, y
+
+
+def _holds_features_only(names, model):
+    """Return whether a table has no column that the model was not trained on, so that none can hold labels."""
+    known = getattr(model, "feature_names_in_", None)
+    if known is not None:
+        return set(names) <= {str(name) for name in known}
+    return len(names) == getattr(model, "n_features_in_", None)

@@ -217,7 +217,7 @@ class AttackScorer(BaseEstimator):
         copy._requested, copy._drawn = self._requests(), (self.random_state, self._seed())
         return copy
 
-    def __call__(self, estimator, X, y, *, sample_index=None, is_member=None):
+    def __call__(self, estimator, X, y=None, *, sample_index=None, is_member=None):
         """Attack a fitted classifier.
 
         Parameters
@@ -226,8 +226,8 @@ class AttackScorer(BaseEstimator):
             Fitted classifier with ``predict_proba``.
         X : array-like of shape (n_samples, ...)
             Rows of the pool. With ``pool=(X, y)`` they are the rows held out of training.
-        y : array-like of shape (n_samples,)
-            Their labels.
+        y : array-like of shape (n_samples,), default=None
+            Their true labels, without which nothing is scored.
         sample_index : array-like of shape (n_samples,), default=None
             Places of the rows in the pool, for rows that can't be found by content. Routed.
         is_member : array-like of shape (n_samples,), default=None
@@ -243,7 +243,7 @@ class AttackScorer(BaseEstimator):
         TypeError
             If the estimator has no ``predict_proba``.
         ValueError
-            If membership is not known or contradicts the estimator, or too few rows are left.
+            If true labels are missing, membership is not known or contradicts the estimator, or too few rows are left.
         """
         self._validate_params()
         check_target(estimator, name="estimator")

@@ -12,6 +12,7 @@ from skdiffence.attacks import (
     FallbackAttack,
     HistogramAttack,
     QuantileAttack,
+    RepeatedQueryAttack,
     ThresholdAttack,
     get_attack,
     get_attack_names,
@@ -63,6 +64,37 @@ def test_families_are_the_rooms(name):
     assert type(attack).__module__.split(".")[2] == ("adaptive" if name == "FallbackAttack" else attack.family)
     assert attack.needs_shadows == (attack.family == "shadow")
     assert attack.uses in {"proba", "labels", "cost"}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_attacks_that_need_true_labels_say_so(case):
+    """Without labels they refuse by name, and the others score every row: audits go by this attribute."""
+    of_kind, attack = world("memorizer", case.of_neighbors), case.make(world("memorizer", case.of_neighbors))
+    rows = np.arange(2 * N_ROWS_OF_A_SIDE)
+    X, is_member = of_kind.X[rows], of_kind.is_member[rows]
+    if not attack.needs_true_labels:
+        assert np.isfinite(attack.fit(of_kind.target, X, None, is_member).score_samples(X, None)).all()
+        return
+    with pytest.raises(ValueError, match="y must hold the true label of each row.* Got None"):
+        attack.fit(of_kind.target, X, None, is_member)
+
+
+@pytest.mark.parametrize(
+    ("attack", "needs"),
+    [
+        (ThresholdAttack("entropy"), False),
+        (ThresholdAttack("entropy", threshold="per_class"), True),
+        (HistogramAttack("entropy"), False),
+        (QuantileAttack(signal="entropy"), True),
+        (RepeatedQueryAttack(signal="entropy"), False),
+        (RepeatedQueryAttack(signal="answered_logit"), False),
+        (RepeatedQueryAttack(), True),
+    ],
+    ids=repr,
+)
+def test_signal_decides_whether_true_labels_are_read(attack, needs):
+    """The entropy of an answer has no true label in it, thresholds of classes have."""
+    assert attack.needs_true_labels == needs
 
 
 @pytest.mark.parametrize("attack", [ThresholdAttack(), HistogramAttack(), QuantileAttack()], ids=repr)

@@ -24,6 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdiffence._evaluation._named_attacks import named_attacks
+from skdiffence._evaluation._rows import AttackedRows
 from skdiffence.attacks import ThresholdAttack, get_attack, get_attack_names
 from skdiffence.datasets import membership_partition
 from skdiffence.defenses import DefendedClassifier, DistilledDefense, OutputClassifier, TunedDefendedClassifier
@@ -576,7 +577,8 @@ TARGET, MEMBERS, OTHERS = sides(n=40)
         ({"estimator": LogisticRegression()}, ValueError, "not fitted"),
         ({"estimator": LogisticRegression}, TypeError, "Got the class LogisticRegression"),
         ({"estimator": object()}, TypeError, "estimator must have predict_proba"),
-        ({"members": MEMBERS[0]}, ValueError, "'members' parameter"),
+        ({"members": None}, ValueError, "'members' parameter"),
+        ({"members": MEMBERS[0].tolist()}, TypeError, "rows as an array or a frame. Got a list of length 20"),
         ({"members": (*MEMBERS, 1)}, TypeError, "members must be a tuple"),
         ({"members": (MEMBERS[0], MEMBERS[1][:-1])}, ValueError, "one label for each of its 20 rows"),
         ({"non_members": (OTHERS[0][:0], OTHERS[1][:0])}, ValueError, "Got none"),
@@ -637,28 +639,33 @@ def test_no_deprecated_warning_is_swallowed():
         quick(TARGET, MEMBERS, OTHERS)
 
 
+def runnable(attacks, X):
+    """Return which attacks run on rows with labels, and why others do not."""
+    return _runnable(attacks, None, AttackedRows(X, np.zeros(X.shape[0]), np.ones(X.shape[0], dtype=bool)))
+
+
 def test_suites_ask_about_neighbors_of_numeric_rows_alone():
     """Images are shifted, rows get noise, text gets neither; the adaptive suite has the standard one in it."""
     X = np.zeros((4, 64))
-    standard, left_out = _runnable("standard", None, X)
+    standard, left_out = runnable("standard", X)
     assert not left_out
     assert set(STANDARD) <= set(get_attack_names())
     assert {"confidence", "correctness", "non_monotone", "label_only_noise"} <= set(standard)
-    assert set(_runnable("standard", None, X.reshape(-1, 1, 8, 8))[0]) == {*standard, "label_only_augmentation"}
+    assert set(runnable("standard", X.reshape(-1, 1, 8, 8))[0]) == {*standard, "label_only_augmentation"}
     of_numbers = {"label_only_noise", "label_only_reference", "label_only_reference_noise", "quantile", "reference"}
     for other in (X.astype(str), pd.DataFrame(X).astype({3: "category"}), sparse.csr_array(X), X.astype(object)):
-        named, left_out = _runnable("standard", None, other)
+        named, left_out = runnable("standard", other)
         assert set(named) == set(standard) - of_numbers
         assert set(left_out) == of_numbers
-    assert set(standard) < set(_runnable("adaptive", None, X)[0])
+    assert set(standard) < set(runnable("adaptive", X)[0])
 
 
 @pytest.mark.parametrize("X", [pd.DataFrame({"a": [1.0], "town": ["Ulm"]}), sparse.csr_array(np.eye(2))])
 def test_an_attack_that_cannot_be_run_is_named_before_anything_is(X):
     """Not after several others have run."""
     with pytest.raises(ValueError, match="'quantile' needs dense rows of numbers. Got .*(town|csr_array)"):
-        _runnable(["entropy", "quantile"], None, X)
+        runnable(["entropy", "quantile"], X)
     with pytest.raises(ValueError, match="'label_only_augmentation' needs images of shape"):
-        _runnable(["label_only_augmentation"], None, np.zeros((3, 4)))
+        runnable(["label_only_augmentation"], np.zeros((3, 4)))
 
 

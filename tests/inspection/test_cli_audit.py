@@ -65,7 +65,7 @@ def test_status_tells_of_a_failed_control(files, capsys):
 def broken_inputs(folder):
     """Write inputs that can't be used."""
     X, y = np.zeros((5, 64)), np.zeros(5)
-    np.savez(folder / "no-y.npz", X=X)
+    np.savez(folder / "no-y.npz", X=X, labels=y)
     np.savez(folder / "lengths.npz", X=X, y=y[:3])
     np.savez(folder / "objects.npz", X=np.array([{}, {}], dtype=object), y=y[:2])
     np.save(folder / "single.npy", X)
@@ -90,7 +90,7 @@ def broken_inputs(folder):
         ({"others": "no-y.npz"}, "without y"),
         ({"others": "lengths.npz"}, "one label for each of its 5 rows"),
         ({"others": "objects.npz"}, "Python objects and columns of mixed types are not read"),
-        ({"others": "single.npy"}, "one array without a name"),
+        ({"others": "single.npy"}, "at least 4 different rows"),
         ({"others": "few.npz"}, "at least 4 different rows"),
         ({"others": "text.npz"}, "can't be read as an npz file"),
         ({"model": "nowhere.joblib"}, "nowhere.joblib does not exist"),

@@ -68,6 +68,7 @@ class AnswerCostAttack(StatisticAttack):
     """
 
     uses = "cost"
+    needs_true_labels = False
 
     _parameter_constraints: dict = {
         "cost": [StrOptions({"n_regenerations", "seconds"})],
@@ -89,7 +90,7 @@ class AnswerCostAttack(StatisticAttack):
             raise TypeError(f"target must have {method} for cost={self.cost!r}. Got {type(target).__name__}.")
 
     def _observe(self, target, X, y):
-        if len(y) != num_samples(X):
+        if y is not None and len(y) != num_samples(X):
             raise ValueError(f"y must hold one label for each of the {num_samples(X)} rows of X. Got {len(y)}.")
         return self._regenerations(target, X) if self.cost == "n_regenerations" else self._seconds(target, X)
 

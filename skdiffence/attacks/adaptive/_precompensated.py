@@ -4,7 +4,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from skdiffence.attacks._answers import query
+from skdiffence.attacks._answers import LABEL_FREE_SIGNALS, query
 from skdiffence.attacks._changed_rows import check_array, clip_changes, learn_range, range_ends
 from skdiffence.attacks.adaptive._auxiliary import fit_regenerator, regenerate
 from skdiffence.attacks.adaptive._base import ANSWER_SIGNALS, StatisticAttack
@@ -137,6 +137,11 @@ class PrecompensatedQueryAttack(StatisticAttack):
         self.signal = signal
         self.value_range = value_range
         self.random_state = random_state
+
+    @property
+    def needs_true_labels(self):
+        """Whether true labels are read: for phi at the true label."""
+        return self.signal not in LABEL_FREE_SIGNALS
 
     def _prepare(self, target, X, y):
         residual = self.mode == "residual"

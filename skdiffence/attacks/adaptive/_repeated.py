@@ -4,7 +4,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from skdiffence.attacks._answers import query
+from skdiffence.attacks._answers import LABEL_FREE_SIGNALS, query
 from skdiffence.attacks._changed_rows import check_array, learn_range
 from skdiffence.attacks.adaptive._base import ANSWER_SIGNALS, StatisticAttack
 from skdiffence.attacks.adaptive._neighbors import NEIGHBORS, Neighbors
@@ -126,6 +126,11 @@ class RepeatedQueryAttack(StatisticAttack):
         self.value_range = value_range
         self.share = share
         self.random_state = random_state
+
+    @property
+    def needs_true_labels(self):
+        """Whether true labels are read: for phi at the true label."""
+        return self.signal not in LABEL_FREE_SIGNALS
 
     def _prepare(self, target, X, y):
         if self.statistic == "spread" and self.k < 2:

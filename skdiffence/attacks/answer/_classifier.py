@@ -21,7 +21,7 @@ class ClassifierAttack(SingleQueryAttack):
     """Call a row a member by a classifier trained on the answers for known rows.
 
     Its features are those of :class:`NeuralAttack`: the class probabilities, the one-hot true label and the
-    cross-entropy of the answer.
+    cross-entropy of the answer; without true labels, the probabilities alone.
 
     Parameters
     ----------
@@ -76,6 +76,8 @@ class ClassifierAttack(SingleQueryAttack):
     >>> bool((called == is_member[400:]).mean() > 0.7)
     True
     """
+
+    needs_true_labels = False
 
     _parameter_constraints: dict = {
         "estimator": [

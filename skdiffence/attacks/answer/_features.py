@@ -39,8 +39,8 @@ def answer_features(answers):
 
     Returns
     -------
-    features : ndarray of shape (n_samples, 2 * n_classes + 1), dtype float64
-        The class probabilities, the one-hot true label and the cross-entropy.
+    features : ndarray of shape (n_samples, n_features), dtype float64
+        The class probabilities, the one-hot true label and the cross-entropy; without true labels, the probabilities.
 
     Raises
     ------
@@ -48,6 +48,8 @@ def answer_features(answers):
         If the answers are not probabilities.
     """
     proba = check_proba(answers.proba)
+    if answers.y is None:
+        return proba
     indicators = label_indicators(check_columns(answers.y, proba), proba.shape[1])
     loss = -np.log(np.maximum((proba * indicators).sum(axis=1), _LOSS_FLOOR))
     return np.column_stack([proba, indicators, loss])
@@ -65,9 +67,12 @@ def summary_features(answers):
     -------
     features : ndarray of shape (n_samples, n_features), dtype float64
         The ten highest probabilities in descending order, the probability of the true class, its logit, the entropy,
-        the modified entropy and whether the predicted label is correct.
+        the modified entropy and whether the predicted label is correct. Without true labels, the probabilities
+        and the entropy.
     """
     top = -np.sort(-answers.proba, axis=1)[:, :_N_TOP]
+    if answers.y is None:
+        return np.column_stack([top, answers.signal("entropy")])
     signals = [answers.signal(name) for name in ("confidence", "logit", "entropy", "modified_entropy")]
     return np.column_stack([top, *signals, answers.correct])
 
@@ -83,14 +88,16 @@ def most_common(answers):
     Returns
     -------
     columns : tuple of two ndarrays of shape (64,), or None
-        The classes of the highest mean probability, and the most frequent true labels. None up to 64 classes.
+        The classes of the highest mean probability, and the most frequent true labels, none where these are not known.
+        None up to 64 classes.
     """
     n_classes = len(answers.classes)
     if n_classes <= _MOST_CLASSES:
         return None
     # Rounded, because the last bits of a mean depend on the order of the rows.
     by_proba = np.argsort(-np.round(answers.proba.mean(axis=0), 12), kind="stable")
-    return by_proba[:_MOST_CLASSES], frequent_labels(answers.y, n_classes)
+    by_label = by_proba[:0] if answers.y is None else frequent_labels(answers.y, n_classes)
+    return by_proba[:_MOST_CLASSES], by_label
 
 
 def frequent_labels(y, n_classes):
@@ -126,9 +133,12 @@ def bounded_features(answers, columns):
     Returns
     -------
     features : ndarray of shape (n_samples, n_features), dtype float64
-        Those of :func:`summary_features`, the cross-entropy, and the probabilities and indicators of some classes.
+        Those of :func:`summary_features`, the cross-entropy, and the probabilities and indicators of some classes;
+        without true labels, the summary and the probabilities.
     """
     by_proba, by_label = columns
+    if answers.y is None:
+        return np.column_stack([summary_features(answers), answers.proba[:, by_proba]])
     loss = -np.log(np.maximum(answers.signal("confidence"), _LOSS_FLOOR))
     indicators = (answers.y[:, None] == by_label).astype(np.float64)
     return np.column_stack([summary_features(answers), loss, answers.proba[:, by_proba], indicators])

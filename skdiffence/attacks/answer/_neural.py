@@ -103,6 +103,8 @@ class NeuralAttack(SingleQueryAttack):
     True
     """
 
+    needs_true_labels = False
+
     _parameter_constraints: dict = {
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "patience": [Interval(Integral, 1, None, closed="left")],

@@ -66,6 +66,8 @@ class NonMonotoneAttack(SingleQueryAttack):
     True
     """
 
+    needs_true_labels = False
+
     _parameter_constraints: dict = {
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "min_samples_leaf": [Interval(Integral, 1, None, closed="left")],

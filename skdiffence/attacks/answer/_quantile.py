@@ -91,6 +91,7 @@ class QuantileAttack(SignalAttack):
     """
 
     row_type = "numeric"
+    needs_true_labels = True  # whatever the signal: a row is described by its label as well
 
     _parameter_constraints: dict = {
         **SignalAttack._parameter_constraints,

@@ -73,6 +73,11 @@ class ThresholdAttack(SignalAttack):
         self.signal = signal
         self.threshold = threshold
 
+    @property
+    def needs_true_labels(self):
+        """Whether true labels are read: for most signals, and for thresholds of classes."""
+        return self.threshold == "per_class" or super().needs_true_labels
+
     def _learn(self, answers, is_member):
         signal = answers.signal(self.signal)
         self.direction_ = learn_direction(is_member, signal)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 
+import numpy as np
 from tabulate import tabulate
 
 from skdiffence.inspection.report._format import interval, percent
@@ -137,7 +138,8 @@ class AuditComparison:
 
 def _cells(report):
     areas = [_area(report, kind) for kind in ("probabilities", "labels")]
-    return [report.verdict.severity, *areas, percent(report.targets["audited"].utility["non_members"]["accuracy"])]
+    accuracy = report.targets["audited"].utility["non_members"]["accuracy"]
+    return [report.verdict.severity, *areas, "not measured" if np.isnan(accuracy) else percent(accuracy)]
 
 
 def _area(report, kind):

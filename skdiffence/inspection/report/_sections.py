@@ -15,6 +15,7 @@ from skdiffence.inspection.report._statistics import point_at, statistics
 from skdiffence.inspection.report._verdict import CONTROLS
 
 _MOST_CLASSES = 25
+_NO_LABELS = "Not measured: it needs true labels, which were not given."
 _HOW_TO_READ = [
     "AUC, the area under the ROC curve, is the probability that an attack ranks a random member above a random "
     "non-member. 0.5 is a random guess, 1 is perfect. The direction is learned, so an AUC below 0.5 counts as one "
@@ -208,6 +209,8 @@ def _utility(report):
             figures = [measured["accuracy"], -measured["neg_log_loss"]]
             figures += [measured["expected_calibration_error"], measured["failure_detection_auc"]]
             lines.append([names[name], side.replace("_", "-"), *map(number, figures)])
+    if not report.settings["true_labels"]:
+        return Section("Utility of the answers", sentences=[_NO_LABELS])
     changed = report.defense.get("labels_changed")
     caption = "" if changed is None else f"Labels changed by the defense: {changed}."
     heading = ["target", "rows", "accuracy", "log-loss", "calibration error", "failure-detection AUC"]
@@ -247,6 +250,8 @@ def png_uri(pixels):
 
 def _by_class(report):
     strongest = _strongest(report.targets["audited"])
+    if strongest.by_class is None:
+        return Section("By class", sentences=[_NO_LABELS])
     groups = sorted(strongest.by_class.items(), key=lambda item: -np.nan_to_num(item[1]["value"], nan=-1))
     lines = [_class_line(*item) for item in groups[:_MOST_CLASSES]]
     which = f"the {len(lines)} of {len(groups)} classes that leak most" if len(groups) > len(lines) else "all classes"

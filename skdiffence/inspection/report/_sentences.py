@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from skdiffence.inspection.report._format import counted, percent
+from skdiffence.inspection.report._format import counted, percent, words
 
 
 def subject(settings, rows):
@@ -97,6 +97,14 @@ def _retention(side, rates, fallback):
     )
 
 
+def _left_out(report):
+    """Return a sentence for each reason why attacks that were asked for could not be run."""
+    by_reason = {}
+    for name, reason in report.settings["left_out"].items():
+        by_reason.setdefault(reason, []).append(words(name))
+    return [f"Attacks of which each {reason}: {', '.join(names)}." for reason, names in by_reason.items()]
+
+
 def untested(report):
     """Return what the audit did not test.
 
@@ -124,9 +132,7 @@ def untested(report):
             facts["uses"] == "cost" for facts in ran
         ),
     }
-    if left_out := report.settings.get("left_out"):
-        tested[f"{', '.join(left_out)}: attacks that need dense rows of numbers, which these rows are not."] = False
-    return [text for text, was_tested in tested.items() if not was_tested] + [
+    return _left_out(report) + [text for text, was_tested in tested.items() if not was_tested] + [
         "Single persons: all figures are averages over these rows. Rare or mislabeled rows can leak far more.",
         "Attackers who see weights, gradients or intermediate values, and questions other than membership.",
     ]

@@ -163,6 +163,9 @@ def _utility(report):
     after = report.targets["audited"].utility["non_members"]
     before = report.targets["undefended"].utility["non_members"] if "undefended" in report.targets else None
 
+    if not report.settings["true_labels"]:
+        return "The utility of the answers was not measured: it needs true labels."
+
     def change(name, key, sign=1):
         end = number(sign * after[key])
         return f"{name} {end}" if before is None else f"{name} {end} (undefended: {number(sign * before[key])})"

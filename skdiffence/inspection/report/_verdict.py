@@ -32,6 +32,8 @@ CONTROLS = {
     "positive": "Positive control: attacks on a classifier that memorizes its members must succeed",
     "blind": "Blind control: members and non-members must not be separable without the classifier",
 }
+# Why attacks are left out, in the settings of an audit.
+NO_NUMBERS, NO_LABELS = "needs dense rows of numbers, which these are not", "needs true labels, which were not given"
 _KINDS = {"probabilities": "probabilities", "labels": "labels alone", "cost": "time or work of the answers"}
 
 
@@ -53,7 +55,7 @@ class Verdict:
         What to do.
     sentences : list of str
         The summary: controls that failed, severity and next step, attacks of each kind with and without the defense,
-        and controls that were not run.
+        what could not be run without true labels, and controls that were not run.
     statistics : list of str
         The figures that this rests on, with intervals and p-values.
     """
@@ -82,7 +84,8 @@ def verdict(report):
     severity = _severity(report, status)
     next_step = _NEXT_STEPS["still a leak" if status == "leak" and "undefended" in report.targets else status]
     sentences = [f"{CONTROLS[control.name]}. It failed: {control.why}." for control in report.failed_controls]
-    sentences += [*_how_bad(report, severity), f"What to do: {next_step}", *_by_kind(report), *_not_run(report)]
+    sentences += [*_how_bad(report, severity), f"What to do: {next_step}", *_by_kind(report), *_without_labels(report)]
+    sentences += _not_run(report)
     return Verdict(status, severity, _HEADLINES[status], next_step, sentences, statistics(report))
 
 
@@ -154,6 +157,19 @@ def _before(report, kind):
 
 def _remark(kind):
     return " A defense that keeps labels has no effect on these." if kind == "labels" else ""
+
+
+def _without_labels(report):
+    settings = report.settings
+    if settings["true_labels"]:
+        return []
+    names = [words(name) for name, reason in settings["left_out"].items() if reason == NO_LABELS]
+    n_asked = len(names) + len(settings["attacks"])
+    not_run = f"{len(names)} of {counted(n_asked, 'attack')} need them and were not run: {', '.join(names)}. "
+    return [
+        f"True labels were not given. {not_run * bool(names)}How good the answers are could not be measured. An "
+        "attacker who knows the labels may find more."
+    ]
 
 
 def _not_run(report):

@@ -182,7 +182,7 @@ NAMED = {"controls", "attacks", "by_class", "rows_asked", "attack_facts", "versi
 
 def keys_of(value, path=""):
     """Yield the paths of all entries of a report's JSON, as the guide writes them."""
-    if isinstance(value, dict):
+    if isinstance(value, dict) and value:
         for key, item in value.items():
             last = path.rpartition(".")[2]
             yield from keys_of(item, f"{path}.{'NAME' if last in NAMED else key}" if path else key)
