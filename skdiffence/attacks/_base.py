@@ -12,7 +12,7 @@ from skdiffence.utils._validation import check_is_member
 
 def _check_true_labels(attack, y):
     if y is None and attack.needs_true_labels:
-        raise ValueError(f"y must hold the true label of each row, which {attack!r} reads. Got None.")
+        raise ValueError(f"y must hold the true label of each row, which {type(attack).__name__} reads. Got None.")
 
 
 class SingleQueryAttack(MembershipAttack):
