@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import skdiffence
-from skdiffence import __main__ as command_line
+from skdiffence import _command_line as command_line
 from skdiffence.__main__ import main
 from skdiffence.exceptions import MembershipWarning
 
@@ -106,6 +106,18 @@ def test_entry_point(monkeypatch):
     module, _, function = place.partition(":")
     assert name == "skdiffence"
     assert getattr(importlib.import_module(module), function) is main
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise")
+@pytest.mark.parametrize("start", [["-m", "skdiffence"], ["-c", "from skdiffence.__main__ import main; exit(main())"]])
+def test_interrupt_of_imports(tmp_path, start):
+    """Ctrl-C in the seconds that imports take ends as any other does, also as the installed command."""
+    (tmp_path / "torch.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    given = [sys.executable, *start, *COMMANDS["audit"]]
+    done = subprocess.run(given, cwd=tmp_path, env=env, capture_output=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr == b"interrupted\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from sklearn.utils import Bunch
 
-from skdiffence.__main__ import main, make_parser
+from skdiffence.__main__ import main
+from skdiffence._command_line import make_parser
 from skdiffence._demo._controls import NoDenoiser
 from skdiffence._demo._demo import run_splits
 from skdiffence._demo._digits import DemoSettings, attackers_model, pretrained
