@@ -1,15 +1,13 @@
 """Load the example server with concurrent clients: errors, equal answers, throughput, and what latency tells.
 
     python benchmarks/serving.py --clients 8 --seconds 60
-    python benchmarks/serving.py --soak 100000 --threads 8
 
 The model is that of ``examples/serve/make_model.py``: 300 digits trained the net, 300 others did not. A client sends
-one random row at a time. ``--soak`` asks ``predict_proba`` from threads instead, without HTTP.
+one random row at a time.
 """
 
 import http.client
 import json
-import os
 import re
 import subprocess
 import sys
@@ -28,7 +26,6 @@ from skdiffence.metrics import auc_interval, cluster_bootstrap_interval
 
 SERVE = Path(__file__).parents[1] / "examples" / "serve"
 sys.path.append(str(SERVE))
-MB = 2**20
 
 
 def started(folder, key_file):
@@ -114,33 +111,6 @@ def load(options, folder):
     save(options, "serving.json", **facts, auc=figures)
 
 
-def soak(options, folder):
-    """Ask for answers from threads; compare with serial ones, and print the memory on the way."""
-    key_file = folder.with_suffix(".key")
-    X, _, _ = made(options, folder, key_file)
-    defended = loaded(folder, key_file)
-    expected, size = defended.predict_proba(X), options.rows
-    n_calls, largest, done, memory = options.soak // size, 0.0, 0, []
-    with ThreadPoolExecutor(options.threads) as threads:
-
-        def work(number):
-            rows = np.random.default_rng(number).integers(len(X), size=size)
-            return np.abs(defended.predict_proba(X[rows]) - expected[rows]).max()
-
-        for difference in threads.map(work, range(n_calls)):
-            largest, done = max(largest, difference), done + size
-            if done % (options.soak // 10) < size:
-                memory.append(resident() / MB)
-                print(f"{done} answers, {memory[-1]:.0f} MiB", flush=True)
-    print(f"largest difference from serial answers: {largest:.2g}, exact={options.exact}")
-    save(options, "soak.json", largest=largest, mib=memory)
-
-
-def resident():
-    """Return the bytes of memory that this process holds."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 def made(options, folder, key_file):
     """Make the model, save it, and return all rows, which of them are members, and their labels."""
     from make_model import make_model
@@ -159,17 +129,14 @@ def loaded(folder, key_file):
 
 
 def main():
-    """Run what was asked for."""
+    """Measure."""
     parser = make_parser(__doc__)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--exact", action="store_true", help="run networks at one batch shape, for bit-equal answers")
-    parser.add_argument("--soak", type=int, help="ask for so many answers from threads instead")
-    parser.add_argument("--threads", type=int, default=8, help="with --soak")
-    parser.add_argument("--rows", type=int, default=10, help="rows of a call, with --soak")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    (soak if options.soak else load)(options, options.output / "served")
+    load(options, options.output / "served")
 
 
 if __name__ == "__main__":

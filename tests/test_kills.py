@@ -1,8 +1,10 @@
 """Runs that are killed by SIGKILL and run again: the same result, bit for bit, and no unreadable file.
 
-The few kills here are part of every run of the tests. ``pytest -m kills`` makes 50 more for each stage.
+The few kills here are part of every run of the tests. ``pytest -m kills`` makes 50 more for each stage, or
+as many as the environment variable SKDIFFENCE_KILLS says.
 """
 
+import os
 import re
 import sys
 import time
@@ -17,7 +19,7 @@ from tests import kills
 from tests.kills import POINTS, STAGES, run
 
 X = np.random.default_rng(0).normal(size=(60, 4))
-N_KILLS = 50
+N_KILLS = int(os.environ.get("SKDIFFENCE_KILLS", 50))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,7 @@ def test_uninterrupted_result_does_not_depend_on_the_folder(expected):
 
 @pytest.mark.kills
 @pytest.mark.parametrize("stage", STAGES)
-def test_fifty_random_kills(stage, expected, tmp_path, capsys):
+def test_random_kills(stage, expected, tmp_path, capsys):
     """Every other kill is at a random moment, the others are at a random place inside a random write."""
     rng, wanted = np.random.default_rng(0), expected(stage)
     start = time.monotonic()

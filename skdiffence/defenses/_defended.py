@@ -24,9 +24,10 @@ from skdiffence.metrics import label_columns
 from skdiffence.utils import _skorch as nets
 from skdiffence.utils._frames import as_numbers
 from skdiffence.utils._images import check_channels_first
+from skdiffence.utils._parallel import alone, blocks_of_workers, run
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
 from skdiffence.utils._rows import RowSet, data_digest
-from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, fit_context, safe_indexing
+from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, fit_context, num_samples, safe_indexing
 
 _MEASURED_ROWS = 256
 
@@ -471,10 +472,19 @@ class DefendedClassifier(ClassifierWrapper):
         """Return the answers before temperature scaling."""
         if self._is_passthrough():
             return self._select_undefended(X)
-        return self._candidates().answer_in_blocks(X, self.selection_, verbose=self.verbose)
+        blocks = blocks_of_workers(num_samples(X), getattr(self.regenerator_, "device", "cpu"))
+        if len(blocks) == 1:
+            return self._candidates().answer_in_blocks(X, self.selection_, verbose=self.verbose)
+        tasks = [(safe_indexing(X, rows),) for rows in blocks]
+        parts = list(run(_select_alone, tasks, shared=(self,), verbose=self.verbose))
+        return Bunch(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
     def _select_undefended(self, X):
         _, proba = self._classifier().predict_both(X)
         n = len(proba)
         nothing = np.zeros(n, dtype=int)
         return Bunch(proba=proba, candidate=nothing - 1, kept=np.ones(n, dtype=bool), n_regenerations=nothing)
+
+
+def _select_alone(defended, X):
+    return alone(defended._select, X)

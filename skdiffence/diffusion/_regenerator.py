@@ -31,6 +31,7 @@ from skdiffence.diffusion._training import Trainer
 from skdiffence.exceptions import DefenseWarning, TrainingTimeWarning
 from skdiffence.utils._cache import check_cache_seed
 from skdiffence.utils._frames import is_frame, like
+from skdiffence.utils._parallel import blocks_of_workers, run
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._rows import data_digest
 from skdiffence.utils._secret import SecretBytes, SecretParameter
@@ -411,9 +412,17 @@ class DiffusionRegenerator(VersionedMixin, InferenceOnlyMixin, BaseEstimator):
         check_is_fitted(self)
         given, X = X, check_rows(self, X)
         candidates = check_candidates(candidate, len(X))
-        schedule, space = Schedule(self.scheduler_), self.space_
-        check_steps(schedule, self.timestep, self.n_steps, self.max_timestep_)
-        device = resolve_device(self.device)
+        check_steps(Schedule(self.scheduler_), self.timestep, self.n_steps, self.max_timestep_)
+        if len(blocks := blocks_of_workers(len(X), self.device)) == 1:
+            regenerated = self._regenerate(X, candidates)
+        else:
+            tasks = [(X[rows], candidates[rows]) for rows in blocks]
+            regenerated = np.concatenate(list(run(_regenerate, tasks, shared=(self,))))
+        return like(regenerated, given) if is_frame(given) else regenerated
+
+    def _regenerate(self, X, candidates):
+        """Return validated rows regenerated with the noise of a candidate each."""
+        schedule, space, device = Schedule(self.scheduler_), self.space_, resolve_device(self.device)
         calls = DenoiserCalls(
             self.denoiser_,
             space.shape,
@@ -433,7 +442,7 @@ class DiffusionRegenerator(VersionedMixin, InferenceOnlyMixin, BaseEstimator):
                 regenerated[rows] = space.decode(x, X[rows])
 
             in_batches(work, len(X), calls.batch_size, may_halve=not self.exact, take=calls.next_batch)
-        return like(regenerated, given) if is_frame(given) else regenerated
+        return regenerated
 
     @property
     def rows_to_fill(self):
@@ -619,3 +628,7 @@ class DiffusionRegenerator(VersionedMixin, InferenceOnlyMixin, BaseEstimator):
         if getattr(self, "denoiser_saw_members_", None):
             text += "  # denoiser trained on the rows given to fit"
         return text
+
+
+def _regenerate(regenerator, X, candidates):
+    return regenerator._regenerate(X, candidates)

@@ -99,7 +99,7 @@ class ShadowAttack(SingleQueryAttack):
             signals = np.column_stack([given.correct for given in (answers, *others)]).astype(float)
         else:
             answers = query(target, X, y)
-            of_further = signals_of(target, further, np.asarray(y), [self._signal])[0]
+            of_further = signals_of(further, np.asarray(y), [self._signal], target)[0]
             signals = np.hstack([answers.signal(self._signal)[:, np.newaxis], of_further])
         return TargetAnswers(**vars(answers), target=target, signals=signals)
 

@@ -3,11 +3,11 @@
 import secrets
 
 import numpy as np
-from sklearn.utils.parallel import Parallel, delayed
 
 from skdiffence._fitted import stored_rows
 from skdiffence.attacks.shadow._signal_matrix import signal_matrix, signals_of
 from skdiffence.metrics import label_columns
+from skdiffence.utils._parallel import run
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 from skdiffence.utils._validation import as_labels
@@ -77,8 +77,8 @@ class ShadowSignals:
     def _query(self, X, y, name):
         """Query all shadows for rows outside the pool; return signals of shape (n_samples, n_models, n_queries)."""
         views = [X] if self._views is None else self._views(X)
-        run = Parallel(n_jobs=self._n_jobs)
-        parts = run(delayed(signals_of)(estimator, views, y, [name]) for estimator in self.estimators)
+        models = [(model,) for model in self.estimators]
+        parts = run(signals_of, models, shared=(views, y, [name]), n_jobs=self._n_jobs)
         return np.stack([part[0] for part in parts], axis=1)
 
     def gather(self, answers, name):

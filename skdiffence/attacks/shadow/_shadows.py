@@ -10,7 +10,6 @@ from pickle import PicklingError
 import numpy as np
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
 from skdiffence._fitted import stored_rows, trained_nets
@@ -20,6 +19,7 @@ from skdiffence.utils import _skorch as nets
 from skdiffence.utils._cache import Kept, check_cache_seed, make_cache_folder
 from skdiffence.utils._fingerprint import fingerprint, library_versions
 from skdiffence.utils._halves import check_canaries, check_n_models, complementary_halves
+from skdiffence.utils._parallel import run
 from skdiffence.utils._params import nested_params
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested, torch_seed
 from skdiffence.utils._sklearn import HasMethods, num_samples, safe_indexing, validate_params
@@ -151,13 +151,13 @@ def train_shadows(
     seed = draw_seed(random_state)
     membership = complementary_halves(len(y), n_shadows, seed, canaries)
     data = fingerprint(X, y)
-    jobs = [_Job(estimator, mix_seed(seed, "shadow", index, data), fit_params or {}) for index in range(n_shadows)]
+    jobs = [_Job(mix_seed(seed, "shadow", index, data)) for index in range(n_shadows)]
     if cache_dir is not None:
         folder = make_cache_folder(cache_dir)
         context = fingerprint(estimator, weights_on_disk(estimator), fit_params or {}, data, library_versions())
         for job, is_in in zip(jobs, membership.T, strict=True):
             job.kept = Kept.at(folder, "shadow", fingerprint(context, is_in, job.seed).hex(), _KINDS)
-    return _collect(_trained(jobs, X, y, membership, n_jobs, verbose), membership)
+    return _collect(_trained(jobs, membership, (estimator, X, y, fit_params or {}), n_jobs, verbose), membership)
 
 
 def check_trainable(estimator):
@@ -190,31 +190,26 @@ class _Job:
 
     Parameters
     ----------
-    estimator : classifier
-        It is cloned.
     seed : int
         Seed of this shadow.
-    fit_params : dict
-        Fit parameters for all rows of the pool.
     kept : Kept or None, default=None
         File of the trained shadow.
     """
 
-    estimator: object
     seed: int
-    fit_params: dict
     kept: Kept | None = None
 
-    def run(self, X, y, is_in):
-        """Train the shadow on the rows that are in, and store it if it has a file."""
-        rows = np.flatnonzero(is_in)
-        shadow, started = _prepared(self.estimator, self.seed), time.perf_counter()
-        params = index_fit_params(self.fit_params, rows, len(y))
-        held_out = _fit(shadow, safe_indexing(X, rows), y[rows], params, self.seed)
-        made = {"estimator": shadow, "held_out": rows[held_out], "fit_time": time.perf_counter() - started}
-        if self.kept is not None:
-            self.kept.save(made)
-        return made
+
+def _run(estimator, X, y, fit_params, job, is_in):
+    """Train a clone on the rows that are in, and store it if it has a file."""
+    rows = np.flatnonzero(is_in)
+    shadow, started = _prepared(estimator, job.seed), time.perf_counter()
+    params = index_fit_params(fit_params, rows, len(y))
+    held_out = _fit(shadow, safe_indexing(X, rows), y[rows], params, job.seed)
+    made = {"estimator": shadow, "held_out": rows[held_out], "fit_time": time.perf_counter() - started}
+    if job.kept is not None:
+        job.kept.save(made)
+    return made
 
 
 def _check_rows(X, y, n_shadows, canaries):
@@ -256,11 +251,11 @@ def _fit(shadow, X, y, params, seed):
     return np.union1d(nets.restore_splits(shadow, recorders, trained), np.flatnonzero(stored_rows(shadow, X).any))
 
 
-def _trained(jobs, X, y, membership, n_jobs, verbose):
+def _trained(jobs, membership, shared, n_jobs, verbose):
     """Run the jobs without a stored result, and return the results of all."""
     made = [None if job.kept is None else job.kept.load() for job in jobs]
     missing = [index for index, kept in enumerate(made) if kept is None]
-    results = _parallel(n_jobs)(delayed(jobs[index].run)(X, y, membership[:, index]) for index in missing)
+    results = run(_run, [(jobs[index], membership[:, index]) for index in missing], shared=shared, n_jobs=n_jobs)
     with tqdm(total=len(jobs), initial=len(jobs) - len(missing), desc="training shadows", disable=not verbose) as bar:
         try:
             for index, result in zip(missing, results, strict=True):
@@ -270,13 +265,6 @@ def _trained(jobs, X, y, membership, n_jobs, verbose):
             error.add_note("Put classes of a notebook or script that nets are made of in a file, or set n_jobs=None.")
             raise
     return made
-
-
-def _parallel(n_jobs):
-    try:
-        return Parallel(n_jobs=n_jobs, return_as="generator")
-    except ValueError:  # some backends return all results at once or none
-        return Parallel(n_jobs=n_jobs)
 
 
 def _collect(made, membership):

@@ -4,13 +4,13 @@ import hashlib
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils.parallel import Parallel, delayed
 
 from skdiffence.attacks._answers import query, query_proba
 from skdiffence.metrics._signals import SIGNALS
 from skdiffence.utils._cache import make_cache_folder
 from skdiffence.utils._files import whole_file
 from skdiffence.utils._fingerprint import fingerprint, library_versions
+from skdiffence.utils._parallel import run
 
 # Beyond this a signal shows the floor of its logarithms: one of its probabilities is zero.
 _SATURATED = 100.0
@@ -18,19 +18,19 @@ _CHECKSUM_SIZE = 32
 _BLOCK = 1 << 20
 
 
-def signals_of(model, views, y, names):
+def signals_of(views, y, names, model):
     """Query a model for signals of rows.
 
     Parameters
     ----------
-    model : classifier
-        Fitted.
     views : list of array-like of shape (n_samples, ...)
         The queries for each row.
     y : ndarray of shape (n_samples,)
         True labels. A class that the model does not know has probability zero.
     names : sequence of str
         Names of signals.
+    model : classifier
+        Fitted.
 
     Returns
     -------
@@ -77,8 +77,7 @@ def signal_matrix(models, X, y, known, names, *, views=None, n_jobs=None, path=N
     if path is not None and (kept := _read(path, shape)) is not None:
         return kept
     rows = [X] if views is None else views(X)
-    run = Parallel(n_jobs=n_jobs, return_as="generator")
-    parts = run(delayed(signals_of)(model, rows, y, names) for model in models)
+    parts = run(signals_of, [(model,) for model in models], shared=(rows, y, names), n_jobs=n_jobs)
     masked = (np.where(column[:, np.newaxis], part, np.nan) for column, part in zip(known.T, parts, strict=True))
     if path is not None:
         _write(path, (*shape, len(rows)), masked)

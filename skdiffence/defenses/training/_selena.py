@@ -4,7 +4,6 @@ from numbers import Integral
 from os import PathLike
 
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_is_fitted
 
@@ -17,6 +16,7 @@ from skdiffence.diffusion._pretrained import weights_on_disk
 from skdiffence.metrics import label_columns
 from skdiffence.utils._cache import Kept, check_cache_seed, make_cache_folder
 from skdiffence.utils._fingerprint import fingerprint, library_versions
+from skdiffence.utils._parallel import run
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._secret import SecretBytes
@@ -275,10 +275,8 @@ class SELENAClassifier(ClassifierWrapper):
         seeded = self.random_state is not None
         seeds = [mix_seed(seed, "clone", number) for number in range(len(parts))]
         kept = self._kept(X, y, parts, seeds)
-        return Parallel(n_jobs=self.n_jobs, verbose=self.verbose)(
-            delayed(_train_submodel)(self.estimator, X, y, *each, seeded)
-            for each in zip(parts, seeds, kept, strict=True)
-        )
+        shared, tasks = (self.estimator, X, y, seeded), list(zip(parts, seeds, kept, strict=True))
+        return list(run(_train_submodel, tasks, shared=shared, n_jobs=self.n_jobs, verbose=self.verbose))
 
     def _kept(self, X, y, parts, seeds):
         """Return the files of the sub-models, or None for each."""
@@ -300,7 +298,7 @@ class SELENAClassifier(ClassifierWrapper):
         return total / self.n_excluded
 
 
-def _train_submodel(estimator, X, y, rows, seed, kept, seeded):
+def _train_submodel(estimator, X, y, seeded, rows, seed, kept):
     """Return a sub-model with its classes and the rows that trained it, or those that were kept of it."""
     made = None if kept is None else kept.load()
     if made is None:

@@ -26,7 +26,7 @@ from skorch.dataset import ValidSplit
 from torch import nn
 
 from skdiffence.attacks import train_shadows
-from skdiffence.attacks.shadow._shadows import _Job
+from skdiffence.attacks.shadow._shadows import _Job, _run
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.inspection import canary_audit
@@ -144,22 +144,21 @@ def test_results_do_not_depend_on_who_trains(estimator):
 
 def test_work_can_be_sent_to_another_process():
     """What a worker gets is pickled, and gives the same there."""
-    job = _Job(small_net(), 7, {})
-    mask = np.arange(61) % 2 == 0
-    here, there = (each.run(X32, y, mask)["estimator"] for each in (job, pickle.loads(pickle.dumps(job))))
+    work = small_net(), X32, y, {}, _Job(7), np.arange(61) % 2 == 0
+    here, there = (_run(*each)["estimator"] for each in (work, pickle.loads(pickle.dumps(work))))
     np.testing.assert_array_equal(*(answers({"estimator": [shadow]}, X32) for shadow in (here, there)))
 
 
 def test_backends_that_return_all_results_at_once(monkeypatch):
     """Such as joblib's "multiprocessing", which refuses to return them one by one; only the progress bar suffers."""
 
-    def all_at_once(n_jobs, return_as="list"):
+    def all_at_once(n_jobs, verbose, return_as="list"):
         if return_as != "list":
             raise ValueError("Backend does not support return_as=generator")
         return Parallel(n_jobs=n_jobs)
 
     expected = train_shadows(GaussianNB(), X, y, n_shadows=2, random_state=0)
-    monkeypatch.setattr("skdiffence.attacks.shadow._shadows.Parallel", all_at_once)
+    monkeypatch.setattr("skdiffence.utils._parallel.Parallel", all_at_once)
     found = train_shadows(GaussianNB(), X, y, n_shadows=2, random_state=0)
     np.testing.assert_array_equal(answers(found), answers(expected))
 

@@ -1,0 +1,118 @@
+"""Work that joblib sends to a dask cluster gives what it gives here, also if a worker is killed on the way.
+
+Every run of the tests has a cluster of two workers in threads. ``pytest -m cluster`` has one of two processes.
+"""
+
+import os
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.naive_bayes import GaussianNB
+
+from skdiffence.attacks import train_shadows
+from skdiffence.utils import _parallel
+from tests import cluster
+from tests.nets import make_net
+
+distributed = pytest.importorskip("distributed")
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::skdiffence.exceptions.DefenseWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+
+
+def two_workers(processes):
+    """Return a cluster on the loopback address, to be used as a context."""
+    return distributed.LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=processes,
+        protocol="tcp",
+        host="127.0.0.1",
+        dashboard_address=None,
+    )
+
+
+@pytest.fixture(autouse=True)
+def few_rows(monkeypatch):
+    """Make tasks of few rows."""
+    monkeypatch.setattr(_parallel, "ROWS_PER_TASK", 100)
+
+
+@pytest.fixture(scope="module")
+def threads():
+    """Return a client of two workers in threads of this process."""
+    with two_workers(processes=False) as workers, distributed.Client(workers) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Return a client of two processes; one that is killed is replaced."""
+    with two_workers(processes=True) as workers, distributed.Client(workers) as client:
+        yield client
+
+
+def same(one, other):
+    """Return whether two tuples of arrays are equal to the last bit."""
+    return len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("stage", cluster.STAGES)
+def test_workers_in_threads(stage, threads):
+    """What is sent is found again, and nothing is left behind."""
+    assert same(cluster.on_dask(stage, GaussianNB()), cluster.STAGES[stage](GaussianNB()))
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("stage", cluster.STAGES)
+@pytest.mark.parametrize(
+    "make", [GaussianNB, lambda: make_net(module__n_classes=3, max_epochs=2)], ids=["bayes", "net"]
+)
+def test_workers_in_processes(stage, make, processes):
+    """The same of nets, which draw from torch's generator."""
+    assert same(cluster.on_dask(stage, make()), cluster.STAGES[stage](make()))
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("stage", cluster.STAGES)
+def test_killed_worker(stage, processes, tmp_path):
+    """One of two workers is killed in the third task; nothing is lost, and nobody notices."""
+    method = "predict_proba" if stage == "answers" else "fit"
+    mortal = cluster.Mortal(tmp_path, method, os.getpid())
+    processes.wait_for_workers(2)
+    before = set(processes.run(os.getpid).values())
+    found = cluster.on_dask(stage, mortal)
+    assert same(found, cluster.STAGES[stage](cluster.Mortal()))
+    processes.wait_for_workers(2)
+    assert len(before & set(processes.run(os.getpid).values())) == 1
+
+
+class Counted(np.ndarray):
+    """Rows that count how often they leave this process."""
+
+    sent = 0
+
+    def __reduce__(self):
+        Counted.sent += 1
+        return np.asarray(self).copy().__reduce__()
+
+
+def test_rows_travel_once_to_each_worker(threads, monkeypatch):
+    """And not once for each of eight tasks; afterwards the cluster holds nothing."""
+    monkeypatch.setattr(Counted, "sent", 0)
+    rows = cluster.X.copy().view(Counted)
+    with joblib.parallel_config("dask"):
+        train_shadows(GaussianNB(), rows, cluster.y, n_shadows=8, random_state=0)
+    assert 1 <= Counted.sent <= 2
+
+
+def test_few_rows_are_one_task(threads):
+    """To send a model takes longer than to regenerate few rows."""
+    n_rows = 2 * _parallel.ROWS_PER_TASK
+    assert _parallel.blocks_of_workers(n_rows, "cpu") == [slice(0, n_rows)]
+    with joblib.parallel_config("dask"):
+        assert len(_parallel.blocks_of_workers(n_rows, "cpu")) == 2
+        assert len(_parallel.blocks_of_workers(n_rows - 1, "cpu")) == 1
