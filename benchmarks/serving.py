@@ -102,7 +102,7 @@ def load(options, folder):
     print(f"{n_errors} errors, largest difference from answers in this process {largest:.2g}, exact={options.exact}")
     print("latency, ms: median {:.1f}, 95 % {:.1f}, 99 % {:.1f}".format(*milliseconds))
     figures = {"served": latency_auc(is_member, rows, seconds)}
-    figures["lazy search, not served"] = latency_auc(is_member, *lazy_latency(defended, X, y, 5))
+    figures["lazy search, not served"] = latency_auc(is_member, *lazy_latency(defended, X, y, 3))
     names = ["one request", "median of a row"]
     print_table(
         [["AUC of latency", *names]] + [[key, *(with_ends(*auc[n]) for n in names)] for key, auc in figures.items()]

@@ -29,6 +29,7 @@ from skdiffence import DefendedClassifier
 log = logging.getLogger("uvicorn.error")
 
 LARGEST = float(np.finfo(np.float32).max)
+CONNECTIONS = 256  # at the same time; each may hold a body in memory
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,8 @@ def main():
         app = make_app(DefendedClassifier.from_pretrained(options.folder, classes=classes, key_file=options.key_file))
     except ValueError as error:
         parser.error(str(error))
-    uvicorn.run(app, host=options.host, port=options.port, access_log=False, server_header=False)
+    how = {"access_log": False, "server_header": False, "limit_concurrency": CONNECTIONS}
+    uvicorn.run(app, host=options.host, port=options.port, **how)
 
 
 if __name__ == "__main__":
