@@ -125,7 +125,8 @@ class DefendedClassifier(ClassifierWrapper):
     ``predict`` costs one call of the wrapped classifier. ``predict_proba`` costs one more call for each candidate, and
     as many calls of the denoiser: exactly four under "mean", exactly one under "swap", on average one divided by the
     label retention under "first". Label-only attacks are not affected. Probabilities of a classifier with few distinct
-    values, such as a small forest, can coincide with the undefended ones by chance.
+    values, such as a small forest, can coincide with the undefended ones by chance. Rows by the thousand are answered
+    by several workers where ``joblib.parallel_config`` says so; see :ref:`scaling`.
 
     References
     ----------
