@@ -101,7 +101,14 @@ def answers(classifier):
 STAGES = {stage.__name__: stage for stage in (shadows, submodels, canaries, folds, answers)}
 
 
-def on_dask(stage, classifier):
-    """Run a stage on the cluster of the current client."""
-    with parallel_config("dask", scatter=[X, y]):
-        return STAGES[stage](classifier)
+def on_dask(stage, classifier, client):
+    """Run a stage on the cluster of a client."""
+    if stage != "folds":
+        with parallel_config("dask"):
+            return STAGES[stage](classifier)
+    client.amm.stop()  # which would remove copies of rows from all workers but one
+    try:
+        with parallel_config("dask", scatter=[X, y]):
+            return folds(classifier)
+    finally:
+        client.amm.start()

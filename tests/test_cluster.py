@@ -4,6 +4,7 @@ Every run of the tests has a cluster of two workers in threads. ``pytest -m clus
 """
 
 import os
+from concurrent.futures import CancelledError
 
 import joblib
 import numpy as np
@@ -63,7 +64,7 @@ def same(one, other):
 @pytest.mark.parametrize("stage", cluster.STAGES)
 def test_workers_in_threads(stage, threads):
     """What is sent is found again, and nothing is left behind."""
-    assert same(cluster.on_dask(stage, GaussianNB()), cluster.STAGES[stage](GaussianNB()))
+    assert same(cluster.on_dask(stage, GaussianNB(), threads), cluster.STAGES[stage](GaussianNB()))
 
 
 @pytest.mark.cluster
@@ -73,7 +74,7 @@ def test_workers_in_threads(stage, threads):
 )
 def test_workers_in_processes(stage, make, processes):
     """The same of nets, which draw from torch's generator."""
-    assert same(cluster.on_dask(stage, make()), cluster.STAGES[stage](make()))
+    assert same(cluster.on_dask(stage, make(), processes), cluster.STAGES[stage](make()))
 
 
 @pytest.mark.cluster
@@ -81,7 +82,7 @@ def test_workers_in_processes(stage, make, processes):
 def test_killed_worker(stage, processes, tmp_path):
     """One of two workers is killed in the third task; nothing is lost, and nobody notices."""
     mortal = cluster.Mortal(tmp_path, "predict_proba" if stage == "answers" else "fit", os.getpid())
-    found = cluster.on_dask(stage, mortal)
+    found = cluster.on_dask(stage, mortal, processes)
     assert (tmp_path / "2").exists()  # the last thing that the killed worker did
     assert same(found, cluster.STAGES[stage](cluster.Mortal()))
 
@@ -103,6 +104,31 @@ def test_rows_travel_once_to_each_worker(threads, monkeypatch):
     with joblib.parallel_config("dask"):
         train_shadows(GaussianNB(), rows, cluster.y, n_shadows=8, random_state=0)
     assert 1 <= Counted.sent <= 2
+
+
+@pytest.mark.parametrize("n_losses", [0, 1, 3, 4])
+def test_lost_tasks_are_started_again(n_losses, monkeypatch):
+    """What has come is kept, and each result comes once. A cluster that loses on and on is an error."""
+    losses = []
+
+    def parallel(n_jobs, verbose):
+        return results
+
+    def results(calls):
+        for number, (function, args, _) in enumerate(calls):
+            if number == 2 and len(losses) < n_losses:
+                losses.append(number)
+                raise CancelledError
+            yield function.function(*args)
+
+    monkeypatch.setattr(_parallel, "_parallel", parallel)
+    found = _parallel.run(pow, [(exponent,) for exponent in range(12)], shared=(2,))
+    if n_losses == 4:
+        with pytest.raises(CancelledError):
+            list(found)
+    else:
+        assert list(found) == [2**exponent for exponent in range(12)]
+    assert len(losses) == n_losses
 
 
 def test_few_rows_are_one_task(threads):

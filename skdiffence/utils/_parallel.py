@@ -1,5 +1,6 @@
 """Tasks that joblib runs at once where the user sends them: to processes, threads or a cluster."""
 
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 
 from joblib import effective_n_jobs, parallel_config
@@ -11,6 +12,8 @@ from skdiffence.utils._torch import resolve_device
 
 # Fewer rows are regenerated in less time than it takes to send a model to another process.
 ROWS_PER_TASK = 1024
+# So many times the lost tasks of a cluster are started again.
+_LOSSES = 3
 
 
 def run(function, tasks, *, shared=(), n_jobs=None, verbose=0):
@@ -34,10 +37,20 @@ def run(function, tasks, *, shared=(), n_jobs=None, verbose=0):
     ------
     result : object
     """
-    with _sent_once(shared):
-        # A task is a tuple, which joblib sends along with it: a larger argument of its own would be on one worker of a
-        # dask cluster only, and be lost with it.
-        yield from _parallel(n_jobs, verbose)(delayed(_call)(function, task, *shared) for task in tasks)
+    n_done, losses = 0, 0
+    while True:
+        try:
+            with _sent_once(shared):
+                # A task is a tuple, which joblib sends along with it. It would scatter a larger argument of its own.
+                calls = (delayed(_call)(function, task, *shared) for task in tasks[n_done:])
+                for result in _parallel(n_jobs, verbose)(calls):
+                    yield result
+                    n_done += 1
+            return
+        except CancelledError:  # dask has lost what was on one worker only, when that worker died
+            losses += 1
+            if losses > _LOSSES:
+                raise
 
 
 def blocks_of_workers(n_rows, device):
@@ -79,13 +92,15 @@ def _parallel(n_jobs, verbose):
 def _sent_once(shared):
     """Send arguments to all workers of a dask cluster, if that is where joblib runs tasks.
 
-    joblib would send them to one worker, from which others get them, and with which they would be lost.
+    joblib would send them to one worker, from which others get them.
     """
     backend, _ = get_active_backend()
     futures = getattr(backend, "data_futures", None)
-    new = [] if futures is None else [each for each in shared if id(each) not in futures]
-    if new:
-        futures.update(zip(map(id, new), backend.client.scatter(new, broadcast=True, hash=False), strict=True))
+    if futures is None:
+        yield
+        return
+    new = [each for each in shared if id(each) not in futures or futures[id(each)].status != "finished"]
+    futures.update(zip(map(id, new), backend.client.scatter(new, broadcast=True, hash=False), strict=True))
     try:
         yield
     finally:
