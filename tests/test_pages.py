@@ -11,7 +11,7 @@ from skdiffence.defenses._temperature import has_temperature_scaling
 from tests.pages import ROOT, Block, compare, directive_blocks, fenced_blocks, read_blocks, run_page
 
 # Fragments, which take their names from the reader's own program.
-FRAGMENTS = {"docs/cascade.rst", "docs/index.rst", "docs/persistence.rst", "docs/selection_rules.rst"}
+FRAGMENTS = {"docs/cascade.rst", "docs/index.rst", "docs/scaling.rst", "docs/selection_rules.rst"}
 
 
 def pages():
