@@ -18,12 +18,14 @@ regenerations of a split until it is done: 3 GB.
 
 import shutil
 from functools import partial
+from itertools import cycle
 
 import numpy as np
 import selection_attacks as attacks
 from _common import make_parser
 from frontier_data import settings
 from frontier_report import beyond, draw, report
+from frontier_shifts import ShiftedQueries
 from selection import Kept
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.frozen import FrozenEstimator
@@ -39,7 +41,7 @@ from skdiffence._demo._engine import (
 )
 from skdiffence._demo._record import machine, save_json, save_text
 from skdiffence.attacks import Answers, CorrectnessAttack, LabelOnlyReferenceAttack, ReferenceAttack
-from skdiffence.defenses import DefendedClassifier, DistilledDefense, MeanRule
+from skdiffence.defenses import AugmentedClassifier, DefendedClassifier, DistilledDefense, MeanRule
 from skdiffence.metrics import auc_interval
 
 AVERAGES = {"one candidate": "swap", "mean of 2": MeanRule(2), "mean of 4": MeanRule(4), "mean of 16": MeanRule(16)}
@@ -67,11 +69,11 @@ class Recorded(ClassifierMixin, BaseEstimator):
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
-class Augmented(ClassifierMixin, BaseEstimator):
-    """The mean of a net's answers to shifted views, and with ``kind="flips+shifts"`` to flipped ones."""
+class ViewsOfCandidates(ClassifierMixin, BaseEstimator):
+    """The mean of a net's answers to flips and shifts of four candidates, which take turns."""
 
-    def __init__(self, net, kind):
-        self.net, self.kind = net, kind
+    def __init__(self, net, kind, regenerator):
+        self.net, self.kind, self.regenerator = net, kind, regenerator
         self.classes_ = net.classes_
 
     def predict(self, X):
@@ -80,7 +82,9 @@ class Augmented(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X):
         """Return the mean, with the label on top."""
-        mean = np.mean([self.net.predict_proba(view(X)) for view in augmentations(self.kind)], axis=0)
+        candidates = [self.regenerator.regenerate(X, MeanRule(4).candidate(index)) for index in range(4)]
+        views = zip(cycle(candidates), augmentations(self.kind), strict=False)
+        mean = np.mean([self.net.predict_proba(view(each)) for each, view in views], axis=0)
         return put_label_on_top(mean, np.searchsorted(self.classes_, self.predict(X)))
 
 
@@ -99,6 +103,7 @@ class Run:
             scored[name] = scored[name][rows]
         self.own = FrozenEstimator(Recorded(setting.own).fit(scored.X))
         self.keys = row_digests(scored.X, self.split.seed.to_bytes(8, "little"))
+        self.shifted = ShiftedQueries(self.split, setting.own, options.n_shifted) if options.n_shifted else None
         given = Answers(scored.proba, scored.labels, scored.y, self.split.net.classes_, X=scored.X)
         self.floor = {
             "labels": self.scores(CorrectnessAttack(), given),
@@ -126,8 +131,9 @@ class Run:
             shutil.rmtree(self.options.folder / name)
 
     def defend(self, denoiser, timestep, rule):
-        """Return the net behind a rule."""
-        return self.split.defend(self.regenerator(denoiser, timestep), rule)
+        """Return the net behind a rule; averages need no more candidates than they average, also to be diagnosed."""
+        n_candidates = getattr(rule, "n", 1 if rule == "swap" else None)
+        return self.split.defend(self.regenerator(denoiser, timestep), rule, n_candidates)
 
     def answers(self):
         """Yield group, name and timestep of each answer, and a function that makes its classifier."""
@@ -135,21 +141,33 @@ class Run:
         yield "controls", "undefended", None, lambda: split.net
         yield "controls", "label only", None, partial(label_only, split.net, split.X_known, split.y_known)
         yield "controls", "output noise", None, partial(output_noise, split.net, split.X_known, split.y_known)
-        kind = "flips+shifts" if options.data else "shifts"
-        yield "controls", "test-time augmentation", None, partial(Augmented, split.net, kind)
+        yield "controls", "test-time augmentation", None, self.augmented
         for timestep in options.timesteps:
-            for name in options.averages:
+            for name in self.averages(timestep):
                 yield "trained", name, timestep, partial(self.defend, "trained", timestep, AVERAGES[name])
+            yield "trained", "views of mean of 4", timestep, partial(self.augmented, timestep)
         for timestep in options.rules_at:
             for name, rule in RULES.items():
                 yield "trained", name, timestep, partial(self.defend, "trained", timestep, rule)
         for denoiser, timesteps in (("untrained", options.untrained_at), ("none", options.noise_at)):
             for timestep in timesteps:
-                for name in options.averages:
+                for name in self.averages(timestep):
                     yield denoiser, name, timestep, partial(self.defend, denoiser, timestep, AVERAGES[name])
         yield "student", "student of undefended", None, partial(self.student, None)
         for timestep in options.students_at:
             yield "student", "student of mean of 4", timestep, partial(self.student, timestep)
+
+    def averages(self, timestep):
+        """Return the names of averages at a timestep: of photographs all where the paper's rules are, or one."""
+        return self.options.averages if timestep in self.options.rules_at or not self.options.data else ["mean of 4"]
+
+    def augmented(self, timestep=None):
+        """Return the mean over views of the rows, or of their candidates at a timestep."""
+        split, kind = self.split, "flips+shifts" if self.options.data else "shifts"
+        if timestep is not None:
+            return ViewsOfCandidates(split.net, kind, self.regenerator("trained", timestep).estimator)
+        augmented = AugmentedClassifier(FrozenEstimator(split.net), kind)
+        return augmented.fit(split.X_fit, split.y_fit, is_member=split.is_member)
 
     def student(self, timestep):
         """Return a student of the net, or of the mean of four at a timestep, that learned from public rows."""
@@ -166,11 +184,19 @@ class Run:
         for group, name, timestep, make in self.answers():
             full = f"{name}, {group}"
             if not self.kept.has(full, timestep):
-                record, signals = self.measure(make(), "trained" if group == "student" else group, timestep)
+                classifier = make()
+                record, signals = self.measure(classifier, "trained" if group == "student" else group, timestep)
+                if self.shifted is not None and self.asks_shifted(name, timestep):
+                    record |= self.shifted.attack(classifier)
                 which = {"name": full, "short": name, "group": group, "timestep": timestep}
                 self.kept.add({**record, **which, "split": self.setting.name, "seed": self.split.seed}, signals)
                 print(f"  {self.setting.name}: {full}, {timestep}: beyond {record['beyond']:+.3f}", flush=True)
         return self.kept.records
+
+    def asks_shifted(self, name, timestep):
+        """Return whether shifted copies are asked about: of each kind of answer, at the first timestep."""
+        asked = ("undefended", "test-time augmentation", "mean of 4")
+        return name in asked and timestep in (None, self.options.timesteps[0])
 
     def measure(self, classifier, denoiser, timestep):
         """Return everything about a classifier's answers, and the scores of the attacks."""
@@ -206,6 +232,9 @@ def parse():
     parser.add_argument("--denoiser-epochs", type=int, nargs="+", default=[3, 10], help="of photographs")
     parser.add_argument("--n-candidates", type=int, default=30)
     parser.add_argument("--n-repeated", type=int, default=60, help="rows a side that are asked about eight times")
+    parser.add_argument("--n-shifted", type=int, help="rows a side whose shifts are asked about: 1,000 with --data")
+    parser.add_argument("--augmented", action="store_true", help="nets of photographs are trained on flips and shifts")
+    parser.add_argument("--precision", default="auto", help="of regenerations: bfloat16 is faster on some processors")
     parser.add_argument("--timesteps", type=int, nargs="+", help="of the trained denoiser")
     parser.add_argument("--rules-at", type=int, nargs="*", help="timesteps of the paper's and other rules")
     parser.add_argument("--noise-at", type=int, nargs="*", help="timesteps of plain noise")
@@ -216,9 +245,10 @@ def parse():
     defaults = {
         "splits": (20, 5),
         "scored": (500, 5_000),
-        "timesteps": ([240, 80, 120, 160, 200, 280], [160, 40, 80, 120]),
+        "n_shifted": (0, 1_000),
+        "timesteps": ([240, 80, 120, 160, 200, 280], [160, 40, 80]),
         "rules_at": ([240], [160]),
-        "noise_at": ([120, 200, 280], [10, 20, 40]),
+        "noise_at": ([120, 200, 280], [20, 40]),
         "untrained_at": ([160, 240], [160]),
         "students_at": ([240], [160]),
     }
@@ -226,8 +256,9 @@ def parse():
         if getattr(options, name) is None:
             setattr(options, name, digits if on_digits else photographs)
     options.only = range(options.splits) if options.only is None else options.only
-    options.averages = list(AVERAGES) if on_digits else list(AVERAGES)[:3]
-    options.folder = options.output / f"frontier-{'digits' if on_digits else 'photographs'}-{options.seed}"
+    options.averages = list(AVERAGES) if on_digits else ["one candidate", "mean of 4"]
+    kind = "augmented" if options.augmented else "photographs"
+    options.folder = options.output / f"frontier-{'digits' if on_digits else kind}-{options.seed}"
     options.folder.mkdir(parents=True, exist_ok=True)
     return options
 

@@ -12,6 +12,7 @@ from selection_data import load_frozen
 from skorch import NeuralNetClassifier
 from skorch.callbacks import LRScheduler
 from torch import nn
+from torch.nn import functional
 
 from skdiffence._demo._controls import NoDenoiser
 from skdiffence._demo._digits import (
@@ -50,6 +51,8 @@ class Setting:
         Makes an unfitted student.
     name : str
         Of the split.
+    precision : str, default="auto"
+        Of regenerations.
     """
 
     split: Split
@@ -59,10 +62,11 @@ class Setting:
     own: object
     make_student: object
     name: str
+    precision: str = "auto"
 
     def regenerator(self, denoiser, timestep, key):
         """Return a fitted regenerator with one of the denoisers."""
-        return pretrained(self.denoisers[denoiser], timestep, self.split.X_fit[:2], key)
+        return pretrained(self.denoisers[denoiser], timestep, self.split.X_fit[:2], key, precision=self.precision)
 
 
 def settings(options):
@@ -93,7 +97,8 @@ def photograph_settings(options):
     X_public = X[public]
     X_own, y_own = as_floats(X_public[: options.public]), y[public][: options.public]
     X_private = as_floats(X[private])
-    train_own = partial(trained_net, photograph_net(len(y_own)), X_own, y_own, options.seed)
+    recipe = partial(photograph_net, augmented=options.augmented)
+    train_own = partial(trained_net, recipe(len(y_own)), X_own, y_own, options.seed)
     own = kept(options.folder / "own.joblib", train_own)
     n_nets = -(-options.splits // len(options.denoiser_epochs))
     for number in options.only:
@@ -102,15 +107,15 @@ def photograph_settings(options):
         if not folder.exists():
             train_denoiser(X_public, epochs).save_pretrained(folder)
         denoisers = {"trained": folder, "untrained": untrained(X.shape[1:], PHOTO_DENOISER), "none": NoDenoiser()}
-        split = photograph_split(X_private, y[private], options, seed)
+        split = photograph_split(X_private, y[private], recipe, options, seed)
         student = partial(photograph_net, options.public, epochs=8)
-        yield Setting(split, denoisers, X_own, y_own, own, student, f"{seed}-{epochs}")
+        yield Setting(split, denoisers, X_own, y_own, own, student, f"{seed}-{epochs}", options.precision)
 
 
-def photograph_split(X, y, options, seed):
+def photograph_split(X, y, recipe, options, seed):
     """Return a random split with its net, which an earlier run may have trained."""
     net = options.folder / f"net-{seed}.joblib"
-    make = partial(load_frozen, net) if net.exists() else partial(photograph_net, options.members)
+    make = partial(load_frozen, net) if net.exists() else partial(recipe, options.members)
     sizes = {"members": options.members, "known": options.calibration}
     split = Split(X, y, make, sizes, options.n_candidates, seed)
     split.X_rest, split.y_rest = split.X_rest[: options.scored], split.y_rest[: options.scored]
@@ -151,8 +156,27 @@ def untrained(shape, denoiser):
     return make_unet(shape, denoiser)
 
 
-def photograph_net(n_rows, epochs=EPOCHS):
+class AugmentedResNet(ResNet):
+    """A ResNet that is trained on images that are flipped at random, and shifted by up to four pixels."""
+
+    def forward(self, x):
+        """Return logits."""
+        return super().forward(flipped_and_shifted(x) if self.training else x)
+
+
+def flipped_and_shifted(x, most=4):
+    """Return images of which each is flipped with probability 1/2 and cut out of its padded self at a random place."""
+    n, _, height, width = x.shape
+    x = torch.where(torch.rand(n, 1, 1, 1) < 0.5, x.flip(3), x)
+    padded = functional.pad(x, (most,) * 4, mode="replicate")
+    down, right = torch.randint(0, 2 * most + 1, (2, n, 1))
+    rows, columns = down + torch.arange(height), right + torch.arange(width)
+    return padded[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def photograph_net(n_rows, epochs=None, *, augmented=False):
     """Return the unfitted net of photographs: a small ResNet under a one-cycle schedule."""
+    epochs = epochs or EPOCHS * (2 if augmented else 1)
     schedule = LRScheduler(
         torch.optim.lr_scheduler.OneCycleLR,
         max_lr=HIGHEST_LR,
@@ -160,7 +184,7 @@ def photograph_net(n_rows, epochs=EPOCHS):
         step_every="batch",
     )
     return NeuralNetClassifier(
-        ResNet,
+        AugmentedResNet if augmented else ResNet,
         **{f"module__{name}": value for name, value in SHAPES["small"].items()},
         criterion=nn.CrossEntropyLoss,
         optimizer=torch.optim.SGD,

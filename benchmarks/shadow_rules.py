@@ -1,11 +1,15 @@
 """LiRA and RMIA against rules, averages and students, with shadow models behind the same defense.
 
     python benchmarks/shadow_rules.py --pools 5
+    python benchmarks/shadow_rules.py --data cifar10.tar.xz --pools 1 --precision bfloat16
 
-Digits. Sixteen nets are trained on halves of a pool of 240 rows; each is the target in turn, with the others as its
-shadows. Every net has a defense of its own around it, with the same denoiser and a key of its own, as an attacker
-has who can get everything but the key. 300 further rows are RMIA's population. Students learn from the 700 public
-rows that trained the denoiser. "Labels" is LiRA with the target's labels and the confidence of undefended shadows.
+Sixteen nets are trained on halves of a pool; each is the target in turn, with the others as its shadows. Every net has
+a defense of its own around it, with the same denoiser and a key of its own, as an attacker has who can get everything
+but the key. Further rows are RMIA's population. "Labels" is LiRA with the target's labels and the confidence of
+undefended shadows.
+
+Digits: pools of 240 rows; students learn from the 700 public rows that trained the denoiser. Photographs: pools of
+4,000, and the denoiser, nets and timestep of ``frontier.py --data``; views are flips and shifts by a pixel.
 
 Printed are means over pools of the mean over targets, with half of their 95 % interval, and paired differences.
 """
@@ -13,6 +17,8 @@ Printed are means over pools of the mean over targets, with half of their 95 % i
 import numpy as np
 import torch
 from _common import kept_denoiser, make_parser, save
+from frontier import ViewsOfCandidates
+from frontier_data import as_floats, photograph_net, train_denoiser
 from frontier_report import paired
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
@@ -21,52 +27,102 @@ from skdiffence._demo._cache import RegenerationCache
 from skdiffence._demo._digits import DemoSettings, draw_digits, make_net, pretrained, trained_net
 from skdiffence._demo._table import format_means, format_table
 from skdiffence.attacks import lira_leave_one_out, rmia_scores
-from skdiffence.datasets import membership_partition
-from skdiffence.defenses import DefendedClassifier, DistilledDefense, LowestRule, MeanRule
+from skdiffence.datasets import load_images, membership_partition
+from skdiffence.defenses import AugmentedClassifier, DefendedClassifier, DistilledDefense, LowestRule, MeanRule
 from skdiffence.metrics import confidence_signal, logit_signal
 
-N_POOL, N_POPULATION, N_MODELS = 240, 300, 16
-RULES = {
-    "first": "first",
-    "one candidate": "swap",
-    "lowest of 4": LowestRule(max_candidates=4),
-    "mean of 4": MeanRule(4),
-    "mean of 16": MeanRule(16),
-}
+N_MODELS = 16
 COLUMNS = [("lira", "LiRA", 3), ("rmia", "RMIA", 3)]
 
 
-def answers_of(net, key, digits, denoiser, settings, X):
+class Digits:
+    """Pools of digits."""
+
+    n_pool, n_population, views = 240, 300, "shifts"
+    rules = {
+        "first": "first",
+        "one candidate": "swap",
+        "lowest of 4": LowestRule(max_candidates=4),
+        "mean of 4": MeanRule(4),
+        "mean of 16": MeanRule(16),
+    }
+    taught_by = "undefended", "mean of 4"
+
+    def __init__(self, options, folder):
+        self.settings = DemoSettings()
+        digits = draw_digits(self.settings, options.seed)
+        self.X, self.y, self.X_public = digits.X, digits.y, digits.X_public
+        self.denoiser = kept_denoiser(self.settings, digits, folder, options.seed, verbose=0)
+
+    def net(self, X, y, seed):
+        """Return a net that was trained on members."""
+        return trained_net(make_net(self.settings), X, y, seed)
+
+    def regenerator(self, X, key):
+        """Return the regenerator of one net."""
+        return pretrained(self.denoiser, self.settings.timestep, X[:2], key)
+
+
+class Photographs:
+    """Pools of photographs."""
+
+    n_pool, n_population, views, taught_by = 4_000, 1_000, "flips+shifts", ()
+    rules = {"one candidate": "swap", "mean of 4": MeanRule(4)}
+
+    def __init__(self, options, folder):
+        images, self.options = load_images(options.data), options
+        order = np.random.default_rng(0).permutation(len(images.target))
+        X, self.y = images.data[order], np.unique(images.target, return_inverse=True)[1][order].astype(np.int64)
+        self.X, self.y = as_floats(X[: options.private]), self.y[: options.private]
+        self.denoiser = folder / f"denoiser-{options.denoiser_epochs}"
+        if not self.denoiser.exists():
+            train_denoiser(X[options.private :], options.denoiser_epochs).save_pretrained(self.denoiser)
+
+    def net(self, X, y, seed):
+        """Return a net that was trained on members."""
+        return trained_net(photograph_net(len(y), augmented=self.options.augmented), X, y, seed)
+
+    def regenerator(self, X, key):
+        """Return the regenerator of one net."""
+        return pretrained(self.denoiser, self.options.timestep, X[:2], key, precision=self.options.precision)
+
+
+def answers_of(data, net, key, X):
     """Yield the name of each defense of a net, and its answers to rows."""
-    regenerator = RegenerationCache(pretrained(denoiser, settings.timestep, X[:2], key)).fit(X[:2])
+    regenerator = RegenerationCache(data.regenerator(X, key)).fit(X[:2])
     frozen, fitted = FrozenEstimator(net), {}
     yield "undefended", net.predict_proba(X)
-    for name, rule in RULES.items():
+    augmented = AugmentedClassifier(frozen, data.views).fit(X[:2], [0, 1])
+    yield "test-time augmentation", augmented.predict_proba(X)
+    for name, rule in data.rules.items():
         fitted[name] = DefendedClassifier(frozen, FrozenEstimator(regenerator), selection=rule).fit(X[:2], [0, 1])
         yield name, fitted[name].predict_proba(X)
-    undefended = DefendedClassifier(frozen, "passthrough").fit(X[:2], [0, 1])
-    for name, teacher in (("undefended", undefended), ("mean of 4", fitted["mean of 4"])):
-        student = DistilledDefense(FrozenEstimator(teacher), make_net(settings), random_state=key)
-        yield f"student of {name}", student.fit(digits.X_public).predict_proba(X)
+    yield "views of mean of 4", ViewsOfCandidates(net, data.views, regenerator).predict_proba(X)
+    fitted["undefended"] = DefendedClassifier(frozen, "passthrough").fit(X[:2], [0, 1])
+    for name in data.taught_by:
+        student = DistilledDefense(FrozenEstimator(fitted[name]), make_net(data.settings), random_state=key)
+        yield f"student of {name}", student.fit(data.X_public).predict_proba(X)
 
 
-def attack_pool(digits, denoiser, settings, seed):
+def attack_pool(data, seed):
     """Return a record of each defense on one pool."""
-    parts = membership_partition(len(digits.y), {"pool": N_POOL, "population": N_POPULATION}, random_state=seed)
+    sizes = {"pool": data.n_pool, "population": data.n_population}
+    parts = membership_partition(len(data.y), sizes, random_state=seed)
     rows = np.concatenate((parts.pool, parts.population))
-    X, y = digits.X[rows], digits.y[rows]
-    halves = np.broadcast_to(np.arange(N_MODELS) % 2 == 0, (N_POOL, N_MODELS))
+    X, y = data.X[rows], data.y[rows]
+    halves = np.broadcast_to(np.arange(N_MODELS) % 2 == 0, (data.n_pool, N_MODELS))
     membership = np.random.default_rng(seed).permuted(halves, axis=1)
-    signals, correct = {}, np.empty((N_POOL, N_MODELS))
+    signals, correct = {}, np.empty((data.n_pool, N_MODELS))
     for model in range(N_MODELS):
         members = np.flatnonzero(membership[:, model])
-        net = trained_net(make_net(settings), X[members], y[members], seed * N_MODELS + model)
-        correct[:, model] = net.predict(X[:N_POOL]) == y[:N_POOL]
-        for name, proba in answers_of(net, seed * N_MODELS + model, digits, denoiser, settings, X):
+        net = data.net(X[members], y[members], seed * N_MODELS + model)
+        correct[:, model] = net.predict(X[: data.n_pool]) == y[: data.n_pool]
+        for name, proba in answers_of(data, net, seed * N_MODELS + model, X):
             proba = np.array(proba, dtype=np.float64)
             signals.setdefault(name, []).append(proba / proba.sum(axis=1, keepdims=True))
+        print(f"  model {model}: {correct[:, model][~membership[:, model]].mean():.3f} of others right", flush=True)
     confidences = np.column_stack([confidence_signal(y, proba) for proba in signals["undefended"]])
-    floor = attack_labels(correct, confidences, membership)
+    floor = attack_labels(correct, confidences[: data.n_pool], membership)
     records = [{"name": "labels", "split": seed, "lira": floor}]
     for name, given in signals.items():
         records.append({"name": name, "split": seed, **attack(given, y, membership)})
@@ -75,18 +131,19 @@ def attack_pool(digits, denoiser, settings, seed):
 
 def attack(given, y, membership):
     """Return the areas of LiRA and of RMIA, each model in turn the target of the others."""
-    logits = np.column_stack([logit_signal(y, proba)[:N_POOL] for proba in given])
+    n_pool = len(membership)
+    logits = np.column_stack([logit_signal(y, proba)[:n_pool] for proba in given])
     confidences = np.column_stack([confidence_signal(y, proba) for proba in given])
     lira, rmia = lira_leave_one_out(logits, membership), []
     for target in range(N_MODELS):
         others = np.arange(N_MODELS) != target
         rmia.append(
             rmia_scores(
-                confidences[:N_POOL, target],
-                confidences[:N_POOL, others],
+                confidences[:n_pool, target],
+                confidences[:n_pool, others],
                 membership[:, others],
-                confidences[N_POOL:, target],
-                confidences[N_POOL:, others],
+                confidences[n_pool:, target],
+                confidences[n_pool:, others],
             )
         )
     return {"lira": mean_area(membership, lira.T), "rmia": mean_area(membership, rmia)}
@@ -99,7 +156,7 @@ def attack_labels(correct, confidences, membership):
         sides = []
         for side in (membership, ~membership):
             others = side & (np.arange(N_MODELS) != target)
-            p = np.clip((confidences[:N_POOL] * others).sum(axis=1) / others.sum(axis=1), 0.01, 0.99)
+            p = np.clip((confidences * others).sum(axis=1) / others.sum(axis=1), 0.01, 0.99)
             sides.append(np.log(np.where(correct[:, target], p, 1 - p)))
         scores.append(sides[0] - sides[1])
     return mean_area(membership, scores)
@@ -114,19 +171,24 @@ def main():
     """Measure and print."""
     parser = make_parser(__doc__, seed=950)
     parser.add_argument("--pools", type=int, default=5)
+    parser.add_argument("--data", help="photographs, as load_images takes them; digits without")
+    parser.add_argument("--private", type=int, default=36_000, help="photographs that the denoiser does not see")
+    parser.add_argument("--denoiser-epochs", type=int, default=3)
+    parser.add_argument("--timestep", type=int, default=160, help="of photographs")
+    parser.add_argument("--augmented", action="store_true", help="nets of photographs are trained on flips and shifts")
+    parser.add_argument("--precision", default="auto", help="of regenerations of photographs")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    settings = DemoSettings()
-    digits = draw_digits(settings, options.seed)
     folder = options.output / f"shadow-rules-{options.seed}"
     folder.mkdir(parents=True, exist_ok=True)
-    denoiser = kept_denoiser(settings, digits, folder, options.seed, verbose=0)
+    data = (Photographs if options.data else Digits)(options, folder)
     records = []
     for seed in range(options.seed, options.seed + options.pools):
-        records += attack_pool(digits, denoiser, settings, seed)
+        records += attack_pool(data, seed)
         print(f"pool {seed} done", flush=True)
+    base = "first" if "first" in data.rules else "mean of 4"
     print(format_means(records, COLUMNS, "behind"))
-    print("\n" + format_table(paired(records, "first", columns=COLUMNS), COLUMNS, 'less "first"'))
+    print("\n" + format_table(paired(records, base, columns=COLUMNS), COLUMNS, f'less "{base}"'))
     save(options, "shadow_rules.json", records=records)
 
 

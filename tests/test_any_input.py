@@ -21,7 +21,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from skdiffence.attacks import LabelOnlyReferenceAttack, QuantileAttack, ThresholdAttack, query
 from skdiffence.datasets import make_canaries
-from skdiffence.defenses import DefendedClassifier, OutputClassifier, OutputNoiseClassifier
+from skdiffence.defenses import AugmentedClassifier, DefendedClassifier, OutputClassifier, OutputNoiseClassifier
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.inspection._audit_rows import audit_rows
 from skdiffence.metrics import tpr_at_fpr_score
@@ -116,6 +116,7 @@ def fitted(name):
         "images": lambda: for_images.fit(IMAGES),
         "net": lambda: DefendedClassifier(net, for_rows, n_candidates=2, random_state=0).fit(ROWS, LABELS),
         "pixels": lambda: DefendedClassifier(pixels, for_images, n_candidates=2, random_state=0).fit(IMAGES, LABELS),
+        "views": lambda: AugmentedClassifier(pixels, random_state=0).fit(IMAGES, LABELS),
         "trees": lambda: DefendedClassifier(
             HistGradientBoostingClassifier(max_iter=3), for_rows, n_candidates=2, random_state=0
         ).fit(ROWS, LABELS),
@@ -164,6 +165,7 @@ CALLS = {
 }
 ON_IMAGES = {
     "pixels": lambda X: fitted("pixels").predict_proba(X),
+    "views": lambda X: fitted("views").predict_proba(X),
     "regenerate images": lambda X: fitted("images").transform(X),
 }
 ON_NUMBERS = {"scores": lambda X: [tpr_at_fpr_score(labels_of(X), X, max_fpr=0.1)] * num_samples(X)}

@@ -36,6 +36,11 @@ N_MOMENTS = 8
 N_ROWS = 60
 
 
+def closer(X):
+    """Return one further view."""
+    return [0.9 * X]
+
+
 def in_threes():
     """Return digits 0, 1 and 2: twice as many rows as one data set needs."""
     X, y = load_digits(n_class=3, return_X_y=True)
@@ -75,6 +80,7 @@ ESTIMATORS = [
     DEFENDED.set_params(selection="matched"),
     defenses.DistilledDefense(clone(DEFENDED), GaussianNB(), random_state=0),
     defenses.FirstRule(),
+    defenses.AugmentedClassifier(GaussianNB(), closer, random_state=0),
     defenses.HAMPClassifier(**NET, random_state=0),
     defenses.IntervalRule(),
     defenses.LowestRule(),

@@ -138,9 +138,12 @@ def train_denoiser(settings, X_public, output, seed, verbose):
     return pretrained(output / "denoiser", settings.timestep, X_public, seed)
 
 
-def pretrained(denoiser, timestep, X, seed):
+def pretrained(denoiser, timestep, X, seed, *, precision="auto"):
     """Return a fitted regenerator around a denoiser that is not trained again."""
-    return DiffusionRegenerator(denoiser, timestep=timestep, value_range=(0, 1), random_state=seed).fit(X)
+    made = DiffusionRegenerator(
+        denoiser, timestep=timestep, value_range=(0, 1), precision=precision, random_state=seed
+    )
+    return made.fit(X)
 
 
 def make_controls(settings, X_public, seed):

@@ -5,7 +5,6 @@ from skdiffence._evaluation._cross_fit import cross_fit, split_halves
 from skdiffence._evaluation._measure import lowest_reliable_level, measure_utility
 from skdiffence._evaluation._rows import AttackedRows
 from skdiffence.attacks import query
-from skdiffence.attacks.label_only._augmentations import augmentations
 from skdiffence.defenses._classifier import put_label_on_top
 from skdiffence.defenses.output._memguard import train_attack
 from skdiffence.defenses.training._distillation import distill
@@ -19,6 +18,8 @@ from skdiffence.utils._fingerprint import fingerprint, library_versions
 from skdiffence.utils._random import mix_seed, torch_seed
 from skdiffence.utils._rows import data_digest, row_digests
 from skdiffence.utils._torch import resolve_device
+from skdiffence.utils._views import augmentations
+from skdiffence.utils._views import shift as shift_images
 
 __all__ = [
     "AnswerMemory",
@@ -42,6 +43,7 @@ __all__ = [
     "resolve_device",
     "row_digests",
     "rows_per_batch",
+    "shift_images",
     "split_halves",
     "torch_seed",
     "train_attack",

@@ -55,13 +55,13 @@ class Split:
         self.X_rest, self.y_rest = X[parts.rest], y[parts.rest]
         self.scored = None
 
-    def defend(self, regenerator, selection):
+    def defend(self, regenerator, selection, n_candidates=None):
         """Return the net behind a defense, without training it again."""
         defended = DefendedClassifier(
             FrozenEstimator(self.net),
             regenerator,
             selection=selection,
-            n_candidates=self.n_candidates,
+            n_candidates=n_candidates or self.n_candidates,
             random_state=self.seed,
         )
         return defended.fit(self.X_fit, self.y_fit, is_member=self.is_member)

@@ -3,7 +3,7 @@
 from skdiffence.defenses._defended import DefendedClassifier
 from skdiffence.defenses._distilled import DistilledDefense
 from skdiffence.defenses._tuned import TunedDefendedClassifier
-from skdiffence.defenses.output import MemGuardClassifier, OutputClassifier, OutputNoiseClassifier
+from skdiffence.defenses.output import AugmentedClassifier, MemGuardClassifier, OutputClassifier, OutputNoiseClassifier
 from skdiffence.defenses.rules import (
     BudgetedRule,
     ChoosingRule,
@@ -28,6 +28,7 @@ from skdiffence.defenses.training import (
 
 __all__ = [
     "AdvRegClassifier",
+    "AugmentedClassifier",
     "BudgetedRule",
     "ChoosingRule",
     "DPSGDClassifier",

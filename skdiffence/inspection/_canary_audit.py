@@ -12,7 +12,6 @@ from skdiffence._evaluation._cross_fit import AttackScores
 from skdiffence._evaluation._measure import measure_attack
 from skdiffence._fitted import unrecorded_validation_split
 from skdiffence.attacks import lira_leave_one_out, train_shadows
-from skdiffence.attacks.label_only._augmentations import all_views
 from skdiffence.attacks.shadow._shadows import check_trainable
 from skdiffence.attacks.shadow._signal_matrix import content_key, saturation, signal_matrix
 from skdiffence.datasets import make_canaries
@@ -23,6 +22,7 @@ from skdiffence.utils._cache import check_cache_seed
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, num_samples, safe_indexing, validate_params
 from skdiffence.utils._validation import as_labels
+from skdiffence.utils._views import all_views
 
 _SIGNALS = ("logit", "hinge", "correctness")
 _MOST, _FEWEST = 500, 10

@@ -19,6 +19,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skdiffence import defenses
 from skdiffence.attacks import ThresholdAttack
 from skdiffence.defenses import (
+    AugmentedClassifier,
     DefendedClassifier,
     MemGuardClassifier,
     OutputClassifier,
@@ -57,7 +58,15 @@ def noisy(estimator):
     return OutputNoiseClassifier(estimator, random_state=0)
 
 
-OUTPUT = [memguard, label_only, noisy, rounded]
+def closer(X):
+    return [0.9 * X]
+
+
+def augmented(estimator):
+    return AugmentedClassifier(estimator, closer, random_state=0)
+
+
+OUTPUT = [memguard, label_only, noisy, rounded, augmented]
 WRAPPERS = [*OUTPUT, selena, split_ai]
 
 

@@ -16,11 +16,11 @@ from skdiffence.attacks._known_rows import (
     quadratic_regression,
 )
 from skdiffence.attacks._labels import check_labels, query_labels
-from skdiffence.attacks.label_only._augmentations import augmentations, check_images
 from skdiffence.attacks.label_only._noise import QUERIES_OPTION, SCALE_OPTIONS, NoisyNeighbors
 from skdiffence.utils._random import draw_seed, seed_nested
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import HasMethods, StrOptions
+from skdiffence.utils._views import augmentations, check_images
 
 _N_AUGMENTATIONS = 18
 _N_NOISY = 31

@@ -7,7 +7,6 @@ from numbers import Integral, Real
 import numpy as np
 
 from skdiffence.attacks._known_rows import best_threshold
-from skdiffence.attacks.label_only._augmentations import all_views
 from skdiffence.attacks.shadow._bernoulli import BernoulliSide
 from skdiffence.attacks.shadow._gaussians import (
     offline_scores,
@@ -21,6 +20,7 @@ from skdiffence.attacks.shadow._shadow_attack import ShadowAttack
 from skdiffence.attacks.shadow._signal_matrix import saturation
 from skdiffence.utils._sklearn import Interval, StrOptions, validate_params
 from skdiffence.utils._validation import check_is_member
+from skdiffence.utils._views import all_views
 
 OPTIONS = {
     "membership": ["array-like"],

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from skdiffence.attacks.label_only._augmentations import augmentations, flip, shift
+from skdiffence.utils._views import augmentations, flip, shift
 
 IMAGES = np.random.default_rng(0).integers(0, 256, size=(3, 2, 5, 6), dtype=np.uint8)
 

@@ -136,13 +136,19 @@ def all_views(X, *, queries, shift=1):
     ValueError
         If X must hold images and does not, or a query has another number of rows.
     """
+    return [X, *further_views(X, queries=queries, shift=shift)]
+
+
+def further_views(X, *, queries, shift=1, name="queries"):
+    """Yield the arrays of :func:`all_views` but the first, one after another; ``name`` is what an error calls them."""
     if isinstance(queries, str):
-        return [X] if queries == "identity" else [view(X) for view in augmentations(queries, step=shift)]
-    views = [X, *queries(X)]
-    for view in views[1:]:
+        further = () if queries == "identity" else augmentations(queries, step=shift)[1:]
+        yield from (view(X) for view in further)
+        return
+    for view in queries(X):
         if num_samples(view) != num_samples(X):
             raise ValueError(
-                f"queries must return arrays with one row for each of the {num_samples(X)} rows. "
+                f"{name} must return arrays with one row for each of the {num_samples(X)} rows. "
                 f"Got {num_samples(view)}."
             )
-    return views
+        yield view
