@@ -3,10 +3,11 @@
     python benchmarks/denoisers.py --seconds 30
     python benchmarks/denoisers.py --data images.npz --seconds 120
     python benchmarks/denoisers.py --data images.npz --only calls
+    python benchmarks/denoisers.py --data images.npz --side 64 --public 12000 --members 3000 --only shapes
 
 Digits without ``--data``. Denoisers are trained on public rows for the same CPU time each. A small convolutional net,
 trained on private rows, says which labels regenerations of members and of non-members keep. "half size" is a UNet that
-takes blocks of 2x2 pixels for channels.
+takes blocks of 2x2 pixels for channels. "blur" is what no network is needed for: a Gaussian blur of the noisy image.
 """
 
 import math
@@ -16,6 +17,7 @@ from functools import partial
 import numpy as np
 import torch
 from _common import make_parser, print_table, save
+from scipy.ndimage import gaussian_filter
 from selection_data import ImageNet
 from torch import nn
 from torch.nn import functional
@@ -24,7 +26,13 @@ from skdiffence._demo._engine import Schedule, Trainer, call_network, make_sched
 from skdiffence.datasets import load_digit_images, load_images, membership_partition
 
 TIMESTEPS = (120, 160)
+LONGEST_SIDE = 48  # of "photographs"; the default network of larger images has other widths
+BLURS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
 WIDTHS = {
+    "large photographs": {
+        "8-16-32-64": (8, 16, 32, 64),
+        "32-64-128-128": (32, 64, 128, 128),
+    },
     "photographs": {
         "16-32-64": (16, 32, 64),
         "16-32-64-128": (16, 32, 64, 128),
@@ -42,7 +50,6 @@ WIDTHS = {
         "16-32-64": (16, 32, 64),
     },
 }
-N_UPDATES = 1000  # of the classifier, at least
 SCHEDULE = Schedule(make_scheduler(1000, "linear"))
 
 
@@ -57,6 +64,29 @@ class HalfSize(nn.Module):
     def forward(self, x, timesteps):
         """Return the predicted noise."""
         return functional.pixel_shuffle(self.unet(functional.pixel_unshuffle(x, 2), timesteps).sample, 2)
+
+
+class Blur(nn.Module):
+    """A Gaussian blur in the place of a denoiser, at each timestep the one of least error on some rows."""
+
+    def __init__(self, rows):
+        super().__init__()
+        self.sigma, draws = {}, torch.Generator().manual_seed(0)
+        for t in TIMESTEPS:
+            noisy = SCHEDULE.add_noise(rows, torch.randn(rows.shape, generator=draws), t)
+            errors = {sigma: float((_blurred(noisy, t, sigma) - rows).square().mean()) for sigma in BLURS}
+            self.sigma[t] = min(errors, key=errors.get)
+
+    def forward(self, x, timesteps):
+        """Return the noise that the blur takes away."""
+        t = int(timesteps[0])
+        abar = SCHEDULE.alphas_cumprod[t]
+        return ((x - abar.sqrt() * _blurred(x, t, self.sigma[t])) / (1 - abar).sqrt()).float()
+
+
+def _blurred(x, t, sigma):
+    blurred = gaussian_filter(x.numpy(), (0, 0, sigma, sigma), mode="nearest")
+    return torch.from_numpy(blurred) / SCHEDULE.alphas_cumprod[t].sqrt().float()
 
 
 def make(name, widths, shape):
@@ -82,13 +112,12 @@ def train_for(seconds, make_denoiser, rows, batch_size):
     return averaged, n_rows // epochs * epochs, took
 
 
-def train_classifier(X, y, epochs=8):
-    """Train a small convolutional net."""
+def train_classifier(X, y, n_updates):
+    """Train a small convolutional net for eight epochs, and at least so many updates."""
     torch.manual_seed(0)
-    epochs = max(epochs, N_UPDATES // math.ceil(len(X) / 64))
     net = ImageNet(X.shape[1], int(y.max()) + 1)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
-    for _ in range(epochs):
+    for _ in range(max(8, n_updates // math.ceil(len(X) / 64))):
         for index in torch.randperm(len(X)).split(64):
             optimizer.zero_grad()
             functional.cross_entropy(net(X[index]), y[index]).backward()
@@ -115,20 +144,30 @@ def evaluate(denoiser, classifier, rows):
     return facts | {"ms/call": 1e3 * busy / len(TIMESTEPS) / len(rows)}
 
 
+def evaluate_sides(denoiser, classifier, sides):
+    """Return what :func:`evaluate` finds on members and on non-members."""
+    return {
+        f"{key}, {side}": value
+        for side, rows in sides.items()
+        for key, value in evaluate(denoiser, classifier, rows).items()
+    }
+
+
 def compare_shapes(options, parts, tensor, y):
     """Train and evaluate all shapes and print the table."""
-    classifier = train_classifier(tensor(parts.members), torch.from_numpy(y[parts.members]))
+    classifier = train_classifier(tensor(parts.members), torch.from_numpy(y[parts.members]), options.updates)
     public, records = tensor(parts.public), {}
     # Parts are sorted as the data are, perhaps by class.
     some = np.random.default_rng(0).permutation(parts.members)[:600]
     sides = {"members": tensor(some), "non-members": tensor(parts.non_members)}
-    for name, widths in WIDTHS["digits" if options.data is None else "photographs"].items():
+    records["blur"] = {"parameters": 0, "rows/s": math.nan} | evaluate_sides(Blur(public[:64]), classifier, sides)
+    large = max(public.shape[2:]) > LONGEST_SIDE
+    kind = "digits" if options.data is None else "large photographs" if large else "photographs"
+    for name, widths in WIDTHS[kind].items():
         made = partial(make, name, widths, public.shape[1:])
         denoiser, n_seen, took = train_for(options.seconds, made, public, options.batch_size)
         facts = {"parameters": sum(weight.numel() for weight in denoiser.parameters())}
-        facts |= {"rows seen": n_seen, "rows/s": n_seen / took}
-        for side, rows in sides.items():
-            facts |= {f"{key}, {side}": value for key, value in evaluate(denoiser, classifier, rows).items()}
+        facts |= {"rows seen": n_seen, "rows/s": n_seen / took} | evaluate_sides(denoiser, classifier, sides)
         records[name] = facts
         print(name, {key: round(value, 4) for key, value in facts.items()}, flush=True)
     headings = {"parameters": "parameters", "rows/s": "rows/s", "ms/call, non-members": "ms/call"}
@@ -164,11 +203,13 @@ def main():
     """Run what was asked for."""
     parser = make_parser(__doc__)
     parser.add_argument("--data", help="folder, tar archive or .npz file of images; digits if not given")
+    parser.add_argument("--side", type=int, help="side that images are enlarged to")
     parser.add_argument("--only", choices=["shapes", "calls"])
     parser.add_argument("--seconds", type=float, default=120, help="CPU time of each training")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--public", type=int, help="rows of the denoisers; 900 digits or 40,000 photographs")
     parser.add_argument("--members", type=int, help="rows of the classifier; 250 digits or 10,000 photographs")
+    parser.add_argument("--updates", type=int, default=1000, help="updates of the classifier, at least")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     images = load_digit_images() if options.data is None else load_images(options.data)
@@ -182,7 +223,9 @@ def main():
         scale = 127.5 if images.data.dtype == np.uint8 else images.data.max() / 2
 
         def to_tensor(rows):
-            return torch.from_numpy(images.data[rows].astype(np.float32) / np.float32(scale) - 1)
+            x = torch.from_numpy(images.data[rows].astype(np.float32) / np.float32(scale) - 1)
+            size = (options.side, options.side)
+            return x if options.side is None else functional.interpolate(x, size, mode="bicubic").clamp_(-1, 1)
 
         facts["shapes"] = compare_shapes(options, parts, to_tensor, images.target)
     save(options, "denoisers.json", **facts)

@@ -24,7 +24,7 @@ from sklearn.frozen import FrozenEstimator
 
 from skdiffence import DefendedClassifier, DiffusionRegenerator
 from skdiffence._demo._digits import DemoSettings, make_net
-from skdiffence._demo._engine import make_unet, rows_per_batch
+from skdiffence._demo._engine import make_unet, rows_per_batch, uses_bfloat16
 from skdiffence.datasets import load_digit_images, load_images, membership_partition
 
 N_CANDIDATES = 30
@@ -107,7 +107,7 @@ class Bare:
         self.device = device
         self.unet, self.classifier = regenerator.denoiser_.to(device), net.module_.to(device).eval()
         self.unet = torch.compile(self.unet, dynamic=False) if compiled else self.unet
-        self.bf16 = regenerator._uses_bfloat16(device)
+        self.bf16 = uses_bfloat16(regenerator.precision, device)
         self.abar = torch.cumprod(1 - regenerator.scheduler_.betas.double(), 0).float().to(device)
         self.scheduler, self.timestep = regenerator.scheduler_, regenerator.timestep
         self.size = rows_per_batch(regenerator.denoiser_, regenerator.space_.shape, device)

@@ -10,6 +10,7 @@ from skdiffence.defenses.output._memguard import train_attack
 from skdiffence.defenses.training._distillation import distill
 from skdiffence.diffusion._batches import rows_per_batch
 from skdiffence.diffusion._denoisers import call_network, make_unet
+from skdiffence.diffusion._fitting import uses_bfloat16
 from skdiffence.diffusion._noise import Noise
 from skdiffence.diffusion._schedule import Schedule, make_scheduler
 from skdiffence.diffusion._training import Trainer
@@ -47,6 +48,7 @@ __all__ = [
     "split_halves",
     "torch_seed",
     "train_attack",
+    "uses_bfloat16",
     "whole_file",
 ]
 

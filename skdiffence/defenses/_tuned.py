@@ -1,6 +1,5 @@
 """A defended classifier whose rule and timestep are chosen together, under a budget of calls."""
 
-import copy
 import warnings
 from numbers import Integral, Real
 
@@ -15,6 +14,15 @@ from skdiffence.defenses._base import ClassifierWrapper
 from skdiffence.defenses._defended import DefendedClassifier
 from skdiffence.defenses._diagnosis import check_candidate_numbers
 from skdiffence.defenses._temperature import check_temperature_scaling
+from skdiffence.defenses._timesteps import (
+    AUTO,
+    EFFECTIVE,
+    effective,
+    moved_to,
+    thawed,
+    timestep_to_fit,
+    timesteps_to_measure,
+)
 from skdiffence.defenses._tuning import CandidateTable
 from skdiffence.defenses.rules._divergence import standard_error
 from skdiffence.defenses.rules._mean import MeanRule
@@ -56,8 +64,10 @@ class TunedDefendedClassifier(ClassifierWrapper):
     ----------
     defended : DefendedClassifier
         With all other settings. A denoiser that is trained is trained for the highest timestep.
-    timesteps : sequence of int or None, default=(120, 160, 200)
-        Timesteps to choose from. None keeps that of the regenerator.
+    timesteps : "auto", sequence of int or None, default="auto"
+        Timesteps to choose from. "auto" stands for 120, 160 and 200; where the regenerator resizes images or averages
+        channels, for the timesteps of which as much noise is left as these have; and for lower ones if the denoiser
+        knows none so high. None keeps the timestep of the regenerator.
     selections : sequence of str or Rule, default=("swap", "mean")
         Rules to choose from. "mean" stands for the means of 2, 4, 8 and 16 candidates, as far as ``max_calls`` and
         ``n_candidates`` of the defended classifier allow.
@@ -82,15 +92,16 @@ class TunedDefendedClassifier(ClassifierWrapper):
         The entry of ``cv_results_`` that was chosen.
     cv_results_ : dict of str to list or ndarray
         One entry for each timestep and rule, in the form of scikit-learn's searches. Settings: ``params``,
-        ``param_timestep`` and ``param_selection``. Measured over all folds together: ``test_divergence``, the
-        Cramer-von Mises divergence of phi less what chance gives; ``test_divergence_error``, its standard error;
-        ``test_excess_error``, the standard error of its difference from the smallest affordable one on the same rows;
-        ``test_calls``, the mean number of candidates; ``test_retention``, the share of candidates that keep the label;
-        ``test_nll``, the negative log-likelihood of non-members as the answers come; ``test_recalibrated_nll``, the
-        same after temperature scaling by cross-fitting (with scikit-learn 1.8 or later);
-        ``test_failure_detection_auc``. These are NaN if the rule could not be fitted. The choice: ``affordable``,
-        whether the calls are within the budget; ``eligible``, whether the divergence is within the error as well;
-        ``rank_test_score``, the order of preference, 1 for the chosen entry.
+        ``param_timestep`` and ``param_selection``; ``effective_timestep`` and ``effective_noise``, the regenerator's
+        ``effective_timestep_`` and ``effective_noise_`` at that timestep, NaN if it has none. Measured over all folds
+        together: ``test_divergence``, the Cramer-von Mises divergence of phi less what chance gives;
+        ``test_divergence_error``, its standard error; ``test_excess_error``, the standard error of its difference from
+        the smallest affordable one on the same rows; ``test_calls``, the mean number of candidates; ``test_retention``,
+        the share of candidates that keep the label; ``test_nll``, the negative log-likelihood of non-members as the
+        answers come; ``test_recalibrated_nll``, the same after temperature scaling by cross-fitting (with scikit-learn
+        1.8 or later); ``test_failure_detection_auc``. These are NaN if the rule could not be fitted. The choice:
+        ``affordable``, whether the calls are within the budget; ``eligible``, whether the divergence is within the
+        error as well; ``rank_test_score``, the order of preference, 1 for the chosen entry.
     classes_ : ndarray of shape (n_classes,)
         The labels.
     n_features_in_ : int
@@ -136,7 +147,7 @@ class TunedDefendedClassifier(ClassifierWrapper):
     _wrapped = "defended"
     _parameter_constraints: dict = {
         "defended": [DefendedClassifier],
-        "timesteps": ["array-like", None],
+        "timesteps": [StrOptions({"auto"}), "array-like", None],
         "selections": ["array-like"],
         "objective": [StrOptions(set(OBJECTIVES))],
         "max_calls": [Interval(Real, 1, None, closed="left")],
@@ -148,7 +159,7 @@ class TunedDefendedClassifier(ClassifierWrapper):
         self,
         defended,
         *,
-        timesteps=(120, 160, 200),
+        timesteps="auto",
         selections=("swap", "mean"),
         objective="log_loss",
         max_calls=4.0,
@@ -196,6 +207,7 @@ class TunedDefendedClassifier(ClassifierWrapper):
         defended = self._fit_once(X, y, is_member, self._routed(fit_params), timesteps)
         X = defended._check_data(X)
         calibration = self._calibration(defended, X, y)
+        timesteps = timesteps_to_measure(defended.regenerator_, timesteps)
         measured = self._measure(defended, calibration, timesteps, rules)
         self.cv_results_, self.best_index_ = self._choose(measured)
         self.best_params_ = self.cv_results_["params"][self.best_index_]
@@ -220,16 +232,16 @@ class TunedDefendedClassifier(ClassifierWrapper):
         rules = [each for rule in rules for each in (self._means() if rule == "mean" else [rule])]
         if self.timesteps is None:
             return [None], rules
-        timesteps = list(self.timesteps)
+        timesteps = list(AUTO if isinstance(self.timesteps, str) else self.timesteps)
         if not timesteps or not all(isinstance(step, Integral) and step >= 0 for step in timesteps):
             raise ValueError(f"timesteps must be whole numbers from 0 on, at least one. Got {self.timesteps!r}.")
         regenerator = self.defended.regenerator
-        if regenerator is not None and "timestep" not in _thawed(regenerator).get_params(deep=False):
+        if regenerator is not None and "timestep" not in thawed(regenerator).get_params(deep=False):
             raise ValueError(
-                f"timesteps can't be set on {type(_thawed(regenerator)).__name__}, which has no parameter 'timestep'. "
+                f"timesteps can't be set on {type(thawed(regenerator)).__name__}, which has no parameter 'timestep'. "
                 "Use timesteps=None."
             )
-        return timesteps, rules
+        return "auto" if isinstance(self.timesteps, str) else timesteps, rules
 
     def _means(self):
         most = min(self.max_calls, self.defended.n_candidates)
@@ -240,7 +252,8 @@ class TunedDefendedClassifier(ClassifierWrapper):
         if defended.regenerator is None:
             defended.set_params(regenerator=DiffusionRegenerator())
         if timesteps != [None] and not isinstance(defended.regenerator, FrozenEstimator):
-            defended.set_params(regenerator__timestep=max(timesteps))
+            shape = tuple(getattr(X, "shape", ()))[1:]
+            defended.set_params(regenerator__timestep=timestep_to_fit(defended.regenerator, timesteps, shape))
         with warnings.catch_warnings():
             # At the highest timestep, which may not be chosen; the choice is measured again.
             warnings.filterwarnings("ignore", "Only .* of the candidates", DefenseWarning)
@@ -255,7 +268,7 @@ class TunedDefendedClassifier(ClassifierWrapper):
     def _measure(self, defended, calibration, timesteps, rules):
         measured = []
         for timestep in timesteps:
-            defended.regenerator_ = _at(defended.regenerator_, timestep)
+            defended.regenerator_ = moved_to(defended.regenerator_, timestep)
             candidates = defended._candidates()
             rules_here = [defended.set_params(selection=rule)._new_rule(0) for rule in rules]
             for rule in rules_here:
@@ -263,7 +276,8 @@ class TunedDefendedClassifier(ClassifierWrapper):
             table = CandidateTable(candidates, calibration.X, calibration.y, calibration.is_member, rules_here)
             for name, rule in zip(rules, rules_here, strict=True):
                 found = table.measure(rule, self.n_folds)
-                measured.append(Bunch(timestep=timestep, selection=name, retention=table.retention, **found))
+                left = effective(defended.regenerator_)
+                measured.append(Bunch(timestep=timestep, selection=name, retention=table.retention, **left, **found))
         return measured
 
     def _choose(self, measured):
@@ -291,6 +305,7 @@ class TunedDefendedClassifier(ClassifierWrapper):
             "params": [{"timestep": entry.timestep, "selection": entry.selection} for entry in measured],
             "param_timestep": _objects([entry.timestep for entry in measured]),
             "param_selection": _objects([entry.selection for entry in measured]),
+            **{name: np.array([entry[name] for entry in measured]) for name in EFFECTIVE},
             "test_divergence": divergence,
             "test_divergence_error": np.array([np.nan if each is None else standard_error(each) for each in compared]),
             "test_excess_error": excess,
@@ -368,22 +383,10 @@ class TunedDefendedClassifier(ClassifierWrapper):
         return hasattr(self, "best_estimator_")
 
 
-def _thawed(regenerator):
-    return regenerator.estimator if isinstance(regenerator, FrozenEstimator) else regenerator
-
-
-def _at(regenerator, timestep):
-    """Return a fitted regenerator at another timestep, with the same denoiser and key."""
-    if timestep is None:
-        return regenerator
-    moved = copy.copy(_thawed(regenerator)).set_params(timestep=timestep)
-    return FrozenEstimator(moved) if isinstance(regenerator, FrozenEstimator) else moved
-
-
 def _with_choice(defended, X, calibration, timestep, selection):
     """Return the defended classifier as if it had been fitted with this rule and timestep."""
     defended.set_params(selection=selection)
-    defended.regenerator_ = _at(defended.regenerator_, timestep)
+    defended.regenerator_ = moved_to(defended.regenerator_, timestep)
     if timestep is not None and not isinstance(defended.regenerator, FrozenEstimator):
         defended.set_params(regenerator__timestep=timestep)
     members, non_members = (calibration.rows[side] for side in (calibration.is_member, ~calibration.is_member))

@@ -1,34 +1,26 @@
 """Transformer that regenerates inputs by diffusion."""
 
 import copy
-import math
 import numbers
 import os
 import secrets
 import warnings
-from functools import partial
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
-from tqdm.auto import tqdm
 
 from skdiffence.base import InferenceOnlyMixin
 from skdiffence.diffusion._batches import in_batches, rows_to_fill
 from skdiffence.diffusion._calls import ROWS_PER_EXACT_BATCH, DenoiserCalls
-from skdiffence.diffusion._checkpoint import Checkpoint, training_key
-from skdiffence.diffusion._denoisers import count_parameters, make_denoiser, ready_denoiser, side_multiple
-from skdiffence.diffusion._estimate import LONG_TRAINING, duration, long_training_message
-from skdiffence.diffusion._inputs import ROWS_AT_ONCE, check_candidates, check_rows, check_training_rows
-from skdiffence.diffusion._loading import copy_pretrained, load_pretrained
+from skdiffence.diffusion._denoisers import count_parameters
+from skdiffence.diffusion._fitting import PRETRAINED, fit_denoiser, uses_bfloat16
+from skdiffence.diffusion._inputs import check_candidates, check_rows, check_training_rows
 from skdiffence.diffusion._noise import KEY_SIZE, Noise, derive_key
 from skdiffence.diffusion._pretrained import Pretrained, save_pretrained
-from skdiffence.diffusion._schedule import Schedule, check_steps, make_scheduler
-from skdiffence.diffusion._space import ImageSpace, RowSpace, check_range, check_resize, detect_range
-from skdiffence.diffusion._training import Trainer
-from skdiffence.exceptions import DefenseWarning, TrainingTimeWarning
+from skdiffence.diffusion._schedule import Schedule, check_steps
+from skdiffence.exceptions import DefenseWarning
 from skdiffence.utils._cache import check_cache_seed
 from skdiffence.utils._frames import is_frame, like
 from skdiffence.utils._parallel import blocks_of_workers, run
@@ -38,10 +30,6 @@ from skdiffence.utils._secret import SecretBytes, SecretParameter
 from skdiffence.utils._sklearn import Interval, StrOptions, fit_context
 from skdiffence.utils._torch import resolve_device
 from skdiffence.utils._versions import VersionedMixin
-
-# Fewest updates and fewest epochs of max_epochs="auto". Few rows need more epochs than that for so many updates.
-_AUTO_UPDATES = {"rows": 1000, "images": 400}
-_AUTO_EPOCHS = 10
 
 
 class DiffusionRegenerator(VersionedMixin, InferenceOnlyMixin, BaseEstimator):
@@ -317,28 +305,18 @@ class DiffusionRegenerator(VersionedMixin, InferenceOnlyMixin, BaseEstimator):
             damaged or of another training.
         """
         key = type(self).key.check(self, (bytes, str, numbers.Integral))
-        is_pretrained = isinstance(self.denoiser, (str, os.PathLike, torch.nn.Module))
+        is_pretrained = isinstance(self.denoiser, PRETRAINED)
         if not is_pretrained:
             check_cache_seed(self.checkpoint_dir, self.random_state, "checkpoint_dir")
         X = check_training_rows(self, X, n_rows_min=1 if is_pretrained else 2)
-        loaded = self._load_pretrained(X.shape[1:]) if is_pretrained else None
-        device, draw, digest = resolve_device(self.device), draw_seed(self.random_state), data_digest(X)
-        seed = mix_seed("denoiser", draw, digest)
-        scheduler = getattr(loaded, "scheduler", None) or make_scheduler(self.n_train_timesteps, self.beta_schedule)
-        schedule = Schedule(scheduler)
-        n_levels = self._count_levels(schedule, loaded)
-        check_steps(schedule, self.timestep, self.n_steps, n_levels - 1)
-        network, space = (self._row_network if X.ndim == 2 else self._image_network)(X, loaded, seed)
-        network, history = ready_denoiser(network, space, self._denoiser_name), []
-        gain = 1.0 if X.ndim == 2 else space.noise_gain()
-        self._tell(network, space, schedule, gain, device)
-        if loaded is None:
-            network, history = self._train(network, space, X, schedule, n_levels, device, seed)
-        self.denoiser_, self.history_ = network, history
-        self.denoiser_saw_members_ = True if loaded is None else None
-        self.n_parameters_ = count_parameters(network)
-        self.scheduler_, self.max_timestep_ = scheduler, n_levels - 1
-        self.space_, self.value_range_, self.noise_gain_ = space, space.value_range, gain
+        draw, digest = draw_seed(self.random_state), data_digest(X)
+        fitted = fit_denoiser(self, X, resolve_device(self.device), mix_seed("denoiser", draw, digest), digest)
+        self.denoiser_, self.history_ = fitted.network, fitted.history
+        self.denoiser_saw_members_ = None if is_pretrained else True
+        self.n_parameters_ = count_parameters(fitted.network)
+        self.scheduler_, self.max_timestep_ = fitted.scheduler, fitted.n_levels - 1
+        self.space_, self.value_range_ = fitted.space, fitted.space.value_range
+        self.noise_gain_ = fitted.space.noise_gain()
         self.image_shape_ = None if X.ndim == 2 else X.shape[1:]
         self.key_, self.key_is_secret_ = self._make_key(key, draw, digest)
         return self
@@ -428,7 +406,7 @@ class DiffusionRegenerator(VersionedMixin, InferenceOnlyMixin, BaseEstimator):
             self.denoiser_,
             space.shape,
             device,
-            autocast=self.image_shape_ is not None and self._uses_bfloat16(device),
+            autocast=self.image_shape_ is not None and uses_bfloat16(self.precision, device),
             exact=self.exact,
             owner=self if self.compile else None,
         )
@@ -503,88 +481,7 @@ class DiffusionRegenerator(VersionedMixin, InferenceOnlyMixin, BaseEstimator):
     def effective_timestep_(self):
         """Timestep at which noise of the size of X would have ``effective_noise_``."""
         check_is_fitted(self)
-        return self._effective_timestep(Schedule(self.scheduler_), self.noise_gain_)
-
-    def _effective_timestep(self, schedule, gain):
-        return self.timestep if gain == 1 else schedule.timestep_of(gain * schedule.noise_to_signal(self.timestep))
-
-    @property
-    def _denoiser_name(self):
-        return f"denoiser={str(self.denoiser)!r}" if isinstance(self.denoiser, (str, os.PathLike)) else "denoiser"
-
-    def _load_pretrained(self, shape):
-        load = copy_pretrained if isinstance(self.denoiser, torch.nn.Module) else load_pretrained
-        return load(self.denoiser, shape, self.class_label)
-
-    def _count_levels(self, schedule, loaded):
-        if loaded is not None:
-            return min(loaded.n_levels, len(schedule))
-        if self.train_timesteps == "auto":
-            return min(self.timestep + 1, len(schedule))
-        if self.train_timesteps > len(schedule):
-            raise ValueError(
-                f"train_timesteps must be at most n_train_timesteps={len(schedule)}. Got {self.train_timesteps}."
-            )
-        return self.train_timesteps
-
-    def _row_network(self, X, loaded, seed):
-        saved = loaded is not None and "mean" in loaded.notes
-        space = RowSpace.of_saved(loaded.notes) if saved else RowSpace.of(X)
-        if not space.shape[0]:
-            raise ValueError("X must have a feature that varies over its rows. All features are constant.")
-        return loaded.network if loaded else make_denoiser(self.denoiser, space.shape, seed), space
-
-    def _image_network(self, X, loaded, seed):
-        auto = isinstance(self.value_range, str)
-        value_range = detect_range(X) if auto else check_range(self.value_range, X.shape[1])
-        size = check_resize(self.resize, X.shape[2:], None if loaded is None else loaded.image_size)
-        n_channels = (loaded.n_channels if loaded else None) or X.shape[1]
-        network = loaded.network if loaded else make_denoiser(self.denoiser, (n_channels, *size), seed)
-        return network, ImageSpace(X.shape[1:], value_range, side_multiple(network), size, n_channels)
-
-    def _tell(self, network, space, schedule, gain, device):
-        if not self.verbose:
-            return
-        tqdm.write(f"denoiser: {count_parameters(network):,} parameters, {device}")
-        if gain != 1:
-            noise = schedule.noise_to_signal(self.timestep)
-            tqdm.write(
-                f"images of shape {space.image_shape} are denoised as {(space.shape[0], *space.size)}: the noise of "
-                f"timestep {self.timestep}, {noise:.3f} of half the value range, is {gain * noise:.3f} at the size of "
-                f"X, as at timestep {self._effective_timestep(schedule, gain)} without resizing"
-            )
-
-    def _train(self, network, space, X, schedule, n_levels, device, seed):
-        settings = {
-            "n_levels": n_levels,
-            "max_epochs": self._count_epochs(X),
-            "batch_size": self.batch_size,
-            "lr": self.lr,
-            "ema_decay": self.ema_decay,
-            "autocast": X.ndim == 4 and self._uses_bfloat16(device),
-            "seed": seed,
-        }
-        checkpoint = None
-        if self.checkpoint_dir is not None:
-            key = training_key(self, network, space, data_digest(X), {**settings, "device": device.type})
-            checkpoint = Checkpoint(self.checkpoint_dir, key)
-        on_estimate = partial(self._tell_time, network, space)
-        trainer = Trainer(schedule, **settings, verbose=self.verbose, on_estimate=on_estimate)
-        encoded = torch.cat([space.encode(X[rows], device) for rows in gen_batches(len(X), ROWS_AT_ONCE)])
-        return trainer.train(network.requires_grad_(True).to(device), encoded, checkpoint)
-
-    def _tell_time(self, network, space, seconds):
-        if self.verbose:
-            tqdm.write(f"denoiser: about {duration(seconds)} of training")
-        if seconds > LONG_TRAINING:
-            message = long_training_message(network, space.shape, seconds, count_parameters(network))
-            warnings.warn(message, TrainingTimeWarning, stacklevel=2)
-
-    def _count_epochs(self, X):
-        if self.max_epochs != "auto":
-            return self.max_epochs
-        n_updates = _AUTO_UPDATES["rows" if X.ndim == 2 else "images"]
-        return max(_AUTO_EPOCHS, math.ceil(n_updates / math.ceil(len(X) / self.batch_size)))
+        return Schedule(self.scheduler_).effective_timestep(self.timestep, self.noise_gain_)
 
     def _make_key(self, key, draw, digest):
         """Return the key of the noise and whether it is secret."""
@@ -593,9 +490,6 @@ class DiffusionRegenerator(VersionedMixin, InferenceOnlyMixin, BaseEstimator):
         if self.random_state is not None:
             return SecretBytes(derive_key("random_state", draw, digest)), False
         return SecretBytes(secrets.token_bytes(KEY_SIZE)), True
-
-    def _uses_bfloat16(self, device):
-        return self.precision == "bfloat16" or (self.precision == "auto" and device.type == "cuda")
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "denoiser_")

@@ -92,6 +92,10 @@ class Schedule:
         ratios = ((1.0 - self.alphas_cumprod) / self.alphas_cumprod).sqrt()
         return int((ratios - noise_to_signal).abs().argmin())
 
+    def effective_timestep(self, timestep, gain):
+        """Return the timestep whose noise is that of another one times a gain."""
+        return timestep if gain == 1 else self.timestep_of(gain * self.noise_to_signal(timestep))
+
     def add_noise(self, x, noise, timesteps):
         """Return x_t = sqrt(abar_t) x + sqrt(1 - abar_t) e, Eq. (4) of Ho et al. (2020).
 

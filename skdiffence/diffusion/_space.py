@@ -206,6 +206,10 @@ class RowSpace:
         """Return 0, because the values of rows have no limits."""
         return 0
 
+    def noise_gain(self):
+        """Return 1: rows are not resized."""
+        return 1.0
+
     def answer_dtype(self, X):
         """Return the dtype of regenerated rows: float32 where that holds the values of the dtype of X, else float64."""
         return np.result_type(X.dtype, np.float32)

@@ -5,11 +5,13 @@ import math
 import time
 
 import torch
+from sklearn.utils import gen_batches
 from torch.nn import functional
 from tqdm.auto import tqdm
 
 from skdiffence.diffusion._checkpoint import finished_state, restore, restore_finished, state_of
 from skdiffence.diffusion._denoisers import call_network
+from skdiffence.diffusion._inputs import ROWS_AT_ONCE
 from skdiffence.utils._random import torch_seed
 
 _CLIP_NORM = 1.0
@@ -49,6 +51,35 @@ class MovingAverage:
         for buffer, current in zip(self.network.buffers(), network.buffers(), strict=True):
             buffer.copy_(current)
         return self.network
+
+
+class EncodedRows:
+    """Rows in the input space of a denoiser: made as they are asked for on a CPU, and at once on a GPU.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, ...)
+        Images or rows, of any dtype; may be mapped from a file. On a CPU they are never all copied.
+    space : ImageSpace or RowSpace
+        Where the rows are encoded to.
+    device : torch.device
+        Where they are to be.
+    """
+
+    def __init__(self, X, space, device):
+        self.X, self.space, self.device, self._encoded = X, space, device, None
+        if device.type != "cpu":
+            batches = gen_batches(len(X), ROWS_AT_ONCE)
+            self._encoded = torch.cat([space.encode(X[rows], device) for rows in batches])
+
+    def __len__(self):
+        return len(self.X)
+
+    def __getitem__(self, index):
+        """Return the rows of an int64 tensor of indices, as a tensor."""
+        if self._encoded is not None:
+            return self._encoded[index]
+        return self.space.encode(self.X[index.numpy()], self.device)
 
 
 class Trainer:
@@ -97,7 +128,7 @@ class Trainer:
         ----------
         network : torch module
             The untrained denoiser, on the device of the rows. It is changed in place.
-        rows : tensor of shape (n, ...)
+        rows : tensor of shape (n, ...) or EncodedRows
             All rows, in the input space of the denoiser.
         checkpoint : Checkpoint or None, default=None
             Where the training is continued from, and its state is saved once in a while and at the end.

@@ -249,8 +249,19 @@ def data_digest(*arrays):
         if array.dtype.kind in "OUSV":
             digest.update("\0".join(map(repr, array.ravel().tolist())).encode())
         else:
-            digest.update(np.ascontiguousarray(array))
+            for part in _parts(array):
+                digest.update(np.ascontiguousarray(part))
     return digest.digest()
+
+
+def _parts(array):
+    """Yield an array, or a part of it after the other where a copy of it would be large."""
+    if array.flags.c_contiguous or array.ndim < 2:
+        yield array
+        return
+    size = max(1, _DENSE_VALUES // math.prod(array.shape[1:]))
+    for start in range(0, len(array), size):
+        yield array[start : start + size]
 
 
 class RowSet:
@@ -285,9 +296,7 @@ class RowSet:
 
     def without(self, other):
         """Return the set without the rows of another set that has the same key."""
-        return RowSet(
-            np.setdiff1d(self.digests, other.digests), self.key, np.setdiff1d(self.rounded, other.rounded)
-        )
+        return RowSet(np.setdiff1d(self.digests, other.digests), self.key, np.setdiff1d(self.rounded, other.rounded))
 
     def contains(self, X):
         """Return for each row of X whether it is in the set.

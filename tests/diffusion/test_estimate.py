@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from skdiffence.diffusion import DiffusionRegenerator, _regenerator
+from skdiffence.diffusion import DiffusionRegenerator, _fitting
 from skdiffence.diffusion._denoisers import make_unet, unet_config
 from skdiffence.diffusion._estimate import duration, long_training_message
 from skdiffence.exceptions import TrainingTimeWarning
@@ -14,7 +14,7 @@ from skdiffence.exceptions import TrainingTimeWarning
 @pytest.fixture
 def every_training_is_long(monkeypatch):
     """Warn of trainings that take no time."""
-    monkeypatch.setattr(_regenerator, "LONG_TRAINING", 0.0)
+    monkeypatch.setattr(_fitting, "LONG_TRAINING", 0.0)
 
 
 @pytest.mark.parametrize("side", [8, 28, 32, 64, 96, 224])

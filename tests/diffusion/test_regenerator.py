@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.diffusion import _training as training
+from skdiffence.diffusion._fitting import count_epochs
 from skdiffence.exceptions import DefenseWarning, RangeWarning
 from tests.diffusion.conftest import TINY_UNET
 from tests.diffusion.networks import Dropping, Linear, Normed, Recording, ZeroNoise
@@ -278,8 +279,8 @@ def test_verbose(capsys, rows):
 def test_one_epoch_default_counts(rows):
     """max_epochs="auto" makes at least 1,000 updates for rows and at least 10 passes."""
     regenerator = DiffusionRegenerator()
-    assert regenerator._count_epochs(rows) == 500
-    assert regenerator._count_epochs(np.zeros((50_000, 3, 1, 1))) == 10
+    assert count_epochs(regenerator, rows) == 500
+    assert count_epochs(regenerator, np.zeros((50_000, 3, 1, 1))) == 10
 
 
 # What it keeps
