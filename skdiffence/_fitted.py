@@ -220,7 +220,8 @@ def _recording_parts(estimator):
     return (part for part in fitted_parts(estimator) if not isinstance(part.estimator, FrozenEstimator))
 
 
-def _holds_rows_out(estimator):
+def holds_rows_out(estimator):
+    """Return whether an estimator, or a part of it, has recorded rows that it held out of training."""
     return any(len(getattr(part.estimator, "not_trained_on_", ())) for part in _recording_parts(estimator))
 
 
@@ -240,7 +241,7 @@ def n_training_rows(estimator):
     children = _children(estimator)
     alone = len(children) == 1 and not _is_ensemble(estimator)
     alike = [child.estimator for child in children if child.all_rows or alone]
-    holding = [child.estimator for child in children if _holds_rows_out(child.estimator)]
+    holding = [child.estimator for child in children if holds_rows_out(child.estimator)]
     if holding:
         # Two parts may hold out different rows.
         return n_training_rows(holding[0]) if len(holding) == 1 and holding[0] in alike else None

@@ -7,12 +7,11 @@ from sklearn.utils import Bunch
 from tqdm.auto import tqdm
 
 from skdiffence.defenses._classifier import put_label_on_top
-from skdiffence.utils._frames import as_numbers, like
+from skdiffence.utils._blocks import row_blocks
+from skdiffence.utils._frames import as_numbers
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 
 EXACT_BATCH = 64
-_BLOCK_BYTES = 2**28
-_SMALLEST_BLOCK = 2 * EXACT_BATCH
 # For rows that have needed many candidates, at most this many times ``fill`` are made ahead.
 _LATE_FILL = 8
 # For few rows, at first a part of ``fill``: most first candidates are accepted, and those made ahead are then lost.
@@ -52,8 +51,8 @@ class Candidates:
         return self.fallback == "original" and not rule.relabels
 
     def make(self, X, candidate):
-        """Return one candidate of each row, in the type of X."""
-        return like(self.regenerator.regenerate(as_numbers(X), candidate), X)
+        """Return one candidate of each row, in the type that the classifier takes."""
+        return self.classifier.in_type(self.regenerator.regenerate(as_numbers(X), candidate), X)
 
     def classify(self, X, candidate):
         """Return the classifier's labels and probabilities on one candidate of each row."""
@@ -94,15 +93,11 @@ class Candidates:
 
     def answer_in_blocks(self, X, rule, *, verbose):
         """Return the answer for each row, for as many rows at a time as fit in memory; see :meth:`answer`."""
-        labels = self.classifier.predict(X)
-        row_bytes = 4 * max(int(np.prod(np.shape(X)[1:])), 1)
-        size = max(_BLOCK_BYTES // row_bytes // _SMALLEST_BLOCK, 1) * _SMALLEST_BLOCK
         parts = []
-        with tqdm(total=len(labels), desc="regenerating", unit="row", disable=not verbose) as bar:
-            for start in range(0, len(labels), size):
-                block = slice(start, start + size)
-                rows, advance = safe_indexing(X, block), partial(_advance, bar, start)
-                parts.append(self.answer(rows, labels[block], rule, advance))
+        with tqdm(total=num_samples(X), desc="regenerating", unit="row", disable=not verbose) as bar:
+            for block in row_blocks(X, multiple=EXACT_BATCH):
+                rows, advance = safe_indexing(X, block), partial(_advance, bar, block.start)
+                parts.append(self.answer(rows, self.classifier.predict(rows), rule, advance))
                 advance(num_samples(rows))
         return Bunch(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 

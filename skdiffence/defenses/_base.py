@@ -6,12 +6,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import column_or_1d
 
 from skdiffence.utils import _skorch as nets
 from skdiffence.utils._frames import check_numeric, is_frame
 from skdiffence.utils._sklearn import routing_enabled
-from skdiffence.utils._validation import as_class_labels, check_is_member
+from skdiffence.utils._validation import as_class_labels, check_is_member, validate_rows
 from skdiffence.utils._versions import VersionedMixin
 
 
@@ -93,7 +93,7 @@ class ClassifierWrapper(VersionedMixin, ClassifierMixin, MetaEstimatorMixin, Bas
         check_classification_targets(y)
         check_numeric(X)
         given = X
-        X, y = validate_data(self, X, y, **self._how_to_validate())
+        X, y = validate_rows(self, X, y, **self._how_to_validate())
         self.input_shape_ = X.shape[1:]
         if len(np.unique(y)) < 2:
             raise ValueError(f"y must have at least two classes. Got one class: {y[0]}.")
@@ -103,7 +103,7 @@ class ClassifierWrapper(VersionedMixin, ClassifierMixin, MetaEstimatorMixin, Bas
         """Return validated X, of the shape that ``fit`` was given."""
         check_numeric(X)
         given = X
-        X = validate_data(self, X, **self._how_to_validate(), reset=False)
+        X = validate_rows(self, X, **self._how_to_validate(), reset=False)
         if X.shape[1:] != self.input_shape_:
             raise ValueError(
                 f"X must have rows of shape {self.input_shape_}, as in fit. Got an array of shape {X.shape}."
@@ -124,8 +124,8 @@ class ClassifierWrapper(VersionedMixin, ClassifierMixin, MetaEstimatorMixin, Bas
     def _as_given(self, given, validated):
         if is_frame(given) and not nets.is_net(self._wrapped_estimator()):
             return given
-        # Nets get the type of their weights in the end; what was given is kept until then, to tell rows apart.
-        return validated.astype(np.result_type(validated, np.float32), copy=False) if self._holds_net() else validated
+        # Nets get the type of their weights in the end, a block at a time. Until then rows stay as they were given.
+        return validated
 
 
 def check_training_rows(is_member, n_samples):

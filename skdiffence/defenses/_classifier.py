@@ -3,11 +3,14 @@
 import numpy as np
 
 from skdiffence.metrics._probabilities import describe_fault, off_rows
+from skdiffence.utils._blocks import row_blocks
 from skdiffence.utils._frames import as_numbers, like
 from skdiffence.utils._loading import loadable, with_own_loaders
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 from skdiffence.utils._skorch import as_nets_take, explained_dtypes, nets_inside, predicts_argmax, predicts_columns
 from skdiffence.utils._torch import explained_shapes
+
+_BLOCK_ROWS = 128  # a multiple of the batches of "exact" answers
 
 
 class FittedClassifier:
@@ -29,6 +32,7 @@ class FittedClassifier:
         self.batch_size = batch_size
         self._answers_columns = predicts_columns(estimator)
         self._one_pass = predicts_argmax(estimator)
+        self._holds_net = bool(nets_inside(estimator))
 
     def predict(self, X):
         """Return the predicted label of each row as a column index.
@@ -67,6 +71,24 @@ class FittedClassifier:
     def predict_proba(self, X):
         """Return the probabilities alone; see :meth:`predict_both`."""
         return self._in_batches(self._proba, X)
+
+    def in_type(self, values, X):
+        """Return changed rows in the type of X; those of an array that a net gets are not rounded to integers.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n, ...)
+            Changed rows, in floating point.
+        X : ndarray or data frame of shape (n, ...)
+            The rows that they replace.
+
+        Returns
+        -------
+        rows : ndarray or data frame of shape (n, ...)
+        """
+        if self._holds_net and isinstance(X, np.ndarray):
+            return values.astype(np.result_type(X.dtype, np.float32), copy=False)
+        return like(values, X)
 
     def _labels(self, X):
         return self._columns(self.estimator.predict(loadable(self.estimator, X)))
@@ -124,6 +146,11 @@ class FittedClassifier:
         )
 
     def _in_batches(self, method, X):
+        # Rows may be in a file, or smaller than in the precision that nets take.
+        parts = [self._block(method, safe_indexing(X, rows)) for rows in row_blocks(X, multiple=_BLOCK_ROWS)]
+        return _joined(parts) if parts else self._block(method, X)
+
+    def _block(self, method, X):
         with explained_shapes(X), explained_dtypes(self.estimator):
             return self._padded(method, as_nets_take(self.estimator, X))
 
@@ -131,9 +158,7 @@ class FittedClassifier:
         if self.batch_size is None or not num_samples(X):
             return method(X)
         parts = [self._padded_batch(method, X, start) for start in range(0, num_samples(X), self.batch_size)]
-        if isinstance(parts[0], tuple):
-            return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
-        return np.concatenate(parts)
+        return _joined(parts)
 
     def _padded_batch(self, method, X, start):
         rows = safe_indexing(X, slice(start, start + self.batch_size))
@@ -148,6 +173,15 @@ class FittedClassifier:
             rows = like(values, rows)
         answer = method(rows)
         return tuple(part[:n] for part in answer) if isinstance(answer, tuple) else answer[:n]
+
+
+def _joined(parts):
+    """Return the answers for parts of the rows as those for all rows."""
+    if len(parts) == 1:
+        return parts[0]
+    if isinstance(parts[0], tuple):
+        return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+    return np.concatenate(parts)
 
 
 def put_label_on_top(proba, labels):

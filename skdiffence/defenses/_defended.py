@@ -26,7 +26,7 @@ from skdiffence.utils._frames import as_numbers
 from skdiffence.utils._images import check_channels_first
 from skdiffence.utils._parallel import alone, blocks_of_workers, run
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
-from skdiffence.utils._rows import RowSet, data_digest
+from skdiffence.utils._rows import RowSet, data_digest, take_rows
 from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, fit_context, num_samples, safe_indexing
 
 _MEASURED_ROWS = 256
@@ -418,7 +418,7 @@ class DefendedClassifier(ClassifierWrapper):
         if self._is_passthrough():
             self.regenerator_ = self.regenerator
             return
-        X_denoise = as_numbers(safe_indexing(X, rows.denoise))
+        X_denoise = as_numbers(take_rows(X, rows.denoise))
         regenerator = DiffusionRegenerator() if self.regenerator is None else self.regenerator
         if not isinstance(regenerator, FrozenEstimator):
             regenerator = self._seeded(clone(regenerator), seed, "regenerator", data_digest(X_denoise))

@@ -5,11 +5,11 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch
 
-from skdiffence._fitted import is_frozen, stored_rows, trained_nets
+from skdiffence._fitted import holds_rows_out, is_frozen, stored_rows, trained_nets
 from skdiffence.defenses._classes import classes_of_columns, encode, frozen_classes
 from skdiffence.utils import _skorch as skorch
 from skdiffence.utils._random import mix_seed, seed_nested, torch_seed
-from skdiffence.utils._rows import RowSet, data_digest
+from skdiffence.utils._rows import RowSet, data_digest, take_rows
 from skdiffence.utils._sklearn import safe_indexing
 from skdiffence.utils._torch import explained_shapes
 from skdiffence.utils._validation import index_fit_params
@@ -46,20 +46,23 @@ def fit_on_rows(estimator, X, y, rows, seed, params, *, seeded):
         trained, held_out = estimator, rows.held_out
         classes = classes_of_columns(estimator, frozen_classes(estimator), X)
     else:
-        X_train, y_train = safe_indexing(X, rows.train), y[rows.train]
+        X_train, y_train = take_rows(X, rows.train), y[rows.train]
         params = index_fit_params(params, rows.train, len(y))
         trained, classes, split_off = train(estimator, X_train, y_train, y, seed, params, seeded=seeded)
         split_off, rows.train = rows.train[split_off], np.delete(rows.train, split_off)
         rows.members = rows.members[~np.isin(rows.members, split_off)]
         held_out = np.concatenate((rows.held_out, split_off))
-    # Classifiers inside may hold out rows by themselves, which are no members then.
-    trained_on = {
-        side: ~stored_rows(trained, skorch.as_nets_take(estimator, safe_indexing(X, rows[side]))).not_trained_on
-        for side in ("train", "members")
-        if len(rows[side])
-    }
-    rows.members = rows.members[trained_on.get("members", slice(0))]
-    n_samples = None if is_frozen(estimator) else np.count_nonzero(trained_on["train"])
+    n_samples = len(rows.train)
+    if holds_rows_out(trained):
+        # Classifiers inside hold out rows by themselves, which are no members then.
+        trained_on = {
+            side: ~stored_rows(trained, skorch.as_nets_take(estimator, safe_indexing(X, rows[side]))).not_trained_on
+            for side in ("train", "members")
+            if len(rows[side])
+        }
+        rows.members = rows.members[trained_on.get("members", slice(0))]
+        n_samples = np.count_nonzero(trained_on["train"])
+    n_samples = None if is_frozen(estimator) else n_samples
     return Bunch(estimator=trained, classes=classes, n_samples=n_samples, not_trained_on=rows_outside(X, held_out))
 
 

@@ -4,12 +4,13 @@ import warnings
 
 import numpy as np
 from sklearn.utils import assert_all_finite, gen_batches
-from sklearn.utils.validation import validate_data
 
 from skdiffence.diffusion._noise import N_CANDIDATES_MAX
 from skdiffence.exceptions import RangeWarning
+from skdiffence.utils._blocks import row_blocks
 from skdiffence.utils._frames import check_numeric
 from skdiffence.utils._images import check_channels_first
+from skdiffence.utils._validation import validate_rows
 
 ROWS_AT_ONCE = 256
 
@@ -86,9 +87,10 @@ def _validated(regenerator, X, **how):
     check_numeric(X)
     # Rows may have missing values, images may not.
     _check_no_text(X)
-    X = validate_data(regenerator, X, dtype="numeric", allow_nd=True, ensure_all_finite="allow-nan", **how)
+    X = validate_rows(regenerator, X, dtype="numeric", allow_nd=True, ensure_all_finite="allow-nan", **how)
     if X.ndim > 2:
-        assert_all_finite(X, input_name="X")
+        for rows in row_blocks(X):
+            assert_all_finite(X[rows], input_name="X")
     return X
 
 

@@ -10,6 +10,7 @@ from torch.nn import functional
 # Rows are quantized over this many standard deviations on either side of the mean.
 _ROW_SPAN = 4.0
 _LEVELS = 255
+_VALUES_AT_ONCE = 2**24
 # Images of these types are copied to a GPU as they are.
 _CARRIED = (np.uint8, np.float32, np.float64)
 
@@ -177,20 +178,10 @@ class RowSpace:
     @classmethod
     def of(cls, X):
         """Return the space of X, an ndarray of shape (n, d)."""
-        X = np.asarray(X, dtype=np.float64)
-        mean, scale = np.zeros(X.shape[1]), np.zeros(X.shape[1])
-        # A feature without a single value has no mean.
-        known = ~np.isnan(X).all(axis=0)
-        values = X if known.all() else X[:, known]
-        if np.isnan(values).any():
-            mean[known], scale[known] = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
-            varies = np.nanmax(values, axis=0) > np.nanmin(values, axis=0)
-        else:
-            mean[known], scale[known] = values.mean(axis=0), values.std(axis=0)
-            varies = np.ptp(values, axis=0) > 0
-        # The standard deviation of a constant column may be a rounding error instead of 0.
-        scale[known] *= varies
-        return cls(mean, scale)
+        # Some features at a time: float64 may be several times the size of X.
+        size = max(1, _VALUES_AT_ONCE // len(X))
+        starts = range(0, X.shape[1], size)
+        return cls(*np.hstack([_moments(np.asarray(X[:, i : i + size], dtype=np.float64)) for i in starts]))
 
     @classmethod
     def of_saved(cls, notes):
@@ -239,6 +230,23 @@ class RowSpace:
         X = np.asarray(X)[:, self.varies].astype(np.float64)
         standard = (X - self.mean[self.varies]) / self.scale[self.varies]
         return np.where(np.isnan(standard), 0.0, standard)
+
+
+def _moments(X):
+    """Return the mean and the standard deviation of each feature; 0 for the latter if the feature is constant."""
+    mean, scale = np.zeros((2, X.shape[1]))
+    # A feature without a single value has no mean.
+    known = ~np.isnan(X).all(axis=0)
+    values = X if known.all() else X[:, known]
+    if np.isnan(values).any():
+        mean[known], scale[known] = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+        varies = np.nanmax(values, axis=0) > np.nanmin(values, axis=0)
+    else:
+        mean[known], scale[known] = values.mean(axis=0), values.std(axis=0)
+        varies = np.ptp(values, axis=0) > 0
+    # The standard deviation of a constant column may be a rounding error instead of 0.
+    scale[known] *= varies
+    return np.stack([mean, scale])
 
 
 def detect_range(X):

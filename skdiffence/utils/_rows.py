@@ -10,11 +10,11 @@ import numpy as np
 from scipy.sparse import issparse
 
 from skdiffence.utils._frames import check_unmasked, frame_columns, is_frame, is_numeric
-from skdiffence.utils._sklearn import num_samples
+from skdiffence.utils._sklearn import num_samples, safe_indexing
 
 _DIGEST_SIZE = 16
 _KEY_SIZE = 32
-_DENSE_VALUES = 2**22  # of a sparse matrix, converted to dense ones at a time
+_DENSE_VALUES = 2**22  # of a sparse matrix or a large array, converted to bytes at a time
 _HALF = np.float64(2**32)
 
 
@@ -45,14 +45,19 @@ def row_digests(X, key=b"", *, as_float32=False):
     ValueError
         If X is no collection of rows, or has masked values.
     """
-    if issparse(X):
-        size, X = max(1, _DENSE_VALUES // max(X.shape[1], 1)), X.tocsr()
-        starts = range(0, max(X.shape[0], 1), size)
-        return np.concatenate([row_digests(X[i : i + size].toarray(), key, as_float32=as_float32) for i in starts])
+    if issparse(X) or _is_large(X):
+        size, X = max(1, _DENSE_VALUES // max(math.prod(X.shape[1:]), 1)), X.tocsr() if issparse(X) else X
+        parts = [X[start : start + size] for start in range(0, max(X.shape[0], 1), size)]
+        parts = (part.toarray() if issparse(part) else part for part in parts)
+        return np.concatenate([row_digests(part, key, as_float32=as_float32) for part in parts])
     contents = _contents(X)
     rows = contents.rounded() if as_float32 else contents.exact()
     digests = [hashlib.blake2b(row, digest_size=_DIGEST_SIZE, key=key).digest() for row in rows]
     return np.array(digests, dtype=f"S{_DIGEST_SIZE}")
+
+
+def _is_large(X):
+    return isinstance(X, np.ndarray) and X.ndim > 1 and len(X) > 1 and X.size > _DENSE_VALUES and is_numeric(X.dtype)
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,7 @@ def _canonical(values):
 
 def _halves(values):
     """Return numbers rounded to float64, and what is left over; None if that is nothing."""
+    values = np.ascontiguousarray(values)  # so that every row of what follows is
     if values.dtype.kind in "iu" and values.dtype.itemsize > 4:
         # The sum of two floats, and its rounding error, without overflow.
         high, low = (values >> 32) * _HALF, (values & 0xFFFFFFFF).astype(np.float64)
@@ -262,6 +268,12 @@ def _parts(array):
     size = max(1, _DENSE_VALUES // math.prod(array.shape[1:]))
     for start in range(0, len(array), size):
         yield array[start : start + size]
+
+
+def take_rows(X, rows):
+    """Return the rows of X at some indices; X itself, and no copy, if these are all of its rows in order."""
+    is_all = len(rows) == num_samples(X) and (rows == np.arange(len(rows))).all()
+    return X if is_all else safe_indexing(X, rows)
 
 
 class RowSet:

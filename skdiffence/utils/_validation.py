@@ -1,7 +1,10 @@
 """Checks of memberships and of fit parameters."""
 
 import numpy as np
+from sklearn.utils import assert_all_finite
+from sklearn.utils.validation import validate_data
 
+from skdiffence.utils._blocks import row_blocks
 from skdiffence.utils._frames import check_unmasked, is_numeric
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 
@@ -144,6 +147,36 @@ def _check_one_type(labels, name):
         raise ValueError(f"{name} must hold labels of one type. Got labels of the types {names}.")
     if sequences := [kind.__name__ for kind in kinds if issubclass(kind, (list, tuple, dict, set, np.ndarray))]:
         raise ValueError(f"{name} must hold one label for each row. Got a {sequences[0]} in the place of a label.")
+
+
+def validate_rows(estimator, X, *y, ensure_all_finite, **how):
+    """Validate rows as scikit-learn does, half-precision ones a block at a time.
+
+    scikit-learn's check for missing values takes half the memory of such an array.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Gets ``n_features_in_``, unless ``reset`` is False.
+    X : array-like of shape (n, ...)
+        Rows.
+    *y : array-like of shape (n,)
+        Targets, or nothing.
+    ensure_all_finite : bool or "allow-nan"
+        As in ``sklearn.utils.validation.validate_data``.
+    **how : dict
+        Other parameters of that function.
+
+    Returns
+    -------
+    X : ndarray, or X and y
+    """
+    is_half = isinstance(X, np.ndarray) and X.dtype == np.float16 and X.ndim > 1
+    if is_half and ensure_all_finite:
+        allow_nan, ensure_all_finite = ensure_all_finite == "allow-nan", False
+        for rows in row_blocks(X):
+            assert_all_finite(X[rows], allow_nan=allow_nan, estimator_name=type(estimator).__name__, input_name="X")
+    return validate_data(estimator, X, *y, ensure_all_finite=ensure_all_finite, **how)
 
 
 def index_fit_params(fit_params, rows, n_samples):

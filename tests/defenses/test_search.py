@@ -252,8 +252,7 @@ def test_blocks_of_rows_change_nothing(monkeypatch):
     """Rows too many for memory are answered block by block."""
     defended, X, _ = fitted("net", NoiseRegenerator(0.5))
     together = defended.select(X)
-    monkeypatch.setattr("skdiffence.defenses._answer._BLOCK_BYTES", 1)
-    monkeypatch.setattr("skdiffence.defenses._answer._SMALLEST_BLOCK", 16)
+    monkeypatch.setattr("skdiffence.utils._blocks.BLOCK_BYTES", 1)
     in_blocks = defended.select(X)
     assert apart(in_blocks.proba, together.proba) == 0
     for name in ("candidate", "n_regenerations", "kept"):
