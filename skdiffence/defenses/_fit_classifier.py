@@ -9,7 +9,7 @@ from skdiffence._fitted import holds_rows_out, is_frozen, stored_rows, trained_n
 from skdiffence.defenses._classes import classes_of_columns, encode, frozen_classes
 from skdiffence.utils import _skorch as skorch
 from skdiffence.utils._random import mix_seed, seed_nested, torch_seed
-from skdiffence.utils._rows import RowSet, data_digest, take_rows
+from skdiffence.utils._rows import RowSet, data_digest
 from skdiffence.utils._sklearn import safe_indexing
 from skdiffence.utils._torch import explained_shapes
 from skdiffence.utils._validation import index_fit_params
@@ -46,7 +46,7 @@ def fit_on_rows(estimator, X, y, rows, seed, params, *, seeded):
         trained, held_out = estimator, rows.held_out
         classes = classes_of_columns(estimator, frozen_classes(estimator), X)
     else:
-        X_train, y_train = take_rows(X, rows.train), y[rows.train]
+        X_train, y_train = safe_indexing(X, rows.train), y[rows.train]
         params = index_fit_params(params, rows.train, len(y))
         trained, classes, split_off = train(estimator, X_train, y_train, y, seed, params, seeded=seeded)
         split_off, rows.train = rows.train[split_off], np.delete(rows.train, split_off)
