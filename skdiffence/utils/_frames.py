@@ -217,4 +217,6 @@ def _rounded(values, dtype):
     if dtype.kind not in "biu":
         return values
     low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    # As a float, the end of a range of 64 bits is beyond it.
+    high = float(high) if int(float(high)) <= high else np.nextafter(float(high), 0)
     return np.clip(np.rint(values.astype(np.float64)), low, high)

@@ -51,6 +51,16 @@ def test_columns_of_one_name_come_back():
     pd.testing.assert_frame_equal(like(as_numbers(frame), frame), frame)
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+@pytest.mark.parametrize("frame", [np.asarray, pd.DataFrame, pytest.importorskip("polars").DataFrame])
+def test_ends_of_the_largest_integers_do_not_wrap_around(dtype, frame):
+    """The largest integer of 64 bits is no float: rounded up, it would come back as the smallest one."""
+    X = frame(np.zeros((2, 1), dtype=dtype))
+    low, high = np.asarray(like(np.array([[-1e300], [1e300]]), X)).ravel().tolist()
+    assert low == np.iinfo(dtype).min
+    assert np.iinfo(dtype).max - 2048 <= high <= np.iinfo(dtype).max
+
+
 @pytest.mark.parametrize(
     ("dtype", "expected"),
     [(np.uint8, [0, 255, 2, 0]), (bool, [False, True, True, False]), (np.float32, [-3.2, 300.7, 2.5, 0.5])],
