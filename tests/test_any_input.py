@@ -19,12 +19,26 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.neighbors import KNeighborsClassifier
 
-from skdiffence.attacks import LabelOnlyReferenceAttack, QuantileAttack, ThresholdAttack, query
+from skdiffence.attacks import (
+    LabelOnlyAttack,
+    LabelOnlyReferenceAttack,
+    QuantileAttack,
+    RepeatedQueryAttack,
+    ThresholdAttack,
+    query,
+)
 from skdiffence.datasets import make_canaries
-from skdiffence.defenses import AugmentedClassifier, DefendedClassifier, OutputClassifier, OutputNoiseClassifier
+from skdiffence.defenses import (
+    AugmentedClassifier,
+    DefendedClassifier,
+    MemGuardClassifier,
+    OutputClassifier,
+    OutputNoiseClassifier,
+    SELENAClassifier,
+)
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.inspection._audit_rows import audit_rows
-from skdiffence.metrics import tpr_at_fpr_score
+from skdiffence.metrics import auc_interval, tpr_at_fpr_score
 from skdiffence.model_selection import AttackScorer
 from skdiffence.utils._frames import is_frame
 from skdiffence.utils._sklearn import num_samples
@@ -123,9 +137,16 @@ def fitted(name):
         "frozen": lambda: DefendedClassifier(FrozenEstimator(trained), "passthrough").fit(ROWS, LABELS),
         "noise": lambda: OutputNoiseClassifier(net, random_state=0).fit(ROWS, LABELS),
         "coarse": lambda: OutputClassifier(KNeighborsClassifier(1)).fit(ROWS, LABELS),
+        "memguard": lambda: MemGuardClassifier(KNeighborsClassifier(1), random_state=0).fit(ROWS, LABELS),
         "neighbors": lambda: KNeighborsClassifier(1).fit(ROWS, LABELS),
         "attack": lambda: ThresholdAttack("entropy").fit(fitted("net"), ROWS, LABELS, LABELS == 1),
         "quantile": lambda: QuantileAttack(random_state=0).fit(fitted("neighbors"), ROWS, LABELS, np.arange(24) < 12),
+        "label_only": lambda: LabelOnlyAttack("noise", n_queries=3, random_state=0).fit(
+            fitted("neighbors"), ROWS, LABELS, np.arange(24) < 12
+        ),
+        "repeated": lambda: RepeatedQueryAttack(2, neighbor="gray", random_state=0).fit(
+            fitted("net"), ROWS, LABELS, np.arange(24) < 12
+        ),
         "reference": lambda: LabelOnlyReferenceAttack(KNeighborsClassifier(1)).fit(
             fitted("neighbors"), ROWS, LABELS, np.arange(24) < 12
         ),
@@ -154,6 +175,14 @@ CALLS = {
     "attack": lambda X: fitted("attack").score_samples(X, labels_of(X)),
     "quantile": lambda X: fitted("quantile").score_samples(X, labels_of(X)),
     "reference": lambda X: fitted("reference").score_samples(X, labels_of(X)),
+    "label_only": lambda X: fitted("label_only").score_samples(X, labels_of(X)),
+    "repeated": lambda X: fitted("repeated").score_samples(X, labels_of(X)),
+    "memguard": lambda X: fitted("memguard").predict_proba(X),
+    "fit sub-models": lambda X: (
+        SELENAClassifier(KNeighborsClassifier(1), n_estimators=3, n_excluded=1, distill=False, random_state=0)
+        .fit(X, labels_of(X))
+        .predict_proba(X)
+    ),
     "canaries": lambda X: make_canaries(X, labels_of(X), kind="blank", n_canaries=2, random_state=0).X,
     "audit": lambda X: (
         [audit_rows([fitted("net")], (X, labels_of(X)), (ROWS, LABELS), 0)[1]["n_members"]] * num_samples(X)
@@ -168,7 +197,10 @@ ON_IMAGES = {
     "views": lambda X: fitted("views").predict_proba(X),
     "regenerate images": lambda X: fitted("images").transform(X),
 }
-ON_NUMBERS = {"scores": lambda X: [tpr_at_fpr_score(labels_of(X), X, max_fpr=0.1)] * num_samples(X)}
+ON_NUMBERS = {
+    "scores": lambda X: [tpr_at_fpr_score(labels_of(X), X, max_fpr=0.1)] * num_samples(X),
+    "interval": lambda X: [auc_interval(labels_of(X), X)[0]] * num_samples(X),
+}
 SHAPES = dict.fromkeys(CALLS, (N_FEATURES,)) | dict.fromkeys(ON_IMAGES, SHAPE) | dict.fromkeys(ON_NUMBERS, ())
 
 
