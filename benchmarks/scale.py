@@ -25,7 +25,6 @@ from sklearn.linear_model import LogisticRegression
 
 from skdiffence import DefendedClassifier, DiffusionRegenerator
 from skdiffence.attacks import lira_scores, rmia_scores
-from skdiffence.inspection import audit
 from skdiffence.model_selection import AttackScorer
 
 N_MODELS = 64
@@ -122,23 +121,13 @@ def pool(n):
     return work, loop
 
 
-def audited(n):
-    """Audit as many members as others by the quick suite."""
-    X = draws(2 * n, N_FEATURES)
-    y = (X[:, 0] + 0.3 * draws(2 * n, seed=1) > 0.65).astype(int)
-    classifier = LogisticRegression().fit(X[:n], y[:n])
-    sides = (X[:n], y[:n]), (X[n:], y[n:])
-    return lambda: audit(classifier, *sides, attacks="quick", random_state=0), None
-
-
 # Name: the work, its rows, and what it is.
 WORKS = {
-    "transform": (transform, 50_000, "color images of 32x32"),
-    "proba": (predict_proba, 100_000, f"rows of {N_FEATURES} features, four candidates"),
     "lira": (lira, 50_000, f"rows, {N_MODELS} models"),
     "rmia": (rmia, 50_000, f"rows, {N_MODELS} models"),
+    "proba": (predict_proba, 100_000, f"rows of {N_FEATURES} features, four candidates"),
+    "transform": (transform, 50_000, "color images of 32x32"),
     "pool": (pool, 1_000_000, f"rows of {N_FEATURES} features, 2,000 of them members"),
-    "audit": (audited, 20_000, f"members and as many others, {N_FEATURES} features"),
 }
 
 
@@ -171,7 +160,7 @@ def measure(name, share):
         n = max(256, int(n * share))
         work, loop = make(n)
         wall, cpu, mb = timed(work)
-        looped = timed(loop)[1] * n / LOOPED if loop is not None else np.nan
+        looped = timed(loop)[1] * n / LOOPED
         growth = np.nan
         if found:
             last = found[-1]
@@ -191,9 +180,9 @@ def main():
     lines = [["work", "rows", "wall s", "CPU s", "growth", "MB", "plain loop, CPU s"]]
     for name, sizes in found.items():
         for each in sizes:
-            growth, looped = (f"{each[key]:.2f}" if np.isfinite(each[key]) else "-" for key in ("growth", "loop"))
+            growth = f"{each['growth']:.2f}" if np.isfinite(each["growth"]) else "-"
             lines.append([name, f"{each['n']:,}", f"{each['wall']:.2f}", f"{each['cpu']:.2f}", growth])
-            lines[-1] += [f"{each['mb']:.0f}", looped]
+            lines[-1] += [f"{each['mb']:.0f}", f"{each['loop']:.2f}"]
     print_table(lines)
     print("\n".join(f"{name}: {WORKS[name][2]}" for name in found))
     save(options, "scale.json", found=found)
