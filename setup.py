@@ -22,7 +22,8 @@ TESTS = ["distributed>=2024.1", "httpx2>=2.16", "hypothesis>=6.100", "numpydoc>=
 TESTS += ["pyarrow>=16.0", "pytest>=8.2", "pytest-xdist>=3.6"]
 TESTS += [*AUDIT, *PLOT, *PRIVACY, *SERVE]
 LINT = ["import-linter>=2.17", "ruff>=0.17"]
-DOCS = ["docutils>=0.21", "grimp>=3.14", "numpydoc>=1.7", "pydata-sphinx-theme>=0.15", "sphinx>=7.3", *PLOT]
+DOCS = ["docutils>=0.22", "grimp>=3.14", "numpydoc>=1.7", "pandas>=2.2", "pydata-sphinx-theme>=0.15", "sphinx>=9.0"]
+DOCS += ["sphinx-gallery>=0.18", *PLOT]
 
 setup(
     name="skdiffence",

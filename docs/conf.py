@@ -8,6 +8,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from api_reference import pages  # noqa: E402
+from decision_tables import attack_facts  # noqa: E402
 from mathml import add_mathml_renderer  # noqa: E402
 from rooms import draw  # noqa: E402
 
@@ -18,12 +19,24 @@ author = "The skdiffence developers"
 copyright = "2026, The skdiffence developers"
 version = release = skdiffence.__version__
 
-extensions = ["numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
+extensions = ["numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx_gallery.gen_gallery"]
 # Formulas are written as MathML, which browsers draw without a script.
 html_math_renderer = "mathml"
 templates_path = ["_templates"]
 exclude_patterns = ["_build"]
 default_role = "literal"
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples/gallery",
+    "gallery_dirs": "auto_examples",
+    "ignore_pattern": r"digits\.py",
+    "within_subsection_order": "FileNameSortKey",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "show_memory": False,
+    "show_signature": False,
+    "remove_config_comments": True,
+}
 
 autosummary_generate = True
 # The class template lists the members itself, on the class's own page.
@@ -58,6 +71,7 @@ def write_if_changed(path, text):
 
 for name, text in pages().items():
     write_if_changed(HERE / "api" / f"{name}.rst", text)
+write_if_changed(HERE / "api" / "attacks.inc", attack_facts())
 write_if_changed(HERE / "api" / "rooms.svg", draw())
 
 

@@ -8,6 +8,7 @@ import pydoc
 import re
 import runpy
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from numpydoc.docscrape import NumpyDocString
@@ -199,3 +200,15 @@ def test_public_classes_show_an_example():
     ]
     assert constructed
     assert [name for name in constructed if not NumpyDocString(inspect.getdoc(OBJECTS[name]))["Examples"]] == []
+
+
+# --- formulas ------------------------------------------------------------------------------------
+
+
+def test_index_of_an_accented_letter_stands_beside_it():
+    """Formulas are MathML, which docutils writes with the index of an accented letter below it, as that of a sum."""
+    mathml = runpy.run_path(str(DOCS / "mathml.py"))["mathml"]
+    root = ElementTree.fromstring(mathml(r"\sqrt{\bar\alpha_t} + \sum_{i=1}^n x_i"))
+    (accented,) = root.findall(".//msub[mover]")
+    assert ["".join(part.itertext()).split() for part in accented] == [["α", "ˉ"], ["t"]]
+    assert [each[0].text for each in root.iter("munderover")] == ["∑"]

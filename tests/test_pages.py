@@ -17,7 +17,7 @@ FRAGMENTS = {"docs/cascade.rst", "docs/index.rst", "docs/scaling.rst", "docs/sel
 def pages():
     """Return the pages with Python code, by their paths below the root."""
     paths = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.rst"))]
-    paths = [path for path in paths if not path.startswith(("docs/_", "docs/api/"))]
+    paths = [path for path in paths if not path.startswith(("docs/_", "docs/api/", "docs/auto_examples/"))]
     return [path for path in paths if any(block.language == "python" for block in read_blocks(path))]
 
 

@@ -1,15 +1,13 @@
-"""The examples run: their core at a size at which figures mean nothing."""
+"""The cascade runs at a size at which its figures mean nothing."""
 
 import importlib.util
-import sys
-from pathlib import Path
 
+import cascade as module
 import numpy as np
 import pytest
 
 from skdiffence.attacks import LabelOnlyAttack, NeuralAttack
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 SMALL = ["--pools", "2", "--models", "4", "--epochs", "2", "--denoiser-epochs", "1"]
 
 pytestmark = [
@@ -18,19 +16,9 @@ pytestmark = [
 ]
 
 
-def load(name, monkeypatch):
-    """Return an example as a module of its own, found by pickle, without running it."""
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, name, module)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def cascade(monkeypatch):
     """Return the cascade on a few rows, with quick attackers."""
-    module = load("plot_cascade", monkeypatch)
     monkeypatch.setattr(module, "N_PUBLIC", 64)
     monkeypatch.setattr(module, "N_CANDIDATES", 2)
     monkeypatch.setattr(module, "MEMGUARD_STEPS", 2)

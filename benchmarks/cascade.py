@@ -1,17 +1,14 @@
-"""
-Which defenses gain from Diffence on top?
-=========================================
+"""Measure which defenses gain from Diffence on top.
 
 A defense that acts in training, or on finished answers, leaves something for an attacker to find. Diffence can stand
-before any of them, because it needs no more than a classifier that answers. This example trains a small network on a
-few of scikit-learn's digits, undefended and with six defenses, puts :class:`~skdiffence.defenses.DefendedClassifier`
-around each, and compares the success of attacks with the utility of the answers.
+before any of them, because it needs no more than a classifier that answers. A small network is trained on a few of
+scikit-learn's digits, undefended and with six defenses, and attacked with and without Diffence on top.
 
 It takes about two minutes of an idle processor core. Three pools of rows with two trainings each are few, and LiRA,
 which needs other trained models, is left out. The figures of the documentation come from longer runs::
 
-    python examples/plot_cascade.py --pools 5 --seed 100 --output cascade
-    python examples/plot_cascade.py --pools 3 --models 8 --seed 100 --only RelaxLoss HAMP
+    python benchmarks/cascade.py --pools 5 --seed 100 --output cascade
+    python benchmarks/cascade.py --pools 3 --models 8 --seed 100 --only RelaxLoss HAMP
 """
 
 # %%
