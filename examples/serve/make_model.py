@@ -26,14 +26,16 @@ class Net(nn.Module):
         return self.layers(X)
 
 
-def make_model(n_epochs=60, denoiser_epochs=30, **params):
-    """Return a fitted classifier with the rows that trained its net, and as many that did not.
-
-    The denoiser is trained on other, public rows.
-    """
+def split():
+    """Return public images, images and labels that train the net, and as many images that train nothing."""
     digits = load_digit_images()
     X, y = shuffle(digits.data, digits.target, random_state=0)
-    public, members, others = X[:1000], slice(1000, 1300), X[1300:1600]
+    return X[:1000], X[1000:1300], y[1000:1300], X[1300:1600]
+
+
+def make_model(n_epochs=60, denoiser_epochs=30, **params):
+    """Return a fitted classifier whose denoiser was trained on public rows."""
+    public, X, y, _ = split()
     trained = DiffusionRegenerator(timestep=200, max_epochs=denoiser_epochs, value_range=(0, 1)).fit(public)
     regenerator = DiffusionRegenerator(trained.denoiser_, timestep=200, value_range=(0, 1), **params)
     net = NeuralNetClassifier(
@@ -45,7 +47,7 @@ def make_model(n_epochs=60, denoiser_epochs=30, **params):
         train_split=None,
         verbose=0,
     )
-    return DefendedClassifier(net, regenerator).fit(X[members], y[members]), X[members], others
+    return DefendedClassifier(net, regenerator).fit(X, y)
 
 
 def main():
@@ -55,8 +57,7 @@ def main():
     parser.add_argument("--key-file", help="file of the keys; noise.key in the folder if not given")
     parser.add_argument("--exact", action="store_true", help="bit-equal answers in batches of any size")
     options = parser.parse_args()
-    defended, _, _ = make_model(exact=options.exact)
-    defended.save_pretrained(options.folder, key_file=options.key_file)
+    make_model(exact=options.exact).save_pretrained(options.folder, key_file=options.key_file)
 
 
 if __name__ == "__main__":
