@@ -1,7 +1,9 @@
 """Code blocks of the documentation run, and print what the pages say."""
 
+import shutil
 import sys
 import textwrap
+from contextlib import contextmanager
 from types import ModuleType
 
 import pytest
@@ -10,8 +12,12 @@ import torch
 from skdiffence.defenses._temperature import has_temperature_scaling
 from tests.pages import ROOT, Block, compare, directive_blocks, fenced_blocks, read_blocks, run_page
 
-# Fragments, which take their names from the reader's own program.
-FRAGMENTS = {"docs/cascade.rst", "docs/index.rst", "docs/scaling.rst", "docs/selection_rules.rst"}
+QUICK_START = "docs/quickstart.rst"
+GOES_ON = "goes on where the :doc:`quick start"
+# Fragments take names from the reader's own program; here, those of the quick start and of ``reader_s_names``.
+FRAGMENTS = {"docs/cascade.rst", "docs/index.rst", "docs/selection_rules.rst"}
+# Its fragments need a cluster.
+NOT_RUN = {"docs/scaling.rst"}
 
 
 def pages():
@@ -31,27 +37,70 @@ def needs_what_is_missing(block):
     return '"google/' in block.text or ("temperature" in block.text and not has_temperature_scaling())
 
 
-@pytest.fixture
-def namespace(tmp_path, monkeypatch):
-    """Return the globals of an empty module, in an empty working directory, with torch's generator restored after."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
+@contextmanager
+def reader(folder):
+    """Yield the globals of an empty module, with a folder to work in; torch's generator is restored after."""
     # A real module, so that classes which a page defines can be pickled.
     module = ModuleType("page")
-    monkeypatch.setitem(sys.modules, "page", module)
     before = set(sys.modules)
-    with torch.random.fork_rng():
+    with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng():
+        patch.chdir(folder)
+        patch.syspath_prepend(str(folder))
+        patch.setitem(sys.modules, "page", module)
         yield vars(module)
     for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
             del sys.modules[name]
 
 
-@pytest.mark.parametrize("page", [page for page in pages() if page not in FRAGMENTS])
+@pytest.fixture
+def namespace(tmp_path):
+    """Return the globals of an empty module, in an empty folder."""
+    with reader(tmp_path) as names:
+        yield names
+
+
+@pytest.fixture(scope="module")
+def after_quick_start(tmp_path_factory):
+    """Return the globals that the quick start leaves, in the folder that it leaves."""
+    with reader(tmp_path_factory.mktemp("reader")) as names:
+        run_page(QUICK_START, names, skip=needs_what_is_missing)
+        yield names
+
+
+def reader_s_names(names):
+    """Return what fragments take from the reader's program: a net, few rows and a denoiser's folder."""
+    shutil.copytree("denoiser", "denoiser-folder", dirs_exist_ok=True)
+    rows = {"X": names["X"][:150], "y": names["y"][:150], "X_new": names["X"][150:200]}
+    return {**names, **rows, "relaxed_net": names["net"]}
+
+
+def text_of(page):
+    """Return the source of a page."""
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+LATER = [page for page in pages() if GOES_ON in text_of(page)]
+ALONE = [page for page in pages() if page not in {*LATER, *FRAGMENTS, *NOT_RUN, QUICK_START}]
+
+
+@pytest.mark.parametrize("page", ALONE)
 @pytest.mark.filterwarnings("ignore::skdiffence.exceptions.DefenseWarning")
 def test_code_blocks_run(page, namespace):
     """Blocks run one after the other. Training is cut short on pages that show no output."""
     run_page(page, namespace, cut=not has_outputs(page), skip=needs_what_is_missing)
+
+
+@pytest.mark.parametrize("page", LATER)
+def test_code_blocks_run_after_the_quick_start(page, after_quick_start):
+    """The quick start runs, and so do pages that go on where it ends."""
+    run_page(page, dict(after_quick_start), skip=needs_what_is_missing)
+
+
+@pytest.mark.parametrize("page", sorted(FRAGMENTS))
+def test_fragments_run(page, after_quick_start):
+    """Fragments run with a net, rows and a denoiser's folder of the reader's own."""
+    run_page(page, reader_s_names(after_quick_start))
 
 
 CODE = "if True:\n\n    x = 1\n"
