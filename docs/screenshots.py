@@ -51,10 +51,11 @@ class Browser:
         self.process = subprocess.Popen(shell, pass_fds=pipes, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         for end in pipes:
             os.close(end)
-        self.rest, self.number, self.session, self.requests = b"", 0, None, []
+        self.rest, self.number, self.session = b"", 0, None
+        self.requests, self.loaded = [], False
 
     def read(self):
-        """Return the next message, and note requests that a page makes."""
+        """Return the next message, and note what a page asks for and that it is loaded."""
         while b"\0" not in self.rest:
             block = os.read(self.read_end, 1 << 20)
             if not block:
@@ -64,6 +65,7 @@ class Browser:
         message = json.loads(text)
         if message.get("method") == "Network.requestWillBeSent":
             self.requests.append(message["params"]["request"]["url"])
+        self.loaded |= message.get("method") == "Page.loadEventFired"
         return message
 
     def ask(self, method, **params):
@@ -92,9 +94,10 @@ class Browser:
         self.ask("Emulation.setDeviceMetricsOverride", **size)
         self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.requests.clear()
+        self.loaded = False
         self.ask("Page.navigate", url=address)
-        while self.read().get("method") != "Page.loadEventFired":
-            pass
+        while not self.loaded:
+            self.read()
         found = self.ask("Runtime.evaluate", expression=MEASURE, returnByValue=True)["result"]["value"]
         return found, [url for url in self.requests if not url.startswith(("file:", "data:"))]
 
