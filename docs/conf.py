@@ -35,6 +35,8 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_memory": False,
     "show_signature": False,
+    # That page takes scripts from the network.
+    "write_computation_times": False,
     "remove_config_comments": True,
 }
 
