@@ -183,7 +183,7 @@ class Run:
         """Measure every answer that an earlier run has not."""
         for group, name, timestep, make in self.answers():
             full = f"{name}, {group}"
-            if not self.kept.has(full, timestep):
+            if name in (self.options.answers or [name]) and not self.kept.has(full, timestep):
                 classifier = make()
                 record, signals = self.measure(classifier, "trained" if group == "student" else group, timestep)
                 if self.shifted is not None and self.asks_shifted(name, timestep):
@@ -234,6 +234,7 @@ def parse():
     parser.add_argument("--n-repeated", type=int, default=60, help="rows a side that are asked about eight times")
     parser.add_argument("--n-shifted", type=int, help="rows a side whose shifts are asked about: 1,000 with --data")
     parser.add_argument("--augmented", action="store_true", help="nets of photographs are trained on flips and shifts")
+    parser.add_argument("--answers", nargs="+", help="names of the answers to measure; all of them if not given")
     parser.add_argument("--precision", default="auto", help="of regenerations: bfloat16 is faster on some processors")
     parser.add_argument("--timesteps", type=int, nargs="+", help="of the trained denoiser")
     parser.add_argument("--rules-at", type=int, nargs="*", help="timesteps of the paper's and other rules")
