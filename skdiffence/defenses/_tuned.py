@@ -98,8 +98,9 @@ class TunedDefendedClassifier(ClassifierWrapper):
         ``test_divergence_error``, its standard error; ``test_excess_error``, the standard error of its difference from
         the smallest affordable one on the same rows; ``test_calls``, the mean number of candidates; ``test_retention``,
         the share of candidates that keep the label; ``test_nll``, the negative log-likelihood of non-members as the
-        answers come; ``test_recalibrated_nll``, the same after temperature scaling by cross-fitting (with scikit-learn
-        1.8 or later); ``test_failure_detection_auc``. These are NaN if the rule could not be fitted. The choice:
+        answers come; ``test_recalibrated_nll``, the same after temperature scaling by cross-fitting, or by one
+        temperature for all rows if few are mislabeled (with scikit-learn 1.8 or later);
+        ``test_failure_detection_auc``. These are NaN if the rule could not be fitted. The choice:
         ``affordable``, whether the calls are within the budget; ``eligible``, whether the divergence is within the
         error as well; ``rank_test_score``, the order of preference, 1 for the chosen entry.
     classes_ : ndarray of shape (n_classes,)

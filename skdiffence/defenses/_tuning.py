@@ -12,6 +12,8 @@ from skdiffence.defenses.rules._divergence import cramer_von_mises
 from skdiffence.exceptions import DefenseWarning
 from skdiffence.metrics import confidence_signal, failure_detection_auc, logit_signal
 
+_FEWEST_MISTAKES = 5  # that a temperature for other rows is fitted to
+
 
 class CandidateTable:
     """The classifier's labels and probabilities on all candidates of the calibration rows.
@@ -133,18 +135,23 @@ class CandidateTable:
         -------
         figures : dict of str to float
             ``nll``, the negative log-likelihood; ``recalibrated_nll``, the same where a temperature that was fitted
-            to the other folds scales the answers of each fold, or without scikit-learn's temperature scaling the same
-            as ``nll``; ``failure_detection_auc``, NaN unless some labels are right and some wrong.
+            to the other folds scales the answers of each fold, or one that was fitted to all rows where others have
+            fewer than 5 mistakes, or without scikit-learn's temperature scaling the same as ``nll``;
+            ``failure_detection_auc``, NaN unless some labels are right and some wrong.
         """
         y = self.y[~self.is_member]
         scaled = proba.copy()
         fold = np.arange(len(y)) % n_folds
+        right = y == self.labels[~self.is_member]
+        # Of one or two mistakes, a temperature learns to be sure of everything, and fails at the next one.
+        few = np.sum(~right) - np.bincount(fold, ~right).max() < _FEWEST_MISTAKES
         for number in np.unique(fold) if has_temperature_scaling() and len(y) > n_folds else ():
+            rows = fold == number
+            others = np.ones(len(y), dtype=bool) if few else ~rows
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DefenseWarning)  # without mistakes the temperature is 1
-                temperature = fit_temperature(proba[fold != number], y[fold != number])
-            scaled[fold == number] = scale(proba[fold == number], temperature)
-        right = y == self.labels[~self.is_member]
+                temperature = fit_temperature(proba[others], y[others])
+            scaled[rows] = scale(proba[rows], temperature)
         both = right.any() and not right.all()
         return {
             "nll": _mean_loss(proba, y),

@@ -185,6 +185,26 @@ def test_worth_of_non_members_by_hand():
     assert worth["failure_detection_auc"] == pytest.approx(roc_auc_score(right, proba.max(axis=1)))
 
 
+def test_worth_with_two_mistakes():
+    """One mistake among the other folds must not make a temperature near zero, which the next mistake pays for."""
+    X, y = digits()
+    defended = defend(LogisticRegression(), NoiseRegenerator(3.0), selection="mean")
+    candidates = quiet(defended.fit, X, y, is_member=half(y))._candidates()
+    table = CandidateTable(candidates, X, y, half(y), [MeanRule(2)])
+    others = ~half(y)
+    n, n_classes = others.sum(), table.undefended.shape[1]
+    true = table.labels[others].copy()
+    mistakes = [0, 1]  # in different folds; the first is one of little confidence, and the second of much
+    true[mistakes] = (true[mistakes] + 1) % n_classes
+    table.y[others] = true
+    confidence = np.full(n, 0.9)
+    confidence[mistakes] = 1.01 / n_classes, 0.99
+    proba = np.tile((1 - confidence)[:, np.newaxis] / (n_classes - 1), n_classes)
+    proba[np.arange(n), table.labels[others]] = confidence
+    worth = table.worth(proba, 3)
+    assert worth["recalibrated_nll"] <= worth["nll"]
+
+
 def test_mean_stands_for_numbers_within_the_budget():
     """Numbers of candidates beyond the budget, or beyond what there are, are not measured."""
     X, y = digits()
