@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.metaestimators import available_if
 
-from skdiffence.attacks._targets import predict_labels
+from skdiffence.attacks._targets import as_answer, predict_labels
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.utils._sklearn import num_samples, safe_indexing
 from skdiffence.utils._skorch import final_estimator
@@ -88,7 +88,8 @@ class AnswerMemory:
 
     def _query(self, method, X):
         self.target_queries[method] += num_samples(X)
-        return predict_labels(self.target, X) if method == "predict" else getattr(self.target, method)(X)
+        answer = predict_labels(self.target, X) if method == "predict" else getattr(self.target, method)(X)
+        return answer if isinstance(answer, dict) else as_answer(answer, method, num_samples(X))
 
     def _recall(self, method, X, names):
         known, found = self._answers.setdefault(method, {}), {}

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skdiffence.attacks._targets import check_column_numbers, check_target, numbers_columns, predict_labels
+from skdiffence.attacks._targets import as_answer, check_column_numbers, check_target, numbers_columns, predict_labels
 from skdiffence.metrics import label_columns
 from skdiffence.metrics._signals import SIGNALS
 from skdiffence.utils._frames import check_detached
@@ -167,11 +167,13 @@ def query_proba(target, X, y):
     if y is not None:
         y = check_y(y, n_samples)
     with explained_shapes(X):
-        proba = np.asarray(target.predict_proba(X), dtype=np.float64)
-    if proba.ndim != 2 or len(proba) != n_samples:
+        proba = target.predict_proba(X)
+    proba = as_answer(proba, "predict_proba", n_samples).astype(np.float64, copy=False)
+    if proba.ndim != 2:
         raise ValueError(
-            f"target must return predict_proba with one row for each of the {n_samples} rows of X. "
-            f"Got shape {proba.shape}."
+            f"target must return predict_proba with one row for each of the {n_samples} rows of X, and one column for "
+            f"each class. Got shape {proba.shape}. For the probability p of the second of two classes, return "
+            "np.column_stack([1 - p, p])."
         )
     classes = _column_labels(target, () if y is None else y, proba.shape[1])
     return Answers(proba, None, None if y is None else label_columns(y, classes), classes, X)

@@ -6,6 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.attacks._answers import query
 from skdiffence.base import MembershipAttack
+from skdiffence.utils._frames import check_detached
 from skdiffence.utils._sklearn import fit_context, num_samples
 from skdiffence.utils._validation import check_is_member
 
@@ -187,6 +188,7 @@ class MultipleQueryAttack(MembershipAttack):
         ValueError
             If a parameter or X can't be used, lengths differ, or one side is missing.
         """
+        check_detached(X)
         is_member = check_is_member(is_member, num_samples(X), both_sides=True)
         _check_true_labels(self, y)
         self._prepare(target, X, y)
@@ -210,6 +212,7 @@ class MultipleQueryAttack(MembershipAttack):
             In the units of ``threshold_``.
         """
         check_is_fitted(self, "target_")
+        check_detached(X)
         _check_true_labels(self, y)
         return self._score(self._observe(self.target_, X, y))
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from sklearn.base import is_regressor
+from sklearn.base import is_classifier, is_regressor
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 
@@ -34,7 +34,7 @@ def check_target(target, *, name="target"):
         hint = " Regression is out of scope: attacks read the probabilities of classes."
     elif isinstance(final, nn.Module) or _is_state_dict(final):
         hint = " skdiffence.from_module makes a classifier of a trained torch module."
-    elif hasattr(final, "decision_function"):
+    elif hasattr(final, "decision_function") and _is_classifier(final):
         hint = f" CalibratedClassifierCV({type(final).__name__}(...)) of scikit-learn gives it probabilities."
     raise TypeError(f"{name} must have predict_proba. Got {type(final).__name__}, which has none.{hint}")
 
@@ -43,11 +43,51 @@ def _is_state_dict(target):
     return isinstance(target, dict) and any(isinstance(value, torch.Tensor) for value in target.values())
 
 
+def _is_classifier(estimator):
+    try:
+        return is_classifier(estimator)
+    except (AttributeError, TypeError):  # not of scikit-learn
+        return False
+
+
 def _is_regressor(estimator):
     try:
         return is_regressor(estimator)
     except (AttributeError, TypeError):  # not of scikit-learn
         return False
+
+
+def as_answer(answer, method, n_samples):
+    """Return what a method of a target returned as an array.
+
+    Parameters
+    ----------
+    answer : array-like of shape (n_samples, ...)
+        What it returned.
+    method : str
+        Name of the method.
+    n_samples : int
+        Number of rows that the target was queried about.
+
+    Returns
+    -------
+    answer : ndarray of shape (n_samples, ...)
+
+    Raises
+    ------
+    ValueError
+        If it is no array, or has another number of rows.
+    """
+    if getattr(answer, "requires_grad", False):
+        raise ValueError(f"target must return arrays from {method}. Got a tensor with a gradient: detach it.")
+    values = np.asarray(answer)
+    if values.ndim == 0 or len(values) != n_samples:
+        got = f"shape {values.shape}" if values.ndim else type(answer).__name__
+        hint = " Several outputs are out of scope." if values.ndim == 3 else ""
+        raise ValueError(
+            f"target must return {method} with one row for each of the {n_samples} rows of X. Got {got}.{hint}"
+        )
+    return values
 
 
 def predict_labels(target, X):

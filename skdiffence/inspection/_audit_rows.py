@@ -5,7 +5,7 @@ from scipy import sparse
 
 from skdiffence._evaluation._rows import FEWEST_ROWS, AttackedRows, count_distinct, on_both_sides, seed_key
 from skdiffence._fitted import stored_rows
-from skdiffence.utils._frames import as_numbers, check_unmasked, has_numbers, is_frame, is_polars
+from skdiffence.utils._frames import as_numbers, check_detached, check_unmasked, has_numbers, is_frame, is_polars
 from skdiffence.utils._images import check_channels_first
 from skdiffence.utils._optional import import_optional
 from skdiffence.utils._rows import row_digests
@@ -75,11 +75,15 @@ def _checked_side(name, side):
     if isinstance(X, list):
         X = np.asarray(X)
     check_unmasked(X, f"X of {name}")
+    check_detached(X)
     if y is not None:
         y = as_class_labels(y, f"y of {name}")
     check_channels_first(X, name=f"X of {name}")
     if not hasattr(X, "shape") or not len(X.shape):
-        raise TypeError(f"{name} must hold rows as an array or a frame. Got {type(X).__name__}.")
+        raise TypeError(
+            f"{name} must be a tuple (X, y) with rows as an array or a frame, or such rows alone. Got "
+            f"{type(X).__name__}{'' if y is None else ' as X'}."
+        )
     n = num_samples(X)
     if y is not None and y.shape != (n,):
         raise ValueError(f"{name} must hold one label for each of its {n} rows. Got labels of shape {y.shape}.")

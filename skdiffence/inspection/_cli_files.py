@@ -54,13 +54,19 @@ def load_model(path):
     except (Exception, SystemExit) as error:  # a damaged pickle can raise anything
         if _is_torch_file(path):
             raise CommandError(_FROM_TORCH.format(path=path)) from error
-        raise CommandError(
-            f"{path} can't be loaded as a model saved by joblib.dump: {type(error).__name__}: {error}"
-        ) from error
+        raise CommandError(f"{path} can't be loaded as a model saved by joblib.dump: {_why(path, error)}") from error
     # Of an old file of torch joblib loads the number that it begins with.
     if _is_torch_file(path) and not hasattr(model, "predict_proba"):
         raise CommandError(_FROM_TORCH.format(path=path))
     return model
+
+
+def _why(path, error):
+    if _is_table(path) or Path(path).suffix.lower() in (".npz", ".npy"):
+        return "it is a file of rows."
+    if isinstance(error, EOFError):
+        return "it is empty or was cut off."
+    return f"{type(error).__name__}: {error}"
 
 
 def _is_torch_file(path):
@@ -226,7 +232,9 @@ def _split_label(frame, path, label, model):
             f"nothing but the model's features. Its columns are {', '.join(names[:20])}."
         )
     if label is not None and label not in names:
-        raise CommandError(f"{path} is a table: it has no column {label!r}. Its columns are {', '.join(names[:20])}.")
+        hint = " Are cells separated by another mark than commas?" if len(names) == 1 else ""
+        columns = ", ".join(names[:20])
+        raise CommandError(f"{path} is a table: it has no column {label!r}. Its columns are {columns}.{hint}")
     X, y = frame, None
     if label is not None:
         X, y = frame.drop(columns=label), frame[label]

@@ -54,6 +54,8 @@ def describe_fault(proba):
         f"{sums.max():.3g}."
     )
     if proba.min() < 0 or proba.max() > 1 + TOLERANCE:
+        if proba.min() >= 0 and describe_fault(proba / 100) is None:
+            return f"{found} Are these percentages? Divide them by 100."
         return f"{found} Are these logits? Apply a softmax first."
     if (np.abs(sums[off] - 1) > _room_for_rounding(proba[off])).any():
         return (

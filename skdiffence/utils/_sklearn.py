@@ -5,14 +5,8 @@ import functools
 from sklearn.base import _fit_context
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._metadata_requests import _routing_enabled as routing_enabled
-from sklearn.utils._param_validation import (
-    HasMethods,
-    Hidden,
-    Interval,
-    Options,
-    StrOptions,
-    validate_params,
-)
+from sklearn.utils._param_validation import HasMethods as _HasMethods
+from sklearn.utils._param_validation import Hidden, Interval, Options, StrOptions, validate_params
 from sklearn.utils.validation import _num_samples as num_samples
 
 __all__ = [
@@ -28,6 +22,21 @@ __all__ = [
     "safe_indexing",
     "validate_params",
 ]
+
+
+class HasMethods(_HasMethods):
+    """Constraint of parameters that are objects with some methods, and not their classes.
+
+    Parameters
+    ----------
+    methods : str or list of str
+        The methods.
+    """
+
+    def is_satisfied_by(self, val):
+        """Return whether a value is such an object."""
+        return not isinstance(val, type) and super().is_satisfied_by(val)
+
 
 # Estimators whose fit is running, by id: a fit inside it, such as that of the parent class, is a part of it.
 _FITTING = set()

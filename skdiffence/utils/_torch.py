@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ def explained_shapes(X):
     except (RuntimeError, IndexError, ValueError) as error:
         if isinstance(error, torch.OutOfMemoryError) or _ABOUT_SHAPES.search(str(error)) is None:
             raise
-        if not any("torch" in frame for frame in _files(error.__traceback__)):
+        if not any("torch" in Path(file).parts for file in _files(error.__traceback__)):
             raise
         shape = tuple(np.shape(X)[1:])
         raise ValueError(

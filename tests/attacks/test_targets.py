@@ -12,7 +12,7 @@ from sklearn.svm import SVC, LinearSVC
 from torch import nn
 
 from skdiffence import DefendedClassifier
-from skdiffence.attacks import CorrectnessAttack, LabelOnlyAttack, ThresholdAttack, query
+from skdiffence.attacks import CorrectnessAttack, LabelOnlyAttack, RepeatedQueryAttack, ThresholdAttack, query
 from skdiffence.inspection import audit
 from skdiffence.model_selection import AttackScorer
 
@@ -137,8 +137,9 @@ def test_what_is_no_model_at_all(nothing):
         AttackScorer(["entropy"], pool=(X, Y, IS_MEMBER))(nothing, X, Y)
 
 
-def test_tensor_that_requires_a_gradient():
+@pytest.mark.parametrize("attack", [ThresholdAttack("entropy"), RepeatedQueryAttack(2)], ids=repr)
+def test_tensor_that_requires_a_gradient(attack):
     """It does not become an array; torch's error would not name the parameter."""
     rows = torch.tensor(X, requires_grad=True)
     with pytest.raises(ValueError, match="X must be a tensor without a gradient"):
-        ThresholdAttack("entropy").fit(MODEL, rows, Y, IS_MEMBER)
+        attack.fit(MODEL, rows, Y, IS_MEMBER)

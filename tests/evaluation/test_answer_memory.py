@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier
@@ -293,3 +294,35 @@ def test_target_answers_as_its_own():
     np.testing.assert_array_equal(memory.view().select(rows).candidate, defended.select(rows).candidate)
     assert memory.target_queries == {"select": 40}
     assert memory.view().regenerator_ is defended.regenerator_
+
+
+class Returning:
+    """Answers something of the user's own, whatever is asked."""
+
+    classes_ = np.array([0, 1])
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def predict_proba(self, X):
+        """Return it."""
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (None, "predict_proba with one row for each of the 40 rows of X. Got NoneType"),
+        (torch.full((40, 2), 0.5, requires_grad=True), "arrays from predict_proba. Got a tensor with a gradient"),
+        (np.full((20, 2), 0.5), r"one row for each of the 40 rows of X. Got shape \(20, 2\)"),
+        (np.full(40, 0.5), r"one column for each class. Got shape \(40,\). For the probability p .*column_stack"),
+        ([np.full((40, 2), 0.5)] * 2, r"Got shape \(2, 40, 2\). Several outputs are out of scope"),
+        (np.full((40, 2), 50.0), "Are these percentages"),
+    ],
+    ids=["nothing", "gradient", "too few rows", "one column", "several outputs", "percentages"],
+)
+def test_answers_of_a_wrong_form_are_named(answer, message):
+    """Not the rows, nor a module of torch that is not there."""
+    X, y = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2
+    with pytest.raises(ValueError, match=message):
+        audit(Returning(answer), (X[:20], y[:20]), (X[20:], y[20:]), attacks=["entropy"], random_state=0)

@@ -7,12 +7,13 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse
 from sklearn.datasets import load_digits
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import IsolationForest, RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -578,6 +579,8 @@ TARGET, MEMBERS, OTHERS = sides(n=40)
         ({"estimator": LogisticRegression}, TypeError, "Got the class LogisticRegression"),
         ({"estimator": object()}, TypeError, "estimator must have predict_proba"),
         ({"members": None}, ValueError, "'members' parameter"),
+        ({"members": (torch.tensor(MEMBERS[0], requires_grad=True), MEMBERS[1])}, ValueError, "without a gradient"),
+        ({"estimator": IsolationForest()}, TypeError, "Got IsolationForest, which has none.$"),
         ({"members": MEMBERS[0].tolist()}, TypeError, "rows as an array or a frame. Got a list of length 20"),
         ({"members": (*MEMBERS, 1)}, TypeError, "members must be a tuple"),
         ({"members": (MEMBERS[0], MEMBERS[1][:-1])}, ValueError, "one label for each of its 20 rows"),

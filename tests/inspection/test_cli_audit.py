@@ -72,6 +72,7 @@ def broken_inputs(folder):
     np.savez(folder / "few.npz", X=X, y=y)
     (folder / "text.npz").write_text("not an archive")
     (folder / "text.joblib").write_text("not a model")
+    (folder / "empty.joblib").write_text("")
     joblib.dump({"a": 1}, folder / "dict.joblib")
     joblib.dump(RandomForestClassifier(), folder / "unfitted.joblib")
     module = nn.Linear(64, 10)
@@ -95,6 +96,8 @@ def broken_inputs(folder):
         ({"others": "text.npz"}, "can't be read as an npz file"),
         ({"model": "nowhere.joblib"}, "nowhere.joblib does not exist"),
         ({"model": "text.joblib"}, "can't be loaded"),
+        ({"model": "empty.joblib"}, "can't be loaded as a model saved by joblib.dump: it is empty or was cut off"),
+        ({"model": "few.npz"}, "can't be loaded as a model saved by joblib.dump: it is a file of rows"),
         ({"model": "dict.joblib"}, "estimator must have predict_proba. Got dict"),
         ({"model": "weights.pt"}, "weights.pt is a file of torch, and not a model saved by joblib.dump"),
         ({"model": "weights.bin"}, "weights.bin is a file of torch"),

@@ -11,9 +11,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skdiffence import DefendedClassifier, DiffusionRegenerator
 from skdiffence._fitted import is_frozen
 from skdiffence.utils import _skorch as skorch
 from skdiffence.utils._optional import import_optional
+from skdiffence.utils._sklearn import HasMethods
 from skdiffence.utils._torch import resolve_device
 from tests.nets import make_binary_net, make_net
 
@@ -30,6 +32,14 @@ def test_cuda_has_its_index(monkeypatch):
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     assert resolve_device() == resolve_device("cuda") == torch.device("cuda", 1)
     assert resolve_device("cuda:0") == torch.device("cuda", 0)
+
+
+def test_a_class_is_no_object():
+    """``regenerator=DiffusionRegenerator``, without parentheses, is named before anything is trained."""
+    assert HasMethods("fit").is_satisfied_by(LogisticRegression())
+    assert not HasMethods("fit").is_satisfied_by(LogisticRegression)
+    with pytest.raises(ValueError, match="The 'regenerator' parameter of DefendedClassifier must be"):
+        DefendedClassifier(LogisticRegression(), DiffusionRegenerator).fit(np.eye(4), [0, 1, 0, 1])
 
 
 @pytest.mark.parametrize("device", ["abacus", 1.5, None])
