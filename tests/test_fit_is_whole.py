@@ -28,17 +28,13 @@ from skdiffence.inspection._audit_controls import MemorizingClassifier
 from skdiffence.utils._flat_rows import FlatRows
 from skdiffence.utils._modules import ModuleClassifier
 from tests.attacks.cases import Blur, Searching
+from tests.defenses.cases import Closer
 from tests.defenses.regenerators import NoiseRegenerator
 from tests.nets import make_logit_net
 
 ROOT = str(Path(skdiffence.__file__).parent)
 N_MOMENTS = 8
 N_ROWS = 60
-
-
-def closer(X):
-    """Return one further view."""
-    return [0.9 * X]
 
 
 def in_threes():
@@ -80,7 +76,7 @@ ESTIMATORS = [
     DEFENDED.set_params(selection="matched"),
     defenses.DistilledDefense(clone(DEFENDED), GaussianNB(), random_state=0),
     defenses.FirstRule(),
-    defenses.AugmentedClassifier(GaussianNB(), closer, random_state=0),
+    defenses.AugmentedClassifier(GaussianNB(), Closer(), random_state=0),
     defenses.HAMPClassifier(**NET, random_state=0),
     defenses.IntervalRule(),
     defenses.LowestRule(),

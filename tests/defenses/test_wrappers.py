@@ -28,7 +28,7 @@ from skdiffence.defenses import (
 )
 from skdiffence.defenses.output._base import OutputDefense
 from skdiffence.model_selection import AttackScorer
-from tests.defenses.cases import digits, half
+from tests.defenses.cases import Closer, digits, half
 from tests.nets import CNN, MLP, make_binary_net, make_net
 
 pytestmark = pytest.mark.filterwarnings("ignore:calibration_size=.* can't hold out")
@@ -58,12 +58,8 @@ def noisy(estimator):
     return OutputNoiseClassifier(estimator, random_state=0)
 
 
-def closer(X):
-    return [0.9 * X]
-
-
 def augmented(estimator):
-    return AugmentedClassifier(estimator, closer, random_state=0)
+    return AugmentedClassifier(estimator, Closer(), random_state=0)
 
 
 OUTPUT = [memguard, label_only, noisy, rounded, augmented]
