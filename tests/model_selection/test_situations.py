@@ -475,7 +475,9 @@ def test_rows_without_a_label_each_are_an_error(bad, told):
     pool = (X, y, is_member) if told else (X, y)
     rows = X[:0] if bad == "empty" else X
     labels = {"empty": y[:0], "short": y[:5], "column": y[:, None], "none": None}[bad]
-    with pytest.raises(ValueError, match="X and y must hold rows, at least one, and one label for each"):
+    none = "y must hold the true label of each row: .* Got None"
+    message = none if bad == "none" else "X and y must hold rows, at least one, and one label for each"
+    with pytest.raises(ValueError, match=message):
         make_scorer(pool)(forest, rows, labels)
 
 
