@@ -94,7 +94,8 @@ def test_audit(kind, monkeypatch):
     report = audit(model.fit(*sides[0]), *sides, n_permutations=100, random_state=0)
     left_out = [] if kind in NUMERIC else ["label_only_noise"]
     assert list(report.settings["left_out"]) == left_out
-    assert any("label_only_noise: attacks that need" in text for text in untested(report)) == bool(left_out)
+    told = "needs dense rows of numbers, which these are not: labels of noisy copies."
+    assert any(text.endswith(told) for text in untested(report)) == bool(left_out)
     assert np.isfinite(report.scores["audited"]["confidence"]).all()
     assert report.rows["duplicates_left_out"] == 0
     assert report.rows["n_members"] == MEMBERS.sum()
