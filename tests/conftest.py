@@ -1,6 +1,7 @@
 """Settings of all tests: one thread, readable names of parameters, and a guard over the global random generators."""
 
 import random
+import sys
 from functools import partial
 from types import FunctionType
 
@@ -19,6 +20,14 @@ def _generator_states():
     """Return the states of Python's, NumPy's and torch's global generators, comparable by ``==``."""
     kind, keys, position, *rest = np.random.get_state()
     return random.getstate(), (kind, keys.tobytes(), position, *rest), torch.get_rng_state().numpy().tobytes()
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    """Close the figures that a test leaves in pyplot, which the next one on the same worker would find."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture

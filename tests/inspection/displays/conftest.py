@@ -1,7 +1,6 @@
-"""Figures that are closed, and classifiers that all displays are tried on."""
+"""Figures without a window, and classifiers that all displays are tried on."""
 
 import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -16,10 +15,8 @@ from tests.nets import make_net
 
 @pytest.fixture(autouse=True)
 def figures():
-    """Draw without a window, and leave no figure behind."""
+    """Draw without a window."""
     matplotlib.use("Agg", force=True)
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="session")
