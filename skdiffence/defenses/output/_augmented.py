@@ -12,9 +12,9 @@ class AugmentedClassifier(OutputDefense):
     """Average the predicted probabilities over flips and shifts of the input.
 
     The label of a row is always the wrapped classifier's: where the largest mean probability is another class's, the
-    two are exchanged. A classifier that was trained without augmentation is much surer of the exact pixels that it was
-    trained on than of their mirror image or of a copy that is shifted by one pixel; other images are answered alike in
-    all views. A classifier that was trained on these very views has learned them too, and is not defended by them.
+    two are exchanged. A classifier that was trained without augmentation can be surer of the exact pixels that it was
+    trained on than of their mirror image or of a copy that is shifted by one pixel. A classifier that was trained on
+    these very views has learned them too, and is not defended by them.
 
     Read more in the :ref:`User Guide <augmented_answers>`.
 
@@ -57,8 +57,8 @@ class AugmentedClassifier(OutputDefense):
     :class:`~skdiffence.defenses.DefendedClassifier`, whose candidates are then averaged over views as well.
 
     Test-time augmentation is known as a means to better predictions [1]_. Here it is a baseline that a defense by
-    regeneration should be compared with, and on photographs, for a classifier that was trained without augmentation,
-    the better defense (:ref:`measurements <frontier>`).
+    regeneration should be compared with. On one split of photographs, for a classifier that was trained without
+    augmentation, it was the better defense (:ref:`measurements <frontier>`).
 
     References
     ----------
