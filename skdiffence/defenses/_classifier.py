@@ -1,5 +1,7 @@
 """The fitted classifier inside a defense: labels as column indices and validated probabilities."""
 
+from functools import partial
+
 import numpy as np
 
 from skdiffence.metrics._probabilities import describe_fault, off_rows
@@ -146,9 +148,7 @@ class FittedClassifier:
         )
 
     def _in_batches(self, method, X):
-        # Rows may be in a file, or smaller than in the precision that nets take.
-        parts = [self._block(method, safe_indexing(X, rows)) for rows in row_blocks(X, multiple=_BLOCK_ROWS)]
-        return _joined(parts) if parts else self._block(method, X)
+        return in_blocks(partial(self._block, method), X)
 
     def _block(self, method, X):
         with explained_shapes(X), explained_dtypes(self.estimator):
@@ -173,6 +173,26 @@ class FittedClassifier:
             rows = like(values, rows)
         answer = method(rows)
         return tuple(part[:n] for part in answer) if isinstance(answer, tuple) else answer[:n]
+
+
+def in_blocks(answer, X):
+    """Return the answers for all rows, asked for a block of rows at a time.
+
+    Rows may be in a file, or smaller than in the precision that nets take.
+
+    Parameters
+    ----------
+    answer : callable (X) -> ndarray or tuple of ndarray
+        Returns an answer for each row, which does not depend on the other rows.
+    X : ndarray or data frame of shape (n, ...)
+        All rows.
+
+    Returns
+    -------
+    answers : ndarray of shape (n, ...) or tuple of such arrays
+    """
+    parts = [answer(safe_indexing(X, rows)) for rows in row_blocks(X, multiple=_BLOCK_ROWS)]
+    return _joined(parts) if parts else answer(X)
 
 
 def _joined(parts):

@@ -23,9 +23,9 @@ class AugmentedClassifier(OutputDefense):
     estimator : classifier
         With ``predict`` and ``predict_proba``. ``FrozenEstimator(net)`` is not trained again.
     views : {"flips", "shifts", "flips+shifts"} or callable, default="flips+shifts"
-        Views of images besides the image itself: 1, 8 or 17 of them. "flips" is horizontal. A callable takes X and
-        returns a list of arrays, each with one row for each row of X; it makes the class usable for other inputs. It
-        must treat every row by itself.
+        Views of images besides the image itself: 1, 8 or 17 of them. "flips" is horizontal. A callable takes X, a block
+        of its rows at a time, and returns a list of arrays, each with one row for each of them; it makes the class
+        usable for other inputs. It must treat every row by itself.
     shift : int, default=1
         Number of pixels of a shift.
     random_state : int, RandomState instance or None, default=None

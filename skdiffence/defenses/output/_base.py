@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from skdiffence._fitted import is_frozen, stored_rows
 from skdiffence.defenses._base import ClassifierWrapper, check_training_rows
 from skdiffence.defenses._calibration import split_rows
-from skdiffence.defenses._classifier import FittedClassifier, put_label_on_top
+from skdiffence.defenses._classifier import FittedClassifier, in_blocks, put_label_on_top
 from skdiffence.defenses._defended import DefendedClassifier
 from skdiffence.metrics import label_columns
 from skdiffence.utils._random import draw_seed, mix_seed
@@ -20,8 +20,9 @@ from skdiffence.utils._sklearn import fit_context, safe_indexing
 class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
     """Base of classifiers with the labels of another classifier and modified probabilities.
 
-    A subclass has the parameters ``estimator`` and ``random_state`` and writes ``_change(proba, X)``. One that is
-    fitted to calibration rows also writes ``_calibrate`` and ``_share_to_calibrate``.
+    A subclass has the parameters ``estimator`` and ``random_state`` and writes ``_change(proba, X)``, which gets a
+    block of the rows at a time. One that is fitted to calibration rows also writes ``_calibrate`` and
+    ``_share_to_calibrate``.
     """
 
     _needs_members = False
@@ -93,9 +94,7 @@ class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
         proba : ndarray of shape (n_samples, n_classes)
         """
         check_is_fitted(self)
-        X = self._check_data(X)
-        labels, proba = self._answers(X)
-        return put_label_on_top(self._change(proba, X), labels)
+        return in_blocks(self._defended, self._check_data(X))
 
     @property
     def estimator_(self):
@@ -157,6 +156,10 @@ class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
 
     def _classifier(self):
         return FittedClassifier(self.undefended_.estimator_, len(self.classes_))
+
+    def _defended(self, X):
+        labels, proba = self._answers(X)
+        return put_label_on_top(self._change(proba, X), labels)
 
     def _answers(self, X):
         """Return labels as column indices, and probabilities in float64 whose argmax is the label."""

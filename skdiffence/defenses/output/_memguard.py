@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 from torch.nn import functional
 
+from skdiffence.defenses._classifier import in_blocks
 from skdiffence.defenses.output._base import OutputDefense
 from skdiffence.utils._random import mix_seed, torch_seed
 from skdiffence.utils._rows import row_digests
@@ -78,7 +79,7 @@ class MemGuardClassifier(OutputDefense):
     Notes
     -----
     It costs one call of the classifier and, for each query, up to ``max_steps`` passes of g for each of at most seven
-    weights of the distortion. All rows of a call are searched together.
+    weights of the distortion. The rows of a call are searched together, as many as fit in memory.
 
     The search minimizes ``|g| + 10 relu(best other - label) + w distortion`` over noise on log-probabilities, by steps
     along the normalized gradient, until g's decision is crossed with the label kept; w starts at 0.1 and is
@@ -163,7 +164,10 @@ class MemGuardClassifier(OutputDefense):
             Probability of adding the noise.
         """
         check_is_fitted(self)
-        _, proba = self._answers(self._check_data(X))
+        return in_blocks(self._released, self._check_data(X))
+
+    def _released(self, X):
+        _, proba = self._answers(X)
         return proba, *self._noisy(proba)
 
     def _share_to_calibrate(self):
