@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 import warnings
+from contextlib import contextmanager
 from importlib.metadata import version
 
 from tqdm.auto import tqdm
@@ -12,7 +13,7 @@ from tqdm.auto import tqdm
 from skdiffence._demo._demo import FILES, run_demo
 from skdiffence._demo._digits import DemoSettings
 from skdiffence.diffusion._cli_convert import add_convert_parser, run_convert
-from skdiffence.inspection._cli_audit import SCORES, TRUST, add_audit_parser, attacks_above, run_audit
+from skdiffence.inspection._cli_audit import AUDIT_FILES, SCORES, TRUST, add_audit_parser, attacks_above, run_audit
 from skdiffence.inspection._cli_files import CommandError
 
 _FAILED, _UNUSABLE = 1, 2
@@ -121,12 +122,24 @@ def _demo(options):
 
 def _audit(options):
     print(TRUST, file=sys.stderr)
-    report, written = run_audit(options)
+    with _importable_here():
+        report = run_audit(options)
     if options.scores is not None:
         print(f"warning: scores of each row are in {options.scores}. {SCORES}", file=sys.stderr)
     above = attacks_above(report, options.fail_above, options.fail_by)
-    print("\n".join(["", str(report), "", *above, f"In {options.output}: {', '.join(written)}"]))
+    print("\n".join(["", str(report), "", *above, f"In {options.output}: {', '.join(AUDIT_FILES)}"]))
     return _FAILED if report.failed_controls or above else 0
+
+
+@contextmanager
+def _importable_here():
+    """Look for the classes of saved models in the current folder too, as ``python -m`` does, but after all others."""
+    folder, path = os.getcwd(), list(sys.path)
+    sys.path.append(folder)
+    try:
+        yield
+    finally:
+        sys.path[:] = path
 
 
 def _convert(options):

@@ -7,11 +7,11 @@ from skdiffence.attacks import get_attack_names
 from skdiffence.inspection._audit import SUITES, audit
 from skdiffence.inspection._cli_files import CommandError, check_scores_file, load_model, load_sides, write_table
 from skdiffence.inspection.report._comparison import AuditComparison
-from skdiffence.utils._files import check_writable, whole_file
+from skdiffence.utils._files import check_writable
 
 TRUST = "Loading a joblib file runs whatever code is in it: only load models from people you trust."
 SCORES = "The file tells who was in the training set: keep it like the training data."
-_FILES = ("report.html", "report.json", "attacks.csv")
+AUDIT_FILES = ("report.html", "report.json", "attacks.csv")
 _ENDS = {"low": "lower end of the interval", "value": "estimate", "high": "upper end of the interval"}
 
 
@@ -81,8 +81,6 @@ def run_audit(options):
     Returns
     -------
     report : AuditReport or AuditComparison
-    written : list of str
-        Names of the files in the output folder.
 
     Raises
     ------
@@ -92,7 +90,7 @@ def run_audit(options):
         If their content is not valid for an audit.
     """
     # An audit takes minutes: what it writes to is tried first.
-    folder = check_writable(options.output, _FILES)
+    folder = check_writable(options.output, AUDIT_FILES)
     check_scores_file(options.scores)
     names = _names(options.models)
     if options.undefended is not None and len(names) > 1:
@@ -101,10 +99,11 @@ def run_audit(options):
     undefended = None if options.undefended is None else load_model(options.undefended)
     reports = [_audit_one(*pair, undefended, options) for pair in zip(options.models, models, strict=True)]
     report = AuditComparison(dict(zip(names, reports, strict=True))) if len(reports) > 1 else reports[0]
-    written = _write(report, folder)
+    for name, write in zip(AUDIT_FILES, (report.to_html, report.to_json, report.to_csv), strict=True):
+        write(folder / name)
     if options.scores is not None:
         write_table(report.to_scores_frame(), options.scores)
-    return report, written
+    return report
 
 
 def _names(paths):
@@ -164,15 +163,3 @@ def attacks_above(report, threshold, end):
         for name, figure in sorted(figures.items(), key=lambda item: -item[1])
         if figure > threshold
     ]
-
-
-def _write(report, folder):
-    report.to_html(folder / "report.html")
-    report.to_json(folder / "report.json")
-    try:
-        frame = report.to_frame()
-    except ImportError:
-        return ["report.html", "report.json"]
-    with whole_file(folder / "attacks.csv") as path:
-        frame.to_csv(path, index=False)
-    return list(_FILES)

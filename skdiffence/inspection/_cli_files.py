@@ -48,8 +48,7 @@ def load_model(path):
     except (AttributeError, ImportError) as error:
         raise CommandError(
             f"{path} needs a class or function that can't be found here: {error}. If it was defined in a script or a "
-            "notebook, move it to a module, save the model again, and run this command where the module can be "
-            "imported (PYTHONPATH)."
+            "notebook, move it to a module, save the model again, and run this command in the folder of the module."
         ) from error
     except (Exception, SystemExit) as error:  # a damaged pickle can raise anything
         if _is_torch_file(path):

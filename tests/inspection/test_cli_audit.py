@@ -182,15 +182,21 @@ def test_class_that_cannot_be_found(files, tmp_path, monkeypatch, capsys):
     assert "move it to a module" in capsys.readouterr().err
 
 
-def test_without_pandas_there_is_no_table(files, monkeypatch):
-    """The report does not depend on it."""
-
-    def missing(name, *, extra):
-        raise ImportError(f"{name} is needed here: pip install 'skdiffence[{extra}]'")
-
-    monkeypatch.setattr("skdiffence.inspection.report._report.import_optional", missing)
-    assert main(command(files, "--attacks", "entropy", output="plain")) == 0
-    assert {path.name for path in (files / "plain").iterdir()} == {"report.html", "report.json"}
+def test_classes_are_found_in_the_current_folder(files, tmp_path, monkeypatch):
+    """As an installed command it does not have the folder on its path; afterwards the path is as it was."""
+    module = "from sklearn.naive_bayes import GaussianNB\nclass Near(GaussianNB):\n    pass\n"
+    (tmp_path / "near_module.py").write_text(module)
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        rows = np.load(files / "members.npz")
+        near = importlib.import_module("near_module").Near().fit(rows["X"], rows["y"])
+        joblib.dump(near, files / "near.joblib")
+    del sys.modules["near_module"]
+    path = list(sys.path)
+    monkeypatch.chdir(tmp_path)
+    assert main(command(files, "--attacks", "entropy", model="near.joblib", output="near")) == 0
+    assert sys.path == path
+    del sys.modules["near_module"]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from skdiffence.inspection.report._format import interval, percent
 from skdiffence.inspection.report._html import comparison_html
-from skdiffence.inspection.report._report import SCHEMA_VERSION, written
+from skdiffence.inspection.report._report import SCHEMA_VERSION, csv_text, written
 from skdiffence.inspection.report._strongest import strongest_on
 from skdiffence.utils._optional import import_optional
 
@@ -97,6 +97,24 @@ class AuditComparison:
             The page if no file is given.
         """
         return written(comparison_html(self.reports, _HEADING, self._lines()), file)
+
+    def to_csv(self, file=None):
+        """Write one line for each classifier, attack and target as CSV, with the columns of :meth:`to_frame`.
+
+        Parameters
+        ----------
+        file : str or path, default=None
+            Where to write. The file is replaced at once or not at all.
+
+        Returns
+        -------
+        text : str or None
+            The CSV if no file is given. What could not be measured is empty.
+        """
+        records = [
+            {"classifier": name, **record} for name, report in self.reports.items() for record in report._records()
+        ]
+        return written(csv_text(records), file)
 
     def to_frame(self):
         """Return one row for each classifier, attack and target.

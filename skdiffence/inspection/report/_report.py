@@ -1,5 +1,7 @@
-"""The report of an audit: as text, HTML, JSON, data frame and plot."""
+"""The report of an audit: as text, HTML, JSON, CSV, data frame and plot."""
 
+import csv
+import io
 import json
 import math
 from dataclasses import dataclass
@@ -160,6 +162,21 @@ class AuditReport:
         """
         return written(page_html(self), file)
 
+    def to_csv(self, file=None):
+        """Write one line for each attack and target as CSV, with the columns of :meth:`to_frame`.
+
+        Parameters
+        ----------
+        file : str or path, default=None
+            Where to write. The file is replaced at once or not at all.
+
+        Returns
+        -------
+        text : str or None
+            The CSV if no file is given. What could not be measured is empty.
+        """
+        return written(csv_text(self._records()), file)
+
     def to_frame(self):
         """Return one row for each attack and target.
 
@@ -171,14 +188,7 @@ class AuditReport:
             Figures with ``_low`` and ``_high``; rates at all levels as ``tpr_at_fpr_0.01`` and the like, with
             ``_is_reliable``.
         """
-        pandas = import_optional("pandas", extra="audit")
-        return pandas.DataFrame(
-            [
-                {"target": name, **_flat(record)}
-                for name, target in self.targets.items()
-                for record in target.to_dict()["attacks"]
-            ]
-        )
+        return import_optional("pandas", extra="audit").DataFrame(self._records())
 
     def to_scores_frame(self):
         """Return the scores of each row, which tell who was in the training set.
@@ -215,6 +225,14 @@ class AuditReport:
         """
         return MembershipRocDisplay.from_predictions(self.is_member, self.scores["audited"], ax=ax)
 
+    def _records(self):
+        """Return a flat dict for each attack and target."""
+        return [
+            {"target": name, **_flat(record)}
+            for name, target in self.targets.items()
+            for record in target.to_dict()["attacks"]
+        ]
+
     def _repr_html_(self):
         return notebook_html(self)
 
@@ -250,6 +268,16 @@ def _flat(record):
         flat |= {name + end: point[key] for end, key in ends.items()}
         flat[f"{name}_is_reliable"] = point["is_reliable"]
     return flat
+
+
+def csv_text(records):
+    """Return flat dicts as CSV: a line for each, and a column for each key; NaN and infinities are empty."""
+    table = io.StringIO()
+    columns = dict.fromkeys(key for record in records for key in record)
+    writer = csv.DictWriter(table, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_plain(record) for record in records)
+    return table.getvalue()
 
 
 def written(text, file):

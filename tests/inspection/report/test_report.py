@@ -1,9 +1,10 @@
-"""The report of an audit: as text, JSON, frame and page."""
+"""The report of an audit: as text, JSON, CSV, frame and page."""
 
 import importlib
 import json
 import re
 import runpy
+import sys
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from html import unescape
@@ -19,7 +20,7 @@ from sklearn.metrics import roc_auc_score
 
 import skdiffence
 from skdiffence._evaluation._results import NOT_MEASURED
-from skdiffence.inspection import audit
+from skdiffence.inspection import AuditComparison, audit
 from skdiffence.inspection._audit_defense import defense_facts
 from skdiffence.inspection.report import _html
 from skdiffence.inspection.report._format import percent
@@ -238,6 +239,14 @@ def test_frame_has_a_row_for_each_attack_and_target(report):
     assert not frame["tpr_at_fpr_0.01_is_reliable"].any()
     assert frame["tpr_at_fpr_0.1_is_reliable"].all()
     assert not any(frame[column].map(lambda cell: isinstance(cell, (dict, list))).any() for column in frame)
+
+
+def test_csv_is_the_frame_without_pandas(report, monkeypatch):
+    """The same cells as pandas would write; NaN is empty."""
+    comparison = AuditComparison({"a": report, "b": report})
+    frames = [each.to_frame().to_csv(index=False) for each in (report, comparison)]
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    assert [each.to_csv() for each in (report, comparison)] == frames
 
 
 def test_text_lists_every_attack(report):
