@@ -94,10 +94,11 @@ class AnswerMemory:
     def _recall(self, method, X, names):
         known, found = self._answers.setdefault(method, {}), {}
         new = [row for row, name in enumerate(names) if name not in known]
+        all_new = len(new) == len(names)
         if new:
-            given = _copied(self._query(method, X if len(new) == len(names) else safe_indexing(X, new)))
+            given = _copied(self._query(method, X if all_new else safe_indexing(X, new)))
             found = {names[row]: (given, place) for place, row in enumerate(new)}
-        answer = _joined([known.get(name) or found[name] for name in names])
+        answer = _copied(given) if all_new else _joined([known.get(name) or found[name] for name in names])
         n_bytes = _n_bytes(given) + _NAME_BYTES * len(found) if new else 0
         if self._n_bytes + n_bytes <= _MOST_BYTES:
             known.update(found)

@@ -8,8 +8,8 @@ import numpy as np
 from skdiffence._evaluation._rows import AttackedRows, find_rows, on_both_sides
 from skdiffence._fitted import is_frozen, n_training_rows, stored_rows, unrecorded_validation_split
 from skdiffence.exceptions import MembershipWarning
-from skdiffence.utils._rows import row_digests
-from skdiffence.utils._sklearn import num_samples, safe_indexing
+from skdiffence.utils._rows import row_digests, take_rows
+from skdiffence.utils._sklearn import num_samples
 from skdiffence.utils._skorch import instantiated_modules
 from skdiffence.utils._validation import as_class_labels, check_is_member
 
@@ -117,15 +117,13 @@ def _places(pool, X, y, sample_index):
     """Return where in the pool the rows of X are, each row of the pool used once."""
     if sample_index is not None:
         return _checked_index(sample_index, y, pool.y)
-    available, wanted = pool.keys, row_digests(X, pool.digest_key)
+    available, wanted = pool.keys.tolist(), row_digests(X, pool.digest_key).tolist()
     # Rows of the same content may have different labels, so they are found by both.
-    wanted = list(zip(wanted.tolist(), y.tolist(), strict=True))
-    available = list(zip(available.tolist(), pool.y.tolist(), strict=True))
-    places = find_rows(wanted, available)
+    places = find_rows(list(zip(wanted, y.tolist(), strict=True)), zip(available, pool.y.tolist(), strict=True))
     lost = places < 0
     if lost.any():
         first = lost.argmax()
-        relabeled = wanted[first][0] in {content for content, _ in available}
+        relabeled = wanted[first] in available
         raise ValueError(
             "X must hold rows of the pool only, with their labels, each at most as often as the pool does. "
             f"{lost.sum()} of {len(lost)} rows are not there, the first at position {first}"
@@ -246,8 +244,9 @@ def _looked_up(estimator, pool, held, stored, is_member):
     if not is_member[held].all() and is_member[held].any():
         chosen = held
     else:
-        rest = np.setdiff1d(np.arange(len(pool)), held)
-        chosen = np.r_[held, rest[(is_member[rest] != is_member[held[0]]) & usable[rest]]]
+        rest = usable & (is_member != is_member[held[0]])
+        rest[held] = False
+        chosen = np.r_[held, np.flatnonzero(rest)]
     measured = ~is_member[chosen] & ~stored.not_trained_on[chosen]
     n_held = np.count_nonzero(~is_member) * len(held) // len(pool)
     return _membership(pool, chosen, is_member[chosen], usable[chosen], measured, n_held)
@@ -258,7 +257,7 @@ def _membership(pool, chosen, is_member, attacked, measured, n_held):
     n_non_members = len(pool) if pool.is_member is None else np.count_nonzero(~pool.is_member)
     n_folds = max(1, round(n_non_members / max(1, n_held)))
     n_typical = min(n_held, n_non_members // n_folds)
-    rows = AttackedRows(safe_indexing(pool.X, chosen), pool.y[chosen], is_member)
+    rows = AttackedRows(take_rows(pool.X, chosen), pool.y[chosen], is_member)
     return Membership(rows, attacked, measured, n_typical)
 
 

@@ -8,7 +8,8 @@ from skdiffence.attacks._targets import as_answer, check_column_numbers, check_t
 from skdiffence.metrics import label_columns
 from skdiffence.metrics._signals import SIGNALS
 from skdiffence.utils._frames import check_detached
-from skdiffence.utils._sklearn import num_samples, safe_indexing
+from skdiffence.utils._rows import take_rows
+from skdiffence.utils._sklearn import num_samples
 from skdiffence.utils._skorch import predicts_argmax
 from skdiffence.utils._torch import explained_shapes
 from skdiffence.utils._validation import as_class_labels
@@ -108,7 +109,7 @@ class Answers:
         """
         X = self.X
         if X is not None:
-            X = safe_indexing(X, np.arange(len(self))[rows])
+            X = take_rows(X, np.arange(len(self))[rows])
         proba = None if self.proba is None else self.proba[rows]
         label = None if self.label is None else self.label[rows]
         y = None if self.y is None else self.y[rows]

@@ -260,13 +260,14 @@ class AttackScorer(BaseEstimator):
 
     def _attack(self, estimator, found, attacks, metrics):
         every, candidates = found.rows.keyed(self._seed()), np.flatnonzero(found.attacked)
-        chosen = candidates[balanced_rows(every.keys[candidates], every.is_member[candidates])]
+        chosen = np.zeros(len(every), dtype=bool)
+        chosen[candidates[balanced_rows(every.keys[candidates], every.is_member[candidates])]] = True
         rows = every.take(chosen)
         # One query serves the attacks and the utility of the classifier.
-        needed = np.union1d(chosen, np.flatnonzero(found.measured))
+        needed = chosen | found.measured
         asked = every.take(needed)
         queried = query_target(estimator, asked.X, asked.y, attacks.values())
-        of_rows = replace(queried, answers=queried.answers.take(np.isin(needed, chosen)))
+        of_rows = replace(queried, answers=queried.answers.take(chosen[needed]))
         if (reversal := describe_reversal(of_rows.answers, rows.is_member)) is not None:
             warnings.warn(reversal, MembershipWarning, stacklevel=3)
         if (unknown := describe_unknown_labels(queried.answers)) is not None:
