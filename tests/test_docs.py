@@ -85,6 +85,12 @@ def test_oldest_environment_pins_the_lower_bounds():
     assert floors <= set(re.findall(r"^    ([\w-]+)==([\d.]+)$", oldest, flags=re.MULTILINE))
 
 
+def test_installation_names_the_torch_of_the_constraints():
+    """The build for processors is not replaced by the next command."""
+    (pin,) = re.findall(r"^torch==.*$", (ROOT / "constraints.txt").read_text(), flags=re.MULTILINE)
+    assert f"whl/cpu {pin}\n" in (DOCS / "installation.rst").read_text(encoding="utf-8")
+
+
 PIPELINE_PAGES = [
     path.relative_to(ROOT).as_posix()
     for path in [ROOT / "README.md", *sorted(DOCS.rglob("*.rst"))]
