@@ -178,39 +178,42 @@ def report_timed(timed):
 
 
 def draw_frontier(records, path, signals=None):
-    """Draw AUC and failure-detection AUC against calls, and one against the other; the undefended net lies far off."""
+    """Draw what rules leak against what their confidence is worth, and against calls."""
     records = [record for record in records if "calls" in record]
     # Of several timesteps the color tells which one it is.
     named = [dict(record, name=(record["name"], int(record["timestep"]))) for record in records]
-    rows = summary(named, [(key, None, None) for key in ("phi", "failure_detection_auc", "calls")], signals)
-    figure, axes = plt.subplots(1, 3, figsize=(15, 5.2), layout="constrained")
-    panels = [("calls", "phi"), ("calls", "failure_detection_auc"), ("failure_detection_auc", "phi")]
-    names = {"phi": "AUC of phi (0.5: nothing leaks)", "failure_detection_auc": "failure-detection AUC"}
-    names["calls"] = "denoiser calls per row"
-    for ax, (x, y) in zip(axes, panels, strict=True):
-        draw_panel(ax, rows, x, y)
-        ax.set(xlabel=names[x], ylabel=names[y], xmargin=0.12)
-        if x == "calls":
-            ax.set_xscale("log")
-            ax.set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
-            ax.minorticks_off()
-        for (name, _), row in rows.items():
-            place = row[x][0], row[y][0]
-            ax.annotate(name, place, xytext=(4, 3), textcoords="offset points", fontsize=7)
+    draw_rules(summary(named, [(key, None, None) for key in ("phi", "failure_detection_auc", "calls")], signals), path)
+
+
+def draw_rules(rows, path):
+    """Draw the means and intervals of rules, a marker for each; the undefended net lies far off.
+
+    ``rows`` has pairs of mean and half an interval by quantity, by name and timestep.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(9.5, 4.6), layout="constrained", sharey=True)
+    names = {"calls": "denoiser calls per row", "failure_detection_auc": "failure-detection AUC"}
+    for ax, x in zip(axes, names, strict=True):
+        draw_panel(ax, rows, x, "phi")
+        ax.set(xlabel=names[x], xmargin=0.08)
+    axes[0].set(ylabel="AUC of phi (0.5: nothing leaks)", xscale="log", xlim=(0.8, 20))
+    axes[0].set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
+    axes[0].minorticks_off()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize=9)
     with whole_file(path) as file:
-        figure.savefig(file, dpi=150)
+        figure.savefig(file, dpi=130)
     plt.close(figure)
 
 
 def draw_panel(ax, rows, x, y):
-    """Draw the points of a panel with their intervals, one color for each timestep."""
-    timesteps = sorted({timestep for _, timestep in rows})
-    colors = {timestep: f"C{i}" for i, timestep in enumerate(timesteps)}
-    if len(timesteps) > 1:
-        for timestep in timesteps:
-            ax.plot([], [], "o", color=colors[timestep], ms=4, label=f"timestep {int(timestep)}")
-        ax.legend(fontsize=7, loc="best")
-    for (_, timestep), row in rows.items():
+    """Draw the points of a panel with their intervals, a color for each timestep and a marker for each rule."""
+    colors = {timestep: f"C{i}" for i, timestep in enumerate(sorted({timestep for _, timestep in rows}))}
+    markers = dict(zip(dict.fromkeys(name for name, _ in rows), "osD^v<>PXphd*", strict=False))
+    for (name, timestep), row in rows.items():
         (x_mean, x_half), (y_mean, y_half) = row[x], row[y]
         bars = {"xerr": np.nan_to_num(x_half), "yerr": np.nan_to_num(y_half)}
-        ax.errorbar(x_mean, y_mean, **bars, fmt="o", color=colors[timestep], ms=4, lw=0.8, alpha=0.8)
+        look = {"fmt": markers[name], "color": colors[timestep], "ms": 6, "lw": 0.6, "mec": "white", "mew": 0.5}
+        ax.errorbar(x_mean, y_mean, **bars, **look)
+    for name, marker in markers.items():
+        ax.plot([], [], marker, color="0.4", ms=6, label=name)
+    for timestep, color in colors.items() if len(colors) > 1 else ():
+        ax.plot([], [], "s", color=color, ms=8, label=f"timestep {timestep}")
