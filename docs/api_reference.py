@@ -17,7 +17,7 @@ TITLES = {
     "skdiffence.base": "Base classes",
     "skdiffence.exceptions": "Warnings",
 }
-# Rooms of a room, in the order in which they are read; names of no such room come first.
+# Rooms of a room, and modules of metrics, in the order in which they are read; names of no such place come first.
 GROUPS = {
     "rules": "Rules: how candidates become one answer",
     "training": "While the classifier is trained",
@@ -28,6 +28,11 @@ GROUPS = {
     "adaptive": "By somebody who knows that inputs are regenerated",
     "report": "Reports",
     "displays": "Plots",
+    "_signals": "Signals: one number for each row",
+    "_scores": "Scores of an attack or a classifier",
+    **dict.fromkeys(["_intervals", "_bootstrap", "_operating_point"], "Scores with intervals"),
+    **dict.fromkeys(["_groups", "_per_row"], "Of a group or of a single row"),
+    **dict.fromkeys(["_multiple_attacks", "_epsilon"], "Of several attacks, and of differential privacy"),
 }
 
 
@@ -41,7 +46,7 @@ SECTIONS = [section(name, title) for name, title in TITLES.items()]
 
 
 def room_of(module, name):
-    """Return the room below a module that a public name is defined in, or an empty string."""
+    """Return the place below a module, a key of GROUPS, that a public name is defined in, or an empty string."""
     home = getattr(getattr(import_module(module), name), "__module__", "").removeprefix(f"{module}.")
     return next((part for part in home.split(".") if part in GROUPS), "")
 
@@ -59,11 +64,11 @@ def heading(title, mark):
 
 def module_page(module, title, sentence, names):
     """Return the page of a module."""
-    rooms = {name: room_of(module, name) for name in names}
+    groups = {name: GROUPS.get(room_of(module, name), "") for name in names}
     parts = [heading(title, "="), f".. currentmodule:: {module}\n", f"{sentence} (:mod:`{module}`)\n"]
-    for room in ["", *GROUPS]:
-        if inside := [name for name in names if rooms[name] == room]:
-            parts += [heading(GROUPS[room], "-"), summary(inside)] if room else [summary(inside)]
+    for group in ["", *dict.fromkeys(GROUPS.values())]:
+        if inside := [name for name in names if groups[name] == group]:
+            parts += [heading(group, "-"), summary(inside)] if group else [summary(inside)]
     return "\n".join(parts)
 
 
