@@ -18,7 +18,6 @@ regenerations of a split until it is done: 3 GB.
 
 import shutil
 from functools import partial
-from itertools import cycle
 
 import numpy as np
 import selection_attacks as attacks
@@ -26,6 +25,7 @@ from _common import make_parser
 from frontier_data import settings
 from frontier_report import beyond, draw, report
 from frontier_shifts import ShiftedQueries
+from paper.answers import ViewsOfCandidates
 from selection import Kept
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.frozen import FrozenEstimator
@@ -35,8 +35,6 @@ from skdiffence._demo._cache import RegenerationCache
 from skdiffence._demo._controls import label_only, output_noise
 from skdiffence._demo._engine import (
     attack_scores,
-    augmentations,
-    put_label_on_top,
     row_digests,
 )
 from skdiffence._demo._record import machine, save_json, save_text
@@ -67,25 +65,6 @@ class Recorded(ClassifierMixin, BaseEstimator):
     def predict(self, X):
         """Return the labels."""
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
-
-
-class ViewsOfCandidates(ClassifierMixin, BaseEstimator):
-    """The mean of a net's answers to flips and shifts of four candidates, which take turns."""
-
-    def __init__(self, net, kind, regenerator):
-        self.net, self.kind, self.regenerator = net, kind, regenerator
-        self.classes_ = net.classes_
-
-    def predict(self, X):
-        """Return the net's labels."""
-        return self.net.predict(X)
-
-    def predict_proba(self, X):
-        """Return the mean, with the label on top."""
-        candidates = [self.regenerator.regenerate(X, MeanRule(4).candidate(index)) for index in range(4)]
-        views = zip(cycle(candidates), augmentations(self.kind), strict=False)
-        mean = np.mean([self.net.predict_proba(view(each)) for each, view in views], axis=0)
-        return put_label_on_top(mean, np.searchsorted(self.classes_, self.predict(X)))
 
 
 class Run:

@@ -7,12 +7,11 @@ import joblib
 import numpy as np
 import torch
 from _common import kept_denoiser
-from paper.networks import SHAPES, ResNet
+from paper.networks import SHAPES, ResNet, flipped_and_shifted
 from selection_data import load_frozen
 from skorch import NeuralNetClassifier
 from skorch.callbacks import LRScheduler
 from torch import nn
-from torch.nn import functional
 
 from skdiffence._demo._controls import NoDenoiser
 from skdiffence._demo._digits import (
@@ -162,16 +161,6 @@ class AugmentedResNet(ResNet):
     def forward(self, x):
         """Return logits."""
         return super().forward(flipped_and_shifted(x) if self.training else x)
-
-
-def flipped_and_shifted(x, most=4):
-    """Return images of which each is flipped with probability 1/2 and cut out of its padded self at a random place."""
-    n, _, height, width = x.shape
-    x = torch.where(torch.rand(n, 1, 1, 1) < 0.5, x.flip(3), x)
-    padded = functional.pad(x, (most,) * 4, mode="replicate")
-    down, right = torch.randint(0, 2 * most + 1, (2, n, 1))
-    rows, columns = down + torch.arange(height), right + torch.arange(width)
-    return padded[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def photograph_net(n_rows, epochs=None, *, augmented=False):

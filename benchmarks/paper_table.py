@@ -1,19 +1,24 @@
 """The main table of the paper, on images: every prior defense, with and without Diffence, under every attack.
 
     python benchmarks/paper_table.py --data PATH --preset smoke --output DIR
-    python benchmarks/paper_table.py --data PATH --preset cpu --output DIR
+    python benchmarks/paper_table.py --data PATH --preset paper --minutes 60 --output DIR
+    python benchmarks/paper_table.py --data PATH --preset paper --output DIR --seed 1 --targets undefended SELENA
 
 PATH is a folder of images (one folder for each class), an archive of one, or an ``.npz`` file with ``X`` and ``y``.
-Every stage is kept in DIR under a digest of what it was made from: the same command goes on where a run was stopped.
-"smoke" only shows that all of it runs, and its figures mean nothing; "cpu" is meant for two cores, "gpu" has the
-paper's sizes. What it writes: ``results.json``, with every figure of the tables; ``table.txt``; and four pictures.
+Every stage is kept in DIR under a digest of what it was made from: the same command goes on where a run was stopped,
+and with ``--minutes`` it begins nothing new after that time. "smoke" only shows that all of it runs, and its figures
+mean nothing; "cpu" is a small run for two cores, "paper" is one of 25,000 members for two cores and some hours, "gpu"
+has the paper's sizes. Another seed is another shuffle, training and key, for which few targets may be enough, with some
+parts left out (``--without``). What it writes: ``results.json``, with every figure of the tables; ``table.txt``; and
+four pictures.
 """
 
 import time
 from pathlib import Path
 
 from _common import RESULTS, make_parser
-from paper.experiment import PAPER_TIMESTEP, RULES, Experiment
+from paper.answers import RULES, name_of
+from paper.experiment import PAPER_TIMESTEP, Experiment
 from paper.presets import PRESETS
 from paper.report import (
     derived,
@@ -25,37 +30,52 @@ from paper.report import (
     write_table,
 )
 from paper.rows import draw_rows
-from paper.store import Store
+from paper.store import OutOfTime, Store
 from paper.targets import TARGETS, UNDEFENDED
 
 from skdiffence._demo._record import save_json, save_text
 
 # Those that attacks which ask eight times are shown against, on the undefended target and on others: learned intervals
 # differ between targets, and so do the candidates that a learned rule needs of every changed row.
-ASKED_RULES = ("first", "matched", "swap", "lowest")
-ASKED_RULES_ON_OTHERS = ("lowest",)
-# One that learns nothing and needs few candidates: a search behind every shadow would need nearly all of every row.
-LIRA_RULES = ("lowest",)
+ASKED_RULES = ("first", "matched", "swap", "lowest", "mean")
+ASKED_RULES_ON_OTHERS = ("lowest", "mean")
+# Those that learn nothing and need few candidates: a search behind every shadow would need nearly all of every row.
+LIRA_RULES = ("lowest", "mean")
+# Students are trained for these alone.
+TAUGHT = (UNDEFENDED, "SELENA")
+PARTS = ("controls", "floors", "asked", "lira", "timing")
 
 
-def rows_of_table(experiment, timestep):
+def rows_of_table(experiment, timestep, options):
     """Return the target, the name and the making of each row of the table."""
 
     def rules(kind="public", at=timestep, names=RULES, note=""):
-        return {f"{rule}{note}": {"kind": kind, "timestep": at, "rule": rule} for rule in names}
+        return {f"{rule}{note}": {"kind": kind, "timestep": at, "answers": rule} for rule in names}
 
-    table = [(target, UNDEFENDED, {}) for target in TARGETS]
-    table += [(target, name, how) for target in TARGETS for name, how in rules().items()]
+    lowest = min(experiment.preset.timesteps)
+    answers = rules() | {"tuned": {"kind": "public", "answers": "tuned"}, "views": {"answers": "views"}}
+    answers |= rules(names=("views of mean",))
+    if lowest != timestep:
+        answers |= rules(at=lowest, names=("views of mean",), note=f", t={lowest}")
+    taught = {"student": {"answers": "student"}}
+    taught |= {"student of mean": {"kind": "public", "timestep": timestep, "answers": "student"}}
+    table = [(target, UNDEFENDED, {}) for target in options.targets]
+    table += [(target, name, how) for target in options.targets for name, how in answers.items()]
+    table += [(target, name, how) for target in options.targets if target in TAUGHT for name, how in taught.items()]
     more = {}
     if timestep != PAPER_TIMESTEP:
         more |= rules(at=PAPER_TIMESTEP, note=f", t={PAPER_TIMESTEP}")
     more |= rules(kind="members", note=", members' denoiser")
+    if experiment.preset.short_denoiser_epochs:
+        more |= rules(kind="short", names=("first", "matched", "mean"), note=", short training")
     more |= rules(kind="shipped", at=PAPER_TIMESTEP, names=("first", "matched"), note=", as shipped")
+    averaged = tuple(dict.fromkeys((experiment.chosen_rule, "mean")))
     for noise in experiment.preset.noise_timesteps:
-        more |= rules("plain noise", noise, (experiment.chosen_rule,), f", plain noise {noise}")
-    more |= rules(kind="untrained", names=(experiment.chosen_rule,), note=", untrained denoiser")
-    more |= {output: {"output": output} for output in ("label only", "output noise")}
-    table += [(UNDEFENDED, name, how) for name, how in more.items()]
+        more |= rules("plain noise", noise, averaged, f", plain noise {noise}")
+    more |= rules(kind="untrained", names=averaged, note=", untrained denoiser")
+    more |= {output: {"answers": output} for output in ("label only", "output noise")}
+    if "controls" not in options.without:
+        table += [(UNDEFENDED, name, how) for name, how in more.items()]
     return sorted(table, key=lambda row: TARGETS.index(row[0]))
 
 
@@ -63,12 +83,12 @@ def choose_rule(experiment, timestep):
     """Return the rule that leaks least on the calibration rows of the undefended target, the cheaper one of equals."""
     leaks = {}
     for rule in RULES:
-        record = experiment.record(rule, UNDEFENDED, {"kind": "public", "timestep": timestep, "rule": rule})
+        record = experiment.record(rule, UNDEFENDED, {"kind": "public", "timestep": timestep, "answers": rule})
         leaks[rule] = record["calibration"]["leak"], record["calibration"]["calls"]
     return min(leaks, key=lambda rule: (round(leaks[rule][0], 2), leaks[rule][1]))
 
 
-def run(experiment, until):
+def run(experiment, options):
     """Go through all stages.
 
     Returns
@@ -76,40 +96,40 @@ def run(experiment, until):
     results : dict or None
         None if it was to stop earlier.
     """
-    attacked = TARGETS if "all" in experiment.preset.lira_targets else experiment.preset.lira_targets
-    if until == "targets":
-        for target in TARGETS:
+    attacked = options.targets if "all" in experiment.preset.lira_targets else experiment.preset.lira_targets
+    if options.until == "targets":
+        for target in options.targets:
             experiment.fitted(target)
-        for target in attacked:
+        for target in attacked if "lira" not in options.without else ():
             experiment.shadows(target)
         return None
     experiment.denoiser("public")
-    if until == "denoiser":
+    if options.until == "denoiser":
         return None
     timestep = experiment.timestep()
     experiment.chosen_rule = choose_rule(experiment, timestep)
-    if until == "choice":
+    if options.until == "choice":
         return None
     results = {"timestep": timestep, "chosen_rule": experiment.chosen_rule, "curve": experiment.curve()}
-    chosen = {"kind": "public", "timestep": timestep, "rule": experiment.chosen_rule}
-    results["milliseconds"] = {
-        how.get("rule", UNDEFENDED): experiment.milliseconds(how)
-        for how in ({}, *({**chosen, "rule": rule} for rule in RULES))
-    }
-    results["records"], results["floors"], results["asked"] = [], {}, []
-    table = rows_of_table(experiment, timestep)
-    for target in TARGETS:
+
+    def chosen(rules):
+        return [{}, *({"kind": "public", "timestep": timestep, "answers": rule} for rule in dict.fromkeys(rules))]
+
+    timed = chosen(RULES) if "timing" not in options.without else ()
+    results["milliseconds"] = {name_of(how): experiment.milliseconds(how) for how in timed}
+    results |= {"records": [], "floors": {}, "asked": [], "lira": []}
+    table = rows_of_table(experiment, timestep, options)
+    for target in options.targets:
         results["records"] += [experiment.record(name, target, how) for of, name, how in table if of == target]
-        results["floors"][target] = experiment.floor(target)
+        if "floors" not in options.without:
+            results["floors"][target] = experiment.floor(target)
         rules = (*ASKED_RULES, experiment.chosen_rule) if target == UNDEFENDED else ASKED_RULES_ON_OTHERS
-        for how in ({}, *({**chosen, "rule": rule} for rule in dict.fromkeys(rules))):
+        for how in chosen(rules) + [{"answers": "views"}] if "asked" not in options.without else ():
             found = experiment.asked(target, how)
-            results["asked"].append({"target": target, "name": how.get("rule", UNDEFENDED), "attacks": found})
-    results["lira"] = [
-        {"target": target, "name": how.get("rule", UNDEFENDED), **experiment.lira(target, how)}
-        for target in attacked
-        for how in ({}, *({**chosen, "rule": rule} for rule in LIRA_RULES))
-    ]
+            results["asked"].append({"target": target, "name": name_of(how), "attacks": found})
+    for target in attacked if "lira" not in options.without else ():
+        for how in chosen(LIRA_RULES):
+            results["lira"].append({"target": target, "name": name_of(how), **experiment.lira(target, how)})
     return results
 
 
@@ -120,15 +140,23 @@ def main():
     parser.add_argument("--data", type=Path, required=True, help="images: a folder, an archive or an .npz file")
     parser.add_argument("--preset", choices=PRESETS, default="smoke")
     parser.add_argument("--until", choices=("denoiser", "targets", "choice"), help="stop after this stage")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no further stage after this time")
+    parser.add_argument("--targets", nargs="+", choices=TARGETS, default=TARGETS)
+    parser.add_argument("--without", nargs="+", choices=PARTS, default=(), help="leave out parts")
     options = parser.parse_args()
     start, preset = time.perf_counter(), PRESETS[options.preset]
     rows = draw_rows(options.data, preset, options.seed)
-    experiment = Experiment(preset, rows, Store(options.output / options.preset), options.seed)
-    results = run(experiment, options.until)
+    store = Store(options.output / options.preset, options.minutes)
+    experiment = Experiment(preset, rows, store, options.seed)
+    try:
+        results = run(experiment, options)
+    except OutOfTime as error:
+        print(error)
+        return
     if results is None:
         return
     results["derived"] = derived(results)
-    results["facts"] = facts(options.preset, preset, rows, options.seed, time.perf_counter() - start)
+    results["facts"] = facts(options, preset, rows, time.perf_counter() - start)
     save_json(options.output / options.preset / "results.json", results)
     note = "" if preset.meaningful else "A check that everything runs: too few rows for any conclusion.\n\n"
     text = note + "\n\n".join(write(results) for write in (write_summary, write_table, write_curve, write_others))

@@ -23,15 +23,14 @@ import numpy as np
 import selection_attacks as attacks
 import selection_data as data
 from _common import make_parser
+from paper.regenerators import ByTimestep
 from selection_report import draw_frontier, report, report_pairs, report_timed, signal_name
-from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
 from skdiffence._demo._cache import RegenerationCache
 from skdiffence._demo._digits import pretrained
 from skdiffence._demo._engine import whole_file
 from skdiffence._demo._record import machine, save_json, save_text
-from skdiffence.base import InferenceOnlyMixin
 from skdiffence.defenses import BudgetedRule, DefendedClassifier, LowestRule, TunedDefendedClassifier
 
 SIDES = ("members", "others")
@@ -58,25 +57,6 @@ class AheadCache(RegenerationCache):
         ahead = range(candidate, next((end for end in AHEAD if end > candidate), candidate + 1))
         X, candidates = np.tile(X, (len(ahead), 1, 1, 1)), np.repeat(ahead, len(X))
         self._keep(X, candidates, self.regenerator.regenerate(X, candidates))
-
-
-class ByTimestep(InferenceOnlyMixin, BaseEstimator):
-    """Fitted regenerators of several timesteps as one whose timestep can be set."""
-
-    def __init__(self, regenerators, timestep):
-        self.regenerators = regenerators
-        self.timestep = timestep
-
-    def fit(self, X, y=None):
-        """Return self: the regenerators are fitted."""
-        return self
-
-    def __sklearn_is_fitted__(self):
-        return True
-
-    def regenerate(self, X, candidate=0):
-        """Return regenerations at the timestep."""
-        return self.regenerators[self.timestep].regenerate(X, candidate)
 
 
 def make_regenerators(options, X, seed):

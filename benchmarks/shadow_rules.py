@@ -17,9 +17,9 @@ Printed are means over pools of the mean over targets, with half of their 95 % i
 import numpy as np
 import torch
 from _common import kept_denoiser, make_parser, save
-from frontier import ViewsOfCandidates
 from frontier_data import as_floats, photograph_net, train_denoiser
 from frontier_report import paired
+from paper.answers import ViewsOfCandidates
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
 

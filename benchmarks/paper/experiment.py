@@ -1,11 +1,11 @@
 """The stages of the comparison: denoisers, timestep, targets, answers behind every defense, and attacks."""
 
-import warnings
 from dataclasses import asdict
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 
+from paper.answers import defend, make_answers, name_of
 from paper.measure import (
     answers_of,
     asked_again,
@@ -18,16 +18,13 @@ from paper.measure import (
 from paper.regenerators import RegenerationStore, ShippedRegenerator
 from paper.rows import attacked, calibration, joined, members
 from paper.targets import UNDEFENDED, AnswerCache, fit_target, make_net, make_target
-from skdiffence._demo._controls import NoDenoiser, label_only, output_noise
+from skdiffence._demo._controls import NoDenoiser
 from skdiffence._demo._engine import data_digest, mix_seed
 from skdiffence._demo._record import milliseconds_per_row
 from skdiffence.attacks import LiRAAttack, train_shadows
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.diffusion import DiffusionRegenerator
-from skdiffence.exceptions import DefenseWarning
 
-# The paper's three scenarios, and this library's of one call and of four.
-RULES = ("first", "members", "matched", "swap", "lowest")
 PAPER_TIMESTEP = 160
 
 
@@ -51,17 +48,16 @@ class Experiment:
         self.facts = {"rows": rows.facts, "seed": seed}
         self.known, self.scored = attacked(rows, "known"), attacked(rows, "scored")
         self.calibration = calibration(rows)
-        self._stores, self._targets = {}, {}
+        self._stores, self._targets, self._own = {}, {}, None
 
     # Regeneration
 
     def denoiser(self, which):
-        """Return the folder of a denoiser, "public" or "members" by what it was trained on."""
-        made = self.preset.denoiser
-        if which == "members":
-            made = made | {"max_epochs": self.preset.member_denoiser_epochs}
-        part = self.rows.public if which == "public" else members(self.rows)
-        facts = {"X": self.rows.facts["public"] if which == "public" else self.facts, "made": made}
+        """Return the folder of a denoiser: "public" and, after less training, "short", or "members"."""
+        epochs = {"short": self.preset.short_denoiser_epochs, "members": self.preset.member_denoiser_epochs}
+        made = self.preset.denoiser | ({"max_epochs": epochs[which]} if which in epochs else {})
+        part = members(self.rows) if which == "members" else self.rows.public
+        facts = {"X": self.facts if which == "members" else self.rows.facts["public"], "made": made}
         facts |= {"seed": self.seed, "timestep": self._highest()}
         folder = self.store.place(f"denoiser {which}", facts)
 
@@ -83,12 +79,13 @@ class Experiment:
         return max(PAPER_TIMESTEP, *self.preset.timesteps)
 
     def regenerator(self, kind, timestep, key="defense"):
-        """Return a fitted regenerator: "public", "members", "plain noise", "untrained" or "shipped"."""
+        """Return a fitted regenerator: "public", "short", "members", "plain noise", "untrained" or "shipped"."""
         if kind == "shipped":
             return ShippedRegenerator(self.regenerator("public", timestep, key))
         settings = {"timestep": timestep, "value_range": (0, 1), "key": mix_seed(self.seed, key)}
+        settings["precision"] = self.preset.denoiser.get("precision", "auto")
         if kind == "untrained":
-            made = {name: value for name, value in self.preset.denoiser.items() if name in {"denoiser"}}
+            made = {name: value for name, value in self.preset.denoiser.items() if name == "denoiser"}
             # One update at a rate of nothing leaves the weights as they were drawn.
             untrained = DiffusionRegenerator(**made, max_epochs=1, lr=1e-12, random_state=self.seed, **settings)
             return untrained.fit(self.rows.public.X[:64])
@@ -99,7 +96,7 @@ class Experiment:
         """Return a regenerator that keeps what it makes of the rows of this run."""
         n_candidates = n_candidates or self.preset.n_candidates
         facts = self.facts | {"kind": kind, "timestep": timestep, "key": key, "n": n_candidates}
-        if kind in ("public", "members"):
+        if kind in ("public", "short", "members"):
             facts["denoiser"] = self.denoiser(kind).name
         elif kind == "shipped":
             facts["denoiser"] = self.denoiser("public").name
@@ -134,20 +131,18 @@ class Experiment:
             lambda: fit_target(name, self.preset, self.rows, seed, lambda: self.fitted(UNDEFENDED)),
         )
 
-    def defend(self, target, stored, selection, n_candidates=None, part=None):
-        """Return a target behind a defense that was calibrated on calibration rows."""
-        part = part or self.calibration
-        defended = DefendedClassifier(
-            FrozenEstimator(target),
-            FrozenEstimator(stored),
-            n_candidates=n_candidates or self.preset.n_candidates,
-            selection=selection,
-            random_state=self.seed,
-        )
-        with warnings.catch_warnings():
-            # How many labels are kept is a column of the table.
-            warnings.simplefilter("ignore", DefenseWarning)
-            return defended.fit(part.X, part.y, is_member=part.is_member)
+    def own(self):
+        """Return the attacker's own model, trained as the undefended target was, on the public rows."""
+
+        def train():
+            target = make_target(UNDEFENDED, self.preset, self.rows, mix_seed(self.seed, "own") % 2**31)
+            return target.fit(self.rows.public.X, self.rows.public.y)
+
+        facts = self.facts | {"unfitted": make_target(UNDEFENDED, self.preset, self.rows, self.seed), "own": True}
+        if self._own is None:
+            fitted = self.store.take("training the attacker's own model", facts, train)
+            self._own = FrozenEstimator(AnswerCache(fitted).fit(self.calibration.X))
+        return self._own
 
     # Choices, on calibration rows alone
 
@@ -161,7 +156,7 @@ class Experiment:
                 for timestep in self.preset.timesteps if kind == "public" else self.preset.noise_timesteps:
                     n = self.preset.curve_candidates
                     stored = self.regenerations(kind, timestep, n_candidates=n)
-                    defended = self.defend(target, stored, "first", n)
+                    defended = defend(self, target, stored, "first", n)
                     point = calibration_leak(defended, self.calibration)
                     retention = {side: rates.overall for side, rates in defended.retention_.items()}
                     points.append({"kind": kind, "timestep": timestep, "retention": retention, **point})
@@ -193,7 +188,7 @@ class Experiment:
         target : str
             Name of the target.
         how : dict
-            ``kind`` and ``timestep`` of the regenerations and ``rule``, or ``output`` for what only changes answers.
+            As :func:`~paper.answers.make_answers` takes it.
 
         Returns
         -------
@@ -202,23 +197,19 @@ class Experiment:
 
         def make():
             bare = self.target(target)
-            classifier = self._classifier(bare, how)
-            record = measure(classifier, bare, self.known, self.scored, single_query_attacks(self.seed))
-            if how.get("rule"):
+            classifier = make_answers(self, bare, how)
+            attacks = single_query_attacks(self.seed, self.own())
+            record = measure(classifier, bare, self.known, self.scored, self.rows.other_calibration, attacks)
+            if isinstance(classifier, DefendedClassifier):
                 record |= {"calibration": calibration_leak(classifier, self.calibration)}
+            if hasattr(classifier, "interval_"):
                 record["interval"] = [float(end) for end in classifier.interval_]
-                self.keep_regenerations()
+            if hasattr(classifier, "best_params_"):
+                record["chosen"] = {name: str(value) for name, value in classifier.best_params_.items()}
+            self.keep_regenerations()
             return {"name": name, "target": target, **how, **record}
 
         return self.store.take(f"{target}, {name}", self._facts("record", name=name, target=target, how=how), make)
-
-    def _classifier(self, bare, how):
-        if not how:
-            return bare
-        if "output" in how:
-            control = {"label only": label_only, "output noise": output_noise}[how["output"]]
-            return control(bare, self.rows.other_calibration.X, self.rows.other_calibration.y)
-        return self.defend(bare, self.regenerations(how["kind"], how["timestep"]), how["rule"])
 
     def floor(self, target):
         """Return the figures of label-only attacks on a target."""
@@ -231,11 +222,11 @@ class Experiment:
         """Return the figures of attacks of eight queries."""
 
         def make():
-            classifier = self._classifier(self.target(target), how)
+            classifier = make_answers(self, self.target(target), how)
             attacker = self.regenerations("public", how.get("timestep", PAPER_TIMESTEP), "attacker")
             return asked_again(classifier, attacker, self.known, self.scored, self.preset.asked_rows, self.seed)
 
-        label = how.get("rule", UNDEFENDED)
+        label = name_of(how)
         return self.store.take(
             f"{target}, {label}, asked again", self._facts("asked", target=target, how=how, rows="at random"), make
         )
@@ -245,12 +236,11 @@ class Experiment:
 
         def make():
             classifier = self.target(UNDEFENDED).classifier
-            if how:
-                regenerator = self.regenerator(how["kind"], how["timestep"])
-                classifier = self.defend(classifier, regenerator, how["rule"])
+            if "timestep" in how:
+                classifier = defend(self, classifier, self.regenerator(how["kind"], how["timestep"]), name_of(how))
             return milliseconds_per_row(classifier, self.scored.X)
 
-        label = how.get("rule", UNDEFENDED)
+        label = name_of(how)
         return self.store.take(f"timing {label}", self._facts("timing", how=how), make)
 
     # Shadow models
@@ -260,7 +250,8 @@ class Experiment:
 
         The reference rows of adversarial regularization are held out of each half, for there are no others.
         """
-        pool = joined(self.known, self.scored, self.rows.member_calibration)
+        further = [self.rows.member_further] if "member_further" in self.rows else []
+        pool = joined(self.known, self.scored, *further, self.rows.member_calibration)
         own = target in (UNDEFENDED, "MemGuard")
         estimator = make_net(self.preset, self.rows) if own else make_target(target, self.preset, self.rows, None)
         shadows = train_shadows(
@@ -284,11 +275,11 @@ class Experiment:
                 for net, train in zip(shadows["estimator"], shadows["indices"]["train"], strict=True)
             ]
             attack = LiRAAttack(shadows | {"estimator": behind}, pool=(pool.X, pool.y), mode="offline")
-            numbers = fitted_attack(attack, self._classifier(self.target(target), how), self.known, self.scored)
+            numbers = fitted_attack(attack, make_answers(self, self.target(target), how), self.known, self.scored)
             self.keep_regenerations()
             return numbers
 
-        label = how.get("rule", UNDEFENDED)
+        label = name_of(how)
         return self.store.take(f"{target}, {label}, LiRA", self._facts("lira", target=target, how=how), make)
 
     def _defended_shadow(self, target, net, train, pool, how):
@@ -301,13 +292,11 @@ class Experiment:
             guarded = make_target(target, self.preset, self.rows, seed).set_params(estimator=FrozenEstimator(net))
             net = guarded.fit(part.X, part.y, is_member=part.is_member)
         shadow = AnswerCache(net).fit(self.calibration.X)
-        if not how:
-            return shadow
-        return self.defend(shadow, self.regenerations(how["kind"], how["timestep"], "attacker"), how["rule"], part=part)
+        return make_answers(self, shadow, how, part=part, who="attacker")
 
     # For the figures
 
     def answers(self, how):
         """Return the undefended target's answers to the scored rows behind a defense."""
-        make = lambda: answers_of(self._classifier(self.target(UNDEFENDED), how), self.scored)[0].proba  # noqa: E731
-        return self.store.take(f"answers {how.get('rule', UNDEFENDED)}", self._facts("answers", how=how), make)
+        make = lambda: answers_of(make_answers(self, self.target(UNDEFENDED), how), self.scored)[0].proba  # noqa: E731
+        return self.store.take(f"answers {name_of(how)}", self._facts("answers", how=how), make)

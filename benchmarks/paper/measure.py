@@ -7,19 +7,23 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import log_loss, roc_auc_score
 
 from paper.rows import some
+from skdiffence._demo._engine import recalibrated_log_loss
 from skdiffence.attacks import (
     Answers,
     CorrectnessAttack,
     LabelOnlyAttack,
+    LabelOnlyReferenceAttack,
     NeuralAttack,
     NonMonotoneAttack,
     PrecompensatedQueryAttack,
+    ReferenceAttack,
     RepeatedQueryAttack,
     ThresholdAttack,
 )
 from skdiffence.metrics import (
     accuracy_interval,
     attack_accuracy_score,
+    auc_difference_interval,
     auc_interval,
     entropy_signal,
     expected_calibration_error,
@@ -34,10 +38,20 @@ RATES = (0.001, 0.01)
 PAPER_ATTACKS = ("neural", "loss", "confidence", "entropy", "modified_entropy")
 LABEL_FREE = ("entropy", "phi")
 LABEL_AWARE = ("neural", "loss", "confidence", "modified_entropy", "non_monotone")
+# With a model of the attacker's own: beside the answers, and beside nothing but labels.
+OWN_MODEL = ("reference", "label_only_reference")
 
 
-def single_query_attacks(seed):
-    """Return the attacks that share one answer a row, by name; "phi" is given answered labels for true ones."""
+def single_query_attacks(seed, own):
+    """Return the attacks that share one answer a row, by name; "phi" is given answered labels for true ones.
+
+    Parameters
+    ----------
+    seed : int
+        Seeds the attacks that learn.
+    own : classifier
+        The attacker's own model, fitted and frozen.
+    """
     signals = ("loss", "confidence", "entropy", "modified_entropy")
     return {
         "neural": NeuralAttack(random_state=seed),
@@ -45,6 +59,8 @@ def single_query_attacks(seed):
         "phi": ThresholdAttack("logit"),
         "non_monotone": NonMonotoneAttack(random_state=seed),
         "correctness": CorrectnessAttack(),
+        "reference": ReferenceAttack(own, random_state=seed),
+        "label_only_reference": LabelOnlyReferenceAttack(own, random_state=seed),
     }
 
 
@@ -97,22 +113,41 @@ def attack_answers(attacks, known, scored, is_known_member, is_member):
     Returns
     -------
     numbers : dict of str to dict
+    beyond : dict of str to float
+        How far an attacker with a model of his own gets beyond labels when he sees the answers: the difference of two
+        areas, and its interval.
     """
-    numbers = {}
+    numbers, scores = {}, {}
     for name, attack in attacks.items():
         views = (blind(known), blind(scored)) if name == "phi" else (known, scored)
         attack.fit_answers(views[0], is_known_member)
-        scores = attack.score_answers(views[1])
-        accused = scores >= attack.threshold_
-        numbers[name] = scores_of(name, is_member, scores, accused, scored.correct)
-    return numbers
+        scores[name] = attack.score_answers(views[1])
+        accused = scores[name] >= attack.threshold_
+        numbers[name] = scores_of(name, is_member, scores[name], accused, scored.correct)
+    answers, labels = OWN_MODEL
+    interval = auc_difference_interval(is_member, scores[answers], scores[labels])
+    difference = numbers[answers]["auc"] - numbers[labels]["auc"]
+    return numbers, {"beyond": difference, "beyond_interval": [float(end) for end in interval]}
 
 
-def utility_of(answers):
-    """Return the utility of answers to rows outside the training set."""
+def utility_of(answers, held_out=None):
+    """Return the utility of answers to rows outside the training set.
+
+    Parameters
+    ----------
+    answers : Answers
+        To those rows.
+    held_out : Answers or None, default=None
+        To further ones, on which a temperature is fitted.
+    """
     proba = np.clip(answers.proba, np.finfo(float).eps, 1)
     columns = np.arange(proba.shape[1])
-    return {
+    more = {}
+    if held_out is not None:
+        more["recalibrated_nll"], more["temperature"] = recalibrated_log_loss(
+            held_out.proba, held_out.y, answers.proba, answers.y
+        )
+    return more | {
         "test_accuracy": float(answers.correct.mean()),
         "nll": float(log_loss(answers.y, proba / proba.sum(axis=1, keepdims=True), labels=columns)),
         "ece": float(expected_calibration_error(answers.y, answers.proba)),
@@ -120,7 +155,7 @@ def utility_of(answers):
     }
 
 
-def measure(classifier, bare, known, scored, attacks):
+def measure(classifier, bare, known, scored, held_out, attacks):
     """Measure the privacy, the utility and the cost of a classifier's answers.
 
     Parameters
@@ -131,6 +166,8 @@ def measure(classifier, bare, known, scored, attacks):
         The same without the defense, whose labels must be kept.
     known, scored : Bunch
         Rows of both sides, ``X``, ``y`` and ``is_member``.
+    held_out : Bunch
+        Further non-members, on which a temperature is fitted.
     attacks : dict of str to MembershipAttack
         Unfitted.
 
@@ -142,13 +179,15 @@ def measure(classifier, bare, known, scored, attacks):
     answers, selected = answers_of(classifier, scored)
     others = ~scored.is_member
     labels = np.searchsorted(answers.classes, bare.predict(scored.X))
+    attacked, beyond = attack_answers(attacks, learned, answers, known.is_member, scored.is_member)
     record = {
-        "attacks": attack_answers(attacks, learned, answers, known.is_member, scored.is_member),
+        "attacks": attacked,
+        **beyond,
         "train_accuracy": float(answers.correct[scored.is_member].mean()),
         "labels_changed": int(np.sum(answers.label != labels)),
         "labels_asked": len(labels),
         "undefended_answers": int(np.sum(np.all(answers.proba == bare.predict_proba(scored.X), axis=1))),
-        **utility_of(answers.take(others)),
+        **utility_of(answers.take(others), answers_of(classifier, held_out)[0]),
     }
     if selected is not None:
         calls = selected.n_regenerations
@@ -157,7 +196,8 @@ def measure(classifier, bare, known, scored, attacks):
         record["timing_auc"] = float(roc_auc_score(scored.is_member, -calls))
         record["timing_auc_interval"] = auc_interval(scored.is_member, -calls)
         record["fallback"] = float(np.mean(~selected.kept))
-        record["retention"] = {side: rates.overall for side, rates in classifier.retention_.items()}
+        chosen = getattr(classifier, "best_estimator_", classifier)
+        record["retention"] = {side: rates.overall for side, rates in getattr(chosen, "retention_", {}).items()}
     return record
 
 

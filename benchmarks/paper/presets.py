@@ -55,6 +55,14 @@ class Preset:
         Targets that LiRA is run against; "all" for every one.
     floor_rows, asked_rows : int
         Scored rows of each side for label-only attacks, and for attacks that ask many times.
+    recipe : {"adam", "one cycle"}, default="adam"
+        How the targets are trained: with the paper's optimizer, or quickly, on flipped and shifted images.
+    plain_share : float, default=0.25
+        Share of the epochs, at the end, in which a quick training does not change images.
+    further : int, default=0
+        Members that only train.
+    short_denoiser_epochs : int or None, default=None
+        Passes over the public rows, for a denoiser of less training; None for none.
     """
 
     meaningful: bool
@@ -78,11 +86,15 @@ class Preset:
     lira_targets: tuple
     floor_rows: int
     asked_rows: int
+    recipe: str = "adam"
+    plain_share: float = 0.25
+    further: int = 0
+    short_denoiser_epochs: int | None = None
 
     @property
     def members(self):
         """Number of rows that train a target."""
-        return 2 * self.calibration + self.known + self.scored
+        return 2 * self.calibration + self.known + self.scored + self.further
 
     @property
     def private(self):
@@ -95,6 +107,7 @@ class Preset:
             "other_known": self.known,
             "other_scored": self.scored,
             "reference": self.reference,
+            **({"member_further": self.further} if self.further else {}),
         }
 
 
@@ -143,6 +156,28 @@ _CPU = replace(
     floor_rows=500,
     asked_rows=250,
 )
+_PAPER = replace(
+    _CPU,
+    calibration=1000,
+    known=2500,
+    scored=5000,
+    further=15500,
+    reference=2000,
+    public=24500,
+    network="wide",
+    recipe="one cycle",
+    epochs=16,
+    private_epochs=10,
+    denoiser=_CPU.denoiser | {"max_epochs": 12, "precision": "bfloat16"},
+    short_denoiser_epochs=3,
+    member_denoiser_epochs=12,
+    n_candidates=10,
+    timesteps=(40, 80, 120, 160, 200),
+    noise_timesteps=(20, 40, 80),
+    curve_candidates=4,
+    floor_rows=1000,
+    asked_rows=250,
+)
 _GPU = replace(
     _CPU,
     calibration=1000,
@@ -171,4 +206,4 @@ _GPU = replace(
     floor_rows=10000,
     asked_rows=2500,
 )
-PRESETS = {"smoke": _SMOKE, "cpu": _CPU, "gpu": _GPU}
+PRESETS = {"smoke": _SMOKE, "cpu": _CPU, "paper": _PAPER, "gpu": _GPU}

@@ -154,3 +154,22 @@ class ShippedRegenerator(InferenceOnlyMixin, BaseEstimator):
     def transform(self, X):
         """Return candidate 0 of each row."""
         return self.regenerate(X, 0)
+
+
+class ByTimestep(InferenceOnlyMixin, BaseEstimator):
+    """Fitted regenerators of several timesteps as one whose timestep can be set."""
+
+    def __init__(self, regenerators, timestep):
+        self.regenerators = regenerators
+        self.timestep = timestep
+
+    def fit(self, X, y=None):
+        """Return self: the regenerators are fitted."""
+        return self
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def regenerate(self, X, candidate=0):
+        """Return regenerations at the timestep."""
+        return self.regenerators[self.timestep].regenerate(X, candidate)

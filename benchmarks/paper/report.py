@@ -32,7 +32,7 @@ def worst(record, attacks):
 
 def floor_of(results, target, record):
     """Return the strongest attack on a target's labels, the row's own label included."""
-    areas = {name: numbers["auc"] for name, numbers in results["floors"][target].items()}
+    areas = {name: numbers["auc"] for name, numbers in results["floors"].get(target, {}).items()}
     areas["correctness"] = record["attacks"]["correctness"]["auc"]
     name = max(areas, key=areas.get)
     return name, areas[name]
@@ -71,13 +71,14 @@ def derived(results):
     return rows
 
 
-def facts(preset_name, preset, rows, seed, seconds):
+def facts(options, preset, rows, seconds):
     """Return what is needed to repeat a run."""
     return {
-        "preset": preset_name,
+        "data": options.data.name.partition(".")[0],
+        "preset": options.preset,
         "meaningful": preset.meaningful,
         "settings": asdict(preset),
-        "seed": seed,
+        "seed": options.seed,
         "parts": {
             name: {"n": len(rows[name].y), "digest": digest} for name, digest in rows.facts.items() if name != "seed"
         },
@@ -97,9 +98,9 @@ def facts(preset_name, preset, rows, seed, seconds):
 # Text
 
 PRIVACY_COLUMNS = ("worst AUC", "change", "acc. change", "entropy", "phi", "confid.", "loss", "m-entropy", "neural",
-                   "non-mono.", "if right", "floor", "excess gone", "TPR 1 %")  # fmt: skip
-UTILITY_COLUMNS = ("train acc.", "test acc.", "changed", "retention", "fall-back", "NLL", "ECE", "fail. AUC",
-                   "calls", "timing AUC", "ms")  # fmt: skip
+                   "non-mono.", "if right", "floor", "excess gone", "own floor", "beyond", "TPR 1 %")  # fmt: skip
+UTILITY_COLUMNS = ("train acc.", "test acc.", "changed", "retention", "fall-back", "NLL", "recal. NLL", "ECE",
+                   "fail. AUC", "calls", "timing AUC", "ms")  # fmt: skip
 
 
 def _privacy_cells(record, row):
@@ -115,6 +116,8 @@ def _privacy_cells(record, row):
         f"{attacks['confidence']['auc_if_right']:.3f}",
         f"{row['floor']:.3f}",
         "-" if gone is None else f"{gone:.0%}",
+        f"{attacks['label_only_reference']['auc']:.3f}",
+        with_ends(record["beyond"], *record["beyond_interval"]),
         f"{tpr[0]:.3f}" + ("*" if tpr[1] else ""),
     ]
 
@@ -130,6 +133,7 @@ def _utility_cells(record, milliseconds):
         "-" if retention is None else f"{retention:.2f}",
         f"{record['fallback']:.3f}" if "fallback" in record else "-",
         f"{record['nll']:.3f}",
+        f"{record['recalibrated_nll']:.3f}",
         f"{record['ece']:.3f}",
         f"{record['failure_auc']:.3f}",
         f"{record['calls']:.2f}" if "calls" in record else "-",
@@ -268,7 +272,7 @@ def _plane(results):
 def _distributions(experiment, results):
     before = experiment.answers({})
     how = next(r for r in results["records"] if r["target"] == UNDEFENDED and r["name"] == results["chosen_rule"])
-    after = experiment.answers({key: how[key] for key in ("kind", "timestep", "rule")})
+    after = experiment.answers({key: how[key] for key in ("kind", "timestep", "answers")})
     display = SignalDisplay.from_predictions(experiment.scored.is_member, after, proba_before=before)
     return display.figure_
 

@@ -57,7 +57,8 @@ def joined(*parts):
 
 def members(rows):
     """Return the rows that train a target."""
-    return joined(rows.member_calibration, rows.member_known, rows.member_scored)
+    parts = ("member_calibration", "member_known", "member_scored", "member_further")
+    return joined(*(rows[name] for name in parts if name in rows))
 
 
 def calibration(rows):

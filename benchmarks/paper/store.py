@@ -4,8 +4,13 @@ import time
 from pathlib import Path
 
 import joblib
+import numpy as np
 
 from skdiffence._demo._engine import fingerprint, library_versions, whole_file
+
+
+class OutOfTime(Exception):
+    """The time of this run is over, and there is more to do."""
 
 
 class Store:
@@ -17,11 +22,14 @@ class Store:
     ----------
     folder : path
         Made if it is not there.
+    minutes : float, default=inf
+        Time after which nothing new is begun.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, minutes=np.inf):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.until = time.monotonic() + 60 * minutes
 
     def place(self, name, facts):
         """Return where a result of these facts, made with these versions of libraries, belongs, without suffix."""
@@ -43,10 +51,17 @@ class Store:
         Returns
         -------
         result : object
+
+        Raises
+        ------
+        OutOfTime
+            If it is still to be made, and there is no time left.
         """
         path = self.place(name, facts).with_suffix(".joblib")
         if path.exists():
             return joblib.load(path)
+        if time.monotonic() > self.until:
+            raise OutOfTime(f"Stopped before {name}. The same command goes on from there.")
         start = time.perf_counter()
         print(f"{name} ...", end=" ", flush=True)
         result = make()

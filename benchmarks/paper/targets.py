@@ -7,7 +7,7 @@ from sklearn.frozen import FrozenEstimator
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from paper.networks import SHAPES, ResNet
+from paper.networks import SHAPES, QuickResNet, ResNet, quick_training
 from paper.rows import calibration, joined, members
 from skdiffence._demo._engine import resolve_device, row_digests
 from skdiffence.defenses import (
@@ -24,20 +24,29 @@ UNDEFENDED = "undefended"
 TARGETS = (UNDEFENDED, "AdvReg", "MemGuard", "SELENA", "RelaxLoss", "HAMP", "DP-SGD")
 
 
-def _settings(preset, rows):
-    """Return what all networks are made and trained with: the paper's optimizer."""
-    shape = {f"module__{name}": value for name, value in SHAPES[preset.network].items()}
-    return shape | {
+def _settings(preset, rows, *, private=False):
+    """Return the module, and what all networks are made and trained with."""
+    quick = preset.recipe == "one cycle"
+    if quick and not private:
+        recipe = quick_training(preset.network, preset.epochs, preset.plain_share, preset.batch_size)
+    else:
+        # The paper's optimizer.
+        recipe = {f"module__{name}": value for name, value in SHAPES[preset.network].items()}
+        recipe |= {
+            "optimizer": torch.optim.Adam,
+            "optimizer__amsgrad": True,
+            "optimizer__weight_decay": 1e-6,
+            "lr": 1e-3,
+            "max_epochs": preset.private_epochs if private else preset.epochs,
+            "batch_size": preset.batch_size,
+        }
+    # Draws its batches at random anyway. skorch keeps the order of the rows, which are sorted by class.
+    shuffle = {} if private else {"iterator_train__shuffle": True}
+    return QuickResNet if quick and not private else ResNet, {
+        **recipe,
+        **shuffle,
         "module__n_channels": rows.member_scored.X.shape[1],
         "module__n_classes": rows.n_classes,
-        "optimizer": torch.optim.Adam,
-        "optimizer__amsgrad": True,
-        "optimizer__weight_decay": 1e-6,
-        "lr": 1e-3,
-        "max_epochs": preset.epochs,
-        "batch_size": preset.batch_size,
-        # skorch keeps the order of the rows, which are sorted by class.
-        "iterator_train__shuffle": True,
         "iterator_valid__batch_size": 256,
         "device": str(resolve_device("auto")),
         "train_split": None,
@@ -47,7 +56,8 @@ def _settings(preset, rows):
 
 def make_net(preset, rows):
     """Return the unfitted network without a defense."""
-    return NeuralNetClassifier(ResNet, criterion=nn.CrossEntropyLoss, **_settings(preset, rows))
+    module, settings = _settings(preset, rows)
+    return NeuralNetClassifier(module, criterion=nn.CrossEntropyLoss, **settings)
 
 
 def make_target(name, preset, rows, seed):
@@ -68,23 +78,22 @@ def make_target(name, preset, rows, seed):
     -------
     target : classifier
     """
-    own = _settings(preset, rows) | {"random_state": seed}
+    module, own = _settings(preset, rows, private=name == "DP-SGD")
+    own["random_state"] = seed
     if name == "MemGuard":
         return MemGuardClassifier(make_net(preset, rows), random_state=seed)
     if name == "SELENA":
         n, excluded = preset.sub_models
         return SELENAClassifier(make_net(preset, rows), n_estimators=n, n_excluded=excluded, random_state=seed)
     if name == "AdvReg":
-        return AdvRegClassifier(ResNet, **own)
+        return AdvRegClassifier(module, **own)
     if name == "RelaxLoss":
-        return RelaxLossClassifier(ResNet, **own)
+        return RelaxLossClassifier(module, **own)
     if name == "HAMP":
-        return HAMPClassifier(ResNet, **own)
+        return HAMPClassifier(module, **own)
     if name == "DP-SGD":
         # Far larger values are vacuous; the published runs state none at all.
-        private = own | {"max_epochs": preset.private_epochs}
-        del private["iterator_train__shuffle"]  # it draws its batches at random anyway
-        return DPSGDClassifier(ResNet, target_epsilon=8.0, **private)
+        return DPSGDClassifier(module, target_epsilon=8.0, **own)
     return DefendedClassifier(make_net(preset, rows), "passthrough", random_state=seed)
 
 

@@ -1,11 +1,15 @@
 """Private parts of the library that benchmarks measure or build on, gathered here so that one file follows a change."""
 
+import numpy as np
+from sklearn.metrics import log_loss
+
 from skdiffence._evaluation._answer_memory import AnswerMemory, remember_answers
 from skdiffence._evaluation._cross_fit import cross_fit, split_halves
 from skdiffence._evaluation._measure import lowest_reliable_level, measure_utility
 from skdiffence._evaluation._rows import AttackedRows
 from skdiffence.attacks import query
 from skdiffence.defenses._classifier import put_label_on_top
+from skdiffence.defenses._temperature import fit_temperature, scale
 from skdiffence.defenses.output._memguard import train_attack
 from skdiffence.defenses.training._distillation import distill
 from skdiffence.diffusion._batches import rows_per_batch
@@ -40,6 +44,7 @@ __all__ = [
     "measure_utility",
     "mix_seed",
     "put_label_on_top",
+    "recalibrated_log_loss",
     "remember_answers",
     "resolve_device",
     "row_digests",
@@ -78,3 +83,23 @@ def attack_scores(attack, target, X, y, is_member, *, seed=0, answers=None, keys
     answers = query(target, X, y) if answers is None else answers
     keys = row_digests(X) if keys is None else keys
     return cross_fit(attack, target, answers, AttackedRows(X, y, is_member, keys), known=0.5, seed=seed).scores
+
+
+def recalibrated_log_loss(proba_known, y_known, proba, y):
+    """Compute the log-loss of answers after one temperature, which is fitted to answers to other rows.
+
+    Parameters
+    ----------
+    proba_known, proba : ndarray of shape (n, n_classes)
+        Answers to the rows that the temperature is fitted to, and to those that are scored.
+    y_known, y : ndarray of shape (n,), dtype int
+        Columns of the true labels.
+
+    Returns
+    -------
+    nll, temperature : float
+    """
+    temperature = fit_temperature(proba_known, y_known)
+    scaled = scale(np.asarray(proba, dtype=np.float64), temperature)
+    scaled /= scaled.sum(axis=1, keepdims=True)
+    return float(log_loss(y, scaled, labels=np.arange(scaled.shape[1]))), temperature

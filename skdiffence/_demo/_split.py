@@ -4,14 +4,13 @@ import warnings
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
-from sklearn.metrics import log_loss
 from sklearn.utils import Bunch
 
 from skdiffence._demo._controls import label_only, output_noise
+from skdiffence._demo._engine import recalibrated_log_loss
 from skdiffence.attacks import LabelOnlyReferenceAttack, ReferenceAttack
 from skdiffence.datasets import membership_partition
 from skdiffence.defenses import DefendedClassifier
-from skdiffence.defenses._temperature import fit_temperature, scale
 from skdiffence.exceptions import DefenseWarning
 from skdiffence.metrics import label_columns
 from skdiffence.model_selection import AttackScorer
@@ -114,11 +113,9 @@ class Split:
         figures : dict of str to float
             ``recalibrated_nll`` and ``temperature``.
         """
-        classes = self.net.classes_
-        temperature = fit_temperature(classifier.predict_proba(self.X_known), label_columns(self.y_known, classes))
-        scaled = scale(np.asarray(proba, dtype=np.float64), temperature)
-        scaled /= scaled.sum(axis=1, keepdims=True)
-        return {"recalibrated_nll": float(log_loss(y, scaled, labels=classes)), "temperature": temperature}
+        y_known, y = (label_columns(labels, self.net.classes_) for labels in (self.y_known, y))
+        nll, temperature = recalibrated_log_loss(classifier.predict_proba(self.X_known), y_known, proba, y)
+        return {"recalibrated_nll": nll, "temperature": temperature}
 
     def measure(self, name, classifier):
         """Measure the privacy and the utility of a classifier's answers.

@@ -5,16 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from paper.answers import ViewsOfCandidates
 from paper.measure import scores_of
+from paper.networks import OneCycle, QuickResNet, flipped_and_shifted, quick_training
 from paper.presets import PRESETS
-from paper.regenerators import RegenerationStore, ShippedRegenerator
+from paper.regenerators import ByTimestep, RegenerationStore, ShippedRegenerator
 from paper.report import derived
 from paper.rows import attacked, draw_rows, members, some
-from paper.store import Store
+from paper.store import OutOfTime, Store
 from paper.targets import UNDEFENDED, AnswerCache
+from paper_summary import claim, rows_of, summary
 from sklearn.linear_model import LogisticRegression
+from skorch import NeuralNetClassifier
 from torch import nn
 
+from skdiffence.defenses import MeanRule
 from skdiffence.diffusion import DiffusionRegenerator
 
 SMALL = replace(PRESETS["smoke"], calibration=4, known=3, scored=5, reference=6, public=10)
@@ -75,6 +80,15 @@ def test_members_are_what_is_scored_and_known_and_calibrated_on(npz):
         assert [row.tobytes() in trained for row in part.X] == part.is_member.tolist()
 
 
+def test_further_members_only_train(npz):
+    """They are members, and nobody knows, scores or calibrates on them."""
+    rows = draw_rows(npz, replace(SMALL, further=8, public=4), 0)
+    further = {row.tobytes() for row in rows.member_further.X}
+    assert len(further) == 8
+    assert further <= {row.tobytes() for row in members(rows).X}
+    assert not further & {row.tobytes() for what in ("known", "scored") for row in attacked(rows, what).X}
+
+
 def test_some_rows_are_of_all_classes(npz):
     """A few rows of each side are drawn at random, not from the first classes, and always alike."""
     rows = draw_rows(npz, replace(SMALL, scored=15, public=4, known=1, calibration=1, reference=1), 0)
@@ -106,6 +120,91 @@ def test_store_takes_nothing_made_by_other_versions(tmp_path, monkeypatch):
     assert Store(tmp_path).take("it", {}, lambda: 1) == 1
     monkeypatch.setattr("paper.store.library_versions", lambda: ["another"])
     assert Store(tmp_path).take("it", {}, lambda: 2) == 2
+
+
+def test_nothing_is_begun_after_the_time(tmp_path):
+    """What is kept is returned, and what is not is another run's work."""
+    assert Store(tmp_path).take("it", {}, lambda: 1) == 1
+    late = Store(tmp_path, minutes=0)
+    assert late.take("it", {}, lambda: 2) == 1
+    with pytest.raises(OutOfTime, match="Stopped before another"):
+        late.take("another", {}, lambda: 2)
+
+
+def test_quick_training_cools_down_and_ends_on_plain_images():
+    """Whatever the number of rows: the last rate is near zero, and the last quarter of the epochs augments nothing."""
+    rates, changed = [], []
+
+    class Watched(QuickResNet):
+        def forward(self, x):
+            if self.training:
+                changed.append(self.augmented)
+            return super().forward(x)
+
+    class Watch(OneCycle):
+        def on_batch_end(self, net, **kwargs):
+            rates.append(net.optimizer_.param_groups[0]["lr"])
+            super().on_batch_end(net, **kwargs)
+
+    recipe = quick_training("small", 4, 0.25, batch_size=4, highest=0.05)
+    recipe |= {"module__widths": (4, 8), "callbacks": [("schedule", Watch(0.05, 0.25))]}
+    net = NeuralNetClassifier(Watched, criterion=nn.CrossEntropyLoss, train_split=None, verbose=0, **recipe)
+    X = np.random.default_rng(0).random((10, 3, 8, 8), dtype=np.float32)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net.fit(X, np.arange(10) % 2)
+    assert len(rates) == 4 * 3
+    assert max(rates) == pytest.approx(0.05, rel=0.1)
+    assert rates[-1] < 0.05 / 20
+    assert changed == [True] * 9 + [False] * 3
+    assert net.predict_proba(X).dtype == np.float32
+
+
+def test_flips_and_shifts_are_cut_out_of_the_padded_image():
+    """Each image is one of the 2 x 81 windows of itself or its mirror image."""
+    x = torch.rand(6, 2, 5, 5, generator=torch.Generator().manual_seed(0))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        moved = flipped_and_shifted(x)
+    for one, other in zip(x, moved, strict=True):
+        padded = [nn.functional.pad(each, (4,) * 4, mode="replicate") for each in (one, one.flip(2))]
+        windows = [each[:, i : i + 5, j : j + 5] for each in padded for i in range(9) for j in range(9)]
+        assert any(torch.equal(other, window) for window in windows)
+
+
+def test_views_of_candidates_keep_the_label(images):
+    """The mean over flips and shifts of four candidates, by hand, has the net's label on top."""
+
+    class Net:
+        classes_ = np.array([3, 5])
+
+        def predict_proba(self, X):
+            p = 1 / (1 + np.exp(-20 * (X.mean(axis=(1, 2, 3)) - 0.5)))
+            return np.column_stack([p, 1 - p])
+
+        def predict(self, X):
+            return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    class Darker:
+        def regenerate(self, X, candidate):
+            return X * np.float32(1 - 0.1 * candidate)
+
+    answers = ViewsOfCandidates(Net(), "flips", Darker())
+    proba = answers.predict_proba(images)
+    assert np.array_equal(Net.classes_[proba.argmax(axis=1)], Net().predict(images))
+    candidates = [MeanRule(4).candidate(index) for index in range(2)]
+    means = [Net().predict_proba(Darker().regenerate(images, candidate)) for candidate in candidates]
+    kept = np.mean(means, axis=0).argmax(axis=1) == proba.argmax(axis=1)
+    assert kept.any()
+    np.testing.assert_allclose(proba[kept], np.mean(means, axis=0)[kept], rtol=1e-6)
+
+
+def test_timestep_chooses_among_regenerators(images):
+    """Another timestep is another regenerator."""
+    both = {step: regenerator(ConstantNoise(), images, timestep=step) for step in (10, 40)}
+    chosen = ByTimestep(both, 10)
+    assert np.array_equal(chosen.regenerate(images), both[10].regenerate(images))
+    assert np.array_equal(chosen.set_params(timestep=40).regenerate(images), both[40].regenerate(images))
 
 
 def test_regenerations_are_made_once_and_found_again(tmp_path, images):
@@ -192,6 +291,7 @@ def _record(target, name, auc):
     scores = rng.normal(size=200)
     numbers = scores_of(name, is_member, scores, scores > 0, np.ones(200, dtype=bool)) | {"auc": auc, "accuracy": auc}
     names = ("neural", "loss", "confidence", "entropy", "modified_entropy", "phi", "non_monotone", "correctness")
+    names += ("reference", "label_only_reference")
     return {"target": target, "name": name, "attacks": {each: dict(numbers) for each in names}}
 
 
@@ -221,3 +321,25 @@ def test_rates_that_rest_on_few_rows_are_marked():
     numbers = _record("net", "x", 0.5)["attacks"]["loss"]
     assert numbers["tpr_0.001_rests_on_few"]
     assert numbers["tpr_0.01_rests_on_few"]
+
+
+def test_summary_counts_each_data_set_once():
+    """By hand: the strongest attack falls from 0.9 to 0.6 and 0.7 in two trainings, and from 0.8 to 0.6 elsewhere."""
+    runs = []
+    for seed, data, before, after in ((0, "a", 0.9, 0.6), (1, "a", 0.9, 0.7), (0, "b", 0.8, 0.6)):
+        records = [_record(UNDEFENDED, UNDEFENDED, before), _record(UNDEFENDED, "mean", after)]
+        for record, worth in zip(records, (0.8, 0.75), strict=True):
+            record["attacks"]["label_only_reference"]["auc"] = 0.55
+            record["attacks"]["correctness"]["auc"] = 0.5
+            record |= {"failure_auc": worth, "recalibrated_nll": 1 - worth, "beyond": 0.0, "labels_changed": 0}
+        results = {"records": records, "floors": {}, "facts": {"data": data, "seed": seed}}
+        runs += rows_of(results | {"derived": derived(results)})
+    row = runs[1]
+    assert row["relative_auc"] == pytest.approx(-1 / 3)
+    assert row["cap"] == pytest.approx(0.55 / 0.9 - 1)
+    assert row["over_floor"] == pytest.approx(0.05)
+    assert row["failure_lost"] == pytest.approx(0.05)
+    assert row["nll_gained"] == pytest.approx(0.05)
+    average = next(line for line in claim(runs, "mean").splitlines() if "average" in line)
+    assert f"{((-1 / 3 - 2 / 9) / 2 - 1 / 4) / 2:.3f}" in average
+    assert "a, undefended, 2 trainings" in summary(runs, "a", UNDEFENDED)

@@ -1,0 +1,137 @@
+"""What several runs of ``paper_table.py`` found together: some rows for each data set, the paper's claim, a figure.
+
+    python benchmarks/paper_summary.py RESULTS.json ... --output DIR
+
+Each file is the ``results.json`` of one seed, which is one shuffle, one training of each target and one key. Means are
+over seeds, with half of a 95 % interval where there are several.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from matplotlib import pyplot as plt
+from paper.measure import PAPER_ATTACKS
+from paper.targets import UNDEFENDED
+
+from skdiffence._demo._engine import whole_file
+from skdiffence._demo._record import save_text
+from skdiffence._demo._table import format_means, format_table, mean_and_margin, summarize
+
+# What the paper says of the strongest attack, on average over its data sets: changes of its AUC and of its accuracy.
+PAPER = {UNDEFENDED: (-0.140, -0.158), "SELENA": (-0.100, -0.093)}
+ANSWERS = (UNDEFENDED, "first", "members", "matched", "mean", "tuned", "views", "views of mean", "student",
+           "student of mean", "label only")  # fmt: skip
+COLUMNS = [
+    ("worst_auc", "strongest", 3),
+    ("relative_auc", "change", 3),
+    ("relative_accuracy", "of accuracy", 3),
+    ("cap", "change to the floor", 3),
+    ("beyond", "beyond", 3),
+    ("failure_auc", "fail. AUC", 3),
+    ("recalibrated_nll", "recal. NLL", 3),
+    ("calls", "calls", 2),
+    ("labels_changed", "changed", 0),
+]
+CLAIM = [
+    ("relative_auc", "AUC", 3),
+    ("paper_auc", "paper's", 3),
+    ("relative_accuracy", "accuracy", 3),
+    ("paper_accuracy", "paper's", 3),
+    ("cap", "AUC at the floor", 3),
+    ("over_floor", "AUC over the floor", 3),
+    ("failure_lost", "fail. AUC lost", 3),
+    ("nll_gained", "recal. NLL gained", 3),
+]
+
+
+def rows_of(results):
+    """Return one flat record for each answer of one run."""
+    bases = {record["target"]: record for record in results["records"] if record["name"] == UNDEFENDED}
+    rows = []
+    for record, found in zip(results["records"], results["derived"], strict=True):
+        base = bases[record["target"]]
+        # The most that is found without a look at a confidence: from labels, or from labels and a model of one's own.
+        floor = max(found["floor"], record["attacks"]["label_only_reference"]["auc"])
+        before = found["worst_auc"] / (1 + found["relative_auc"])
+        rows.append(
+            {
+                **{key: record.get(key, np.nan) for key in ("beyond", "failure_auc", "recalibrated_nll", "calls")},
+                "labels_changed": record["labels_changed"],
+                **{key: found[key] for key in ("worst_auc", "relative_auc", "relative_accuracy")},
+                "cap": min(floor / before - 1, 0),
+                "over_floor": max(record["attacks"][name]["auc"] for name in PAPER_ATTACKS) - floor,
+                "failure_lost": base["failure_auc"] - record["failure_auc"],
+                "nll_gained": record["recalibrated_nll"] - base["recalibrated_nll"],
+                "data": results["facts"]["data"],
+                "target": record["target"],
+                "name": record["name"],
+                "seed": results["facts"]["seed"],
+            }
+        )
+    return rows
+
+
+def summary(rows, data, target):
+    """Return the rows of one target on one data set as text."""
+    here = [row for row in rows if (row["data"], row["target"]) == (data, target)]
+    chosen = [row for name in ANSWERS for row in here if row["name"] == name]
+    n = len({row["seed"] for row in chosen})
+    return f"{data}, {target}, {n} trainings\n\n" + format_means(chosen, COLUMNS, "answers")
+
+
+def claim(rows, answers):
+    """Return the paper's claim beside what certain answers give, for each data set and on average, as text."""
+    table = {}
+    for target, (auc, accuracy) in PAPER.items():
+        here = [row for row in rows if (row["target"], row["name"]) == (target, answers)]
+        named = [{**row, "name": f"{target}, {row['data']}"} for row in here]
+        found = summarize(named, [key for key, _, _ in CLAIM])
+        if len(found) > 1:
+            # Each data set counts once, whatever the number of its trainings.
+            means = {key: np.mean([row[key][0] for row in found.values()]) for key, _, _ in CLAIM}
+            found[f"{target}, average"] = {key: (float(mean), np.nan) for key, mean in means.items()}
+        for row in found.values():
+            row |= {"paper_auc": (auc, np.nan), "paper_accuracy": (accuracy, np.nan)}
+        table |= found
+    return f"strongest of the paper's attacks behind {answers!r}\n\n" + format_table(table, CLAIM, "target")
+
+
+def draw(rows):
+    """Return a figure of leak beyond labels against the worth of confidence, a panel for each data set and target."""
+    places = list(dict.fromkeys((row["data"], row["target"]) for row in rows if row["target"] in PAPER))
+    figure, axes = plt.subplots(1, len(places), figsize=(4.5 * len(places), 4), layout="constrained", squeeze=False)
+    for axis, (data, target) in zip(axes[0], places, strict=True):
+        for number, name in enumerate(ANSWERS):
+            here = [row for row in rows if (row["data"], row["target"], row["name"]) == (data, target, name)]
+            if here:
+                (x, _), (y, margin) = (mean_and_margin([row[key] for row in here]) for key in ("failure_auc", "beyond"))
+                style = {"fmt": "k*" if name == UNDEFENDED else "o", "color": f"C{number % 10}"}
+                axis.errorbar(x, y, None if np.isnan(margin) else margin, **style, label=name)
+        axis.axhspan(-0.02, 0.02, color="0.9", zorder=0)
+        axis.set(title=f"{data}, {target}", xlabel="failure-detection AUC", ylabel="AUC beyond labels and own model")
+    axes[0][-1].legend(fontsize=7)
+    return figure
+
+
+def main():
+    """Read, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", nargs="+", type=Path, help="results.json of each run")
+    parser.add_argument("--answers", nargs="+", default=["matched", "mean", "tuned"], help="beside the paper's claim")
+    parser.add_argument("--output", type=Path, required=True, help="folder of summary.txt and summary.png")
+    options = parser.parse_args()
+    rows = [row for path in options.results for row in rows_of(json.loads(path.read_text(encoding="utf-8")))]
+    places = dict.fromkeys((row["data"], row["target"]) for row in rows)
+    text = "\n\n".join([*(claim(rows, name) for name in options.answers), *(summary(rows, *place) for place in places)])
+    print(text)
+    options.output.mkdir(parents=True, exist_ok=True)
+    save_text(options.output / "summary.txt", text + "\n")
+    figure = draw(rows)
+    with whole_file(options.output / "summary.png") as path:
+        figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    main()
