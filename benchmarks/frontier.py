@@ -33,6 +33,7 @@ from sklearn.metrics import roc_auc_score
 
 from skdiffence._demo._cache import RegenerationCache
 from skdiffence._demo._controls import label_only, output_noise
+from skdiffence._demo._digits import DemoSettings
 from skdiffence._demo._engine import (
     attack_scores,
     row_digests,
@@ -208,7 +209,7 @@ def parse():
     parser.add_argument("--calibration", type=int, default=1_000, help="known non-members of photographs")
     parser.add_argument("--public", type=int, default=12_000, help="photographs for students and the attacker's model")
     parser.add_argument("--scored", type=int, help="rows a side at most: 500 of digits, 5,000 with --data")
-    parser.add_argument("--denoiser-epochs", type=int, nargs="+", default=[3, 10], help="of photographs")
+    parser.add_argument("--denoiser-epochs", type=int, nargs="+", help="3 and 10 with --data; one number for digits")
     parser.add_argument("--n-candidates", type=int, default=30)
     parser.add_argument("--n-repeated", type=int, default=60, help="rows a side that are asked about eight times")
     parser.add_argument("--n-shifted", type=int, help="rows a side whose shifts are asked about: 1,000 with --data")
@@ -226,6 +227,7 @@ def parse():
         "splits": (20, 5),
         "scored": (500, 5_000),
         "n_shifted": (0, 1_000),
+        "denoiser_epochs": ([DemoSettings().denoiser_epochs], [3, 10]),
         "timesteps": ([240, 80, 120, 160, 200, 280], [160, 40, 80]),
         "rules_at": ([240], [160]),
         "noise_at": ([120, 200, 280], [20, 40]),
@@ -238,7 +240,9 @@ def parse():
     options.only = range(options.splits) if options.only is None else options.only
     options.averages = list(AVERAGES) if on_digits else ["one candidate", "mean of 4"]
     kind = "augmented" if options.augmented else "photographs"
-    options.folder = options.output / f"frontier-{'digits' if on_digits else kind}-{options.seed}"
+    if on_digits:
+        kind = "-".join(["digits", *(str(n) for n in options.denoiser_epochs if n != DemoSettings().denoiser_epochs)])
+    options.folder = options.output / f"frontier-{kind}-{options.seed}"
     options.folder.mkdir(parents=True, exist_ok=True)
     return options
 

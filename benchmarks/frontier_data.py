@@ -77,6 +77,7 @@ def digit_settings(options):
     """Yield random splits of scikit-learn's digits; all share the denoiser and the public rows."""
     highest = max(options.timesteps)
     demo = replace(DemoSettings(), n_candidates=options.n_candidates, n_known=100, timestep=highest)
+    demo = replace(demo, denoiser_epochs=options.denoiser_epochs[0])
     digits = draw_digits(demo, options.seed)
     trained = kept_denoiser(demo, digits, options.folder, options.seed, verbose=0)
     denoisers = {"trained": trained, "untrained": untrained((1, 8, 8), {}), "none": NoDenoiser()}

@@ -41,8 +41,8 @@ ASKED_RULES = ("first", "matched", "swap", "lowest", "mean")
 ASKED_RULES_ON_OTHERS = ("lowest", "mean")
 # Those that learn nothing and need few candidates: a search behind every shadow would need nearly all of every row.
 LIRA_RULES = ("lowest", "mean")
-# Students are trained for these alone.
-TAUGHT = (UNDEFENDED, "SELENA")
+# Views and students, which take more time, are for these alone.
+FURTHER = (UNDEFENDED, "SELENA")
 PARTS = ("controls", "floors", "asked", "lira", "timing")
 
 
@@ -53,15 +53,14 @@ def rows_of_table(experiment, timestep, options):
         return {f"{rule}{note}": {"kind": kind, "timestep": at, "answers": rule} for rule in names}
 
     lowest = min(experiment.preset.timesteps)
-    answers = rules() | {"tuned": {"kind": "public", "answers": "tuned"}, "views": {"answers": "views"}}
-    answers |= rules(names=("views of mean",))
+    answers = {UNDEFENDED: {}, **rules(), "tuned": {"kind": "public", "answers": "tuned"}}
+    further = {"views": {"answers": "views"}, **rules(names=("views of mean",))}
     if lowest != timestep:
-        answers |= rules(at=lowest, names=("views of mean",), note=f", t={lowest}")
-    taught = {"student": {"answers": "student"}}
-    taught |= {"student of mean": {"kind": "public", "timestep": timestep, "answers": "student"}}
-    table = [(target, UNDEFENDED, {}) for target in options.targets]
-    table += [(target, name, how) for target in options.targets for name, how in answers.items()]
-    table += [(target, name, how) for target in options.targets if target in TAUGHT for name, how in taught.items()]
+        further |= rules(at=lowest, names=("views of mean",), note=f", t={lowest}")
+    further |= {"student": {"answers": "student"}}
+    further |= {"student of mean": {"kind": "public", "timestep": timestep, "answers": "student"}}
+    table = [(target, name, how) for target in options.targets for name, how in answers.items()]
+    table += [(target, name, how) for target in options.targets if target in FURTHER for name, how in further.items()]
     more = {}
     if timestep != PAPER_TIMESTEP:
         more |= rules(at=PAPER_TIMESTEP, note=f", t={PAPER_TIMESTEP}")
@@ -124,7 +123,8 @@ def run(experiment, options):
         if "floors" not in options.without:
             results["floors"][target] = experiment.floor(target)
         rules = (*ASKED_RULES, experiment.chosen_rule) if target == UNDEFENDED else ASKED_RULES_ON_OTHERS
-        for how in chosen(rules) + [{"answers": "views"}] if "asked" not in options.without else ():
+        views = [{"answers": "views"}] if target in FURTHER else []
+        for how in chosen(rules) + views if "asked" not in options.without else ():
             found = experiment.asked(target, how)
             results["asked"].append({"target": target, "name": name_of(how), "attacks": found})
     for target in attacked if "lira" not in options.without else ():

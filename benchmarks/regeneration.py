@@ -31,7 +31,7 @@ N_CANDIDATES = 30
 # Pixels that the net is given at a time when it answers. Small images go faster many at a time, large ones a few.
 NET_PIXELS = 1 << 15
 N_KNOWN = 200
-RULES = ("swap", "first", "matched")
+RULES = ("swap", "mean", "first", "matched")
 DDIM_STEPS = 50
 # Calls of a regeneration; None for the bare network.
 SIDE_WORKS = {"UNet alone": None, "UNet alone, channels last": None, "transform": 1, "transform, n_steps=4": 4}
