@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from skdiffence import DefendedClassifier, DiffusionRegenerator
 from tests.nets import make_net
 
-N_THREADS, N_ROWS = 8, 10
+N_THREADS, N_ROWS = 8, 16
 N_ANSWERS = {"rows": 100_000, "images": 20_000}
 DENOISERS = {"rows": {"width": 32}, "images": {"block_out_channels": (4, 8), "add_attention": False}}
 GROWTH = 16  # MiB from a fifth of the answers on; the memory of the allocator and of 8 threads is settled by then
