@@ -53,7 +53,7 @@ def main():
                     verbose=0,
                 )
                 start = time.process_time()
-                trained_net(net, X[:N_MEMBERS], y[:N_MEMBERS], options.seed)
+                net = trained_net(net, X[:N_MEMBERS], y[:N_MEMBERS], options.seed)
                 seconds = time.process_time() - start
                 right = net.predict(X) == y
                 record = {"name": f"{shape}, {epochs} epochs, {plain:.0%} plain", "seconds": seconds}

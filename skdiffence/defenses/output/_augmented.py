@@ -57,7 +57,7 @@ class AugmentedClassifier(OutputDefense):
     :class:`~skdiffence.defenses.DefendedClassifier`, whose candidates are then averaged over views as well.
 
     Test-time augmentation is known as a means to better predictions [1]_. Here it is a baseline that a defense by
-    regeneration should be compared with. On one split of photographs, for a classifier that was trained without
+    regeneration should be compared with. On photographs, for three classifiers that were trained without
     augmentation, it was the better defense (:ref:`measurements <frontier>`).
 
     References
