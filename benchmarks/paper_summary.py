@@ -21,8 +21,8 @@ from skdiffence._demo._table import format_means, format_table, mean_and_margin,
 
 # What the paper says of the strongest attack, on average over its data sets: changes of its AUC and of its accuracy.
 PAPER = {UNDEFENDED: (-0.140, -0.158), "SELENA": (-0.100, -0.093)}
-ANSWERS = (UNDEFENDED, "first", "members", "matched", "mean", "tuned", "views", "views of mean", "student",
-           "student of mean", "label only")  # fmt: skip
+ANSWERS = (UNDEFENDED, "first", "members", "matched", "mean", "tuned", "views", "views of mean",
+           "views of mean, lowest t", "student", "student of mean", "label only")  # fmt: skip
 COLUMNS = [
     ("worst_auc", "strongest", 3),
     ("relative_auc", "change", 3),
@@ -78,7 +78,7 @@ def summary(rows, data, target):
     here = [row for row in rows if (row["data"], row["target"]) == (data, target)]
     chosen = [row for name in ANSWERS for row in here if row["name"] == name]
     n = len({row["seed"] for row in chosen})
-    return f"{data}, {target}, {n} trainings\n\n" + format_means(chosen, COLUMNS, "answers")
+    return f"{data}, {target}, trainings: {n}\n\n" + format_means(chosen, COLUMNS, "answers")
 
 
 def claim(rows, answers):

@@ -56,7 +56,7 @@ def rows_of_table(experiment, timestep, options):
     answers = {UNDEFENDED: {}, **rules(), "tuned": {"kind": "public", "answers": "tuned"}}
     further = {"views": {"answers": "views"}, **rules(names=("views of mean",))}
     if lowest != timestep:
-        further |= rules(at=lowest, names=("views of mean",), note=f", t={lowest}")
+        further |= rules(at=lowest, names=("views of mean",), note=", lowest t")
     further |= {"student": {"answers": "student"}}
     further |= {"student of mean": {"kind": "public", "timestep": timestep, "answers": "student"}}
     table = [(target, name, how) for target in options.targets for name, how in answers.items()]

@@ -82,9 +82,9 @@ def make_answers(experiment, bare, how, part=None, who="defense"):
     if answers == "views":
         return AugmentedClassifier(FrozenEstimator(bare), VIEWS).fit(part.X, part.y, is_member=part.is_member)
     if answers == "student":
-        return _student(experiment, bare, how)
+        return _student(experiment, bare, how, part, who)
     if answers == "tuned":
-        return _tuned(experiment, bare, how, part)
+        return _tuned(experiment, bare, how, part, who)
     stored = experiment.regenerations(how["kind"], how["timestep"], who)
     if answers == "views of mean":
         return ViewsOfCandidates(bare, VIEWS, stored)
@@ -111,28 +111,27 @@ def _fitted(defended, part):
         return defended.fit(part.X, part.y, is_member=part.is_member)
 
 
-def _tuned(experiment, bare, how, part):
-    stores = {
-        timestep: experiment.regenerations(how["kind"], timestep, n_candidates=experiment.preset.curve_candidates)
-        for timestep in experiment.preset.timesteps
-    }
+def _tuned(experiment, bare, how, part, who):
+    n = experiment.preset.curve_candidates
+    stores = {step: experiment.regenerations(how["kind"], step, who, n) for step in experiment.preset.timesteps}
     defended = DefendedClassifier(
         FrozenEstimator(bare),
         FrozenEstimator(ByTimestep(stores, experiment.preset.timesteps[0])),
-        n_candidates=experiment.preset.curve_candidates,
+        n_candidates=n,
         random_state=experiment.seed,
     )
-    most = min(N_AVERAGED, experiment.preset.curve_candidates)
-    return _fitted(TunedDefendedClassifier(defended, timesteps=experiment.preset.timesteps, max_calls=most), part)
+    tuned = TunedDefendedClassifier(defended, timesteps=experiment.preset.timesteps, max_calls=min(N_AVERAGED, n))
+    return _fitted(tuned, part)
 
 
-def _student(experiment, bare, how):
+def _student(experiment, bare, how, part, who):
     """Return a student that learned on public rows what another defense answers there."""
-    teacher = DefendedClassifier(FrozenEstimator(bare), "passthrough", random_state=experiment.seed)
     if "timestep" in how:
-        teacher = defend(experiment, bare, experiment.regenerations(how["kind"], how["timestep"]), "mean")
+        stored = experiment.regenerations(how["kind"], how["timestep"], who)
+        teacher = defend(experiment, bare, stored, "mean", part=part)
     else:
-        _fitted(teacher, experiment.calibration)
+        passthrough = DefendedClassifier(FrozenEstimator(bare), "passthrough", random_state=experiment.seed)
+        teacher = _fitted(passthrough, part)
     student = make_net(experiment.preset, experiment.rows)
     seed = mix_seed(experiment.seed, "student") % 2**31
     with warnings.catch_warnings():

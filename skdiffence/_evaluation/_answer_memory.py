@@ -94,7 +94,7 @@ class AnswerMemory:
     def _recall(self, method, X, names):
         known, found = self._answers.setdefault(method, {}), {}
         new = [row for row, name in enumerate(names) if name not in known]
-        all_new = len(new) == len(names)
+        all_new = 0 < len(new) == len(names)
         if new:
             given = _copied(self._query(method, X if all_new else safe_indexing(X, new)))
             found = {names[row]: (given, place) for place, row in enumerate(new)}

@@ -13,7 +13,7 @@ from paper.regenerators import ByTimestep, RegenerationStore, ShippedRegenerator
 from paper.report import derived
 from paper.rows import attacked, draw_rows, members, some
 from paper.store import OutOfTime, Store
-from paper.targets import UNDEFENDED, AnswerCache
+from paper.targets import TARGETS, UNDEFENDED, AnswerCache, fit_target
 from paper_summary import claim, rows_of, summary
 from sklearn.linear_model import LogisticRegression
 from skorch import NeuralNetClassifier
@@ -158,6 +158,20 @@ def test_quick_training_cools_down_and_ends_on_plain_images():
     assert rates[-1] < 0.05 / 20
     assert changed == [True] * 9 + [False] * 3
     assert net.predict_proba(X).dtype == np.float32
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_quick_training_of_every_target(name, tmp_path):
+    """Each defense trains with the schedule and the augmentation, as it does with the paper's optimizer."""
+    sizes = {"calibration": 8, "known": 6, "scored": 20, "further": 10, "reference": 16, "public": 10}
+    preset = replace(SMALL, **sizes, recipe="one cycle", epochs=2, batch_size=16, private_epochs=1)
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "rows.npz", X=rng.integers(0, 256, (150, 8, 8, 3), dtype=np.uint8), y=np.arange(150) % 2)
+    rows = draw_rows(tmp_path / "rows.npz", preset, 0)
+    target = fit_target(name, preset, rows, 0, lambda: fit_target(UNDEFENDED, preset, rows, 0, None))
+    proba = target.predict_proba(rows.other_scored.X)
+    assert proba.shape == (20, 2)
+    np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-5)
 
 
 def test_flips_and_shifts_are_cut_out_of_the_padded_image():
@@ -342,4 +356,4 @@ def test_summary_counts_each_data_set_once():
     assert row["nll_gained"] == pytest.approx(0.05)
     average = next(line for line in claim(runs, "mean").splitlines() if "average" in line)
     assert f"{((-1 / 3 - 2 / 9) / 2 - 1 / 4) / 2:.3f}" in average
-    assert "a, undefended, 2 trainings" in summary(runs, "a", UNDEFENDED)
+    assert "a, undefended, trainings: 2" in summary(runs, "a", UNDEFENDED)
