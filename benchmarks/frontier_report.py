@@ -111,6 +111,7 @@ CURVES = (
     ("trained", "one candidate", "C0o:"),
     ("trained", "mean of 2", "C0s--"),
     ("trained", "mean of 4", "C0D-"),
+    ("trained", "views of mean of 4", "C6v-"),
     ("none", "one candidate", "C1o:"),
     ("none", "mean of 4", "C1D-"),
 )
