@@ -16,7 +16,7 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from skdiffence._demo._digits import trained_net
-from skdiffence._demo._table import format_table
+from skdiffence._demo._table import format_means
 from skdiffence.datasets import load_images
 
 N_MEMBERS, N_OTHERS = 25_000, 5_000
@@ -60,7 +60,7 @@ def main():
                 record |= {"members": float(right[:N_MEMBERS].mean()), "others": float(right[N_MEMBERS:].mean())}
                 records.append(record)
                 print(record, flush=True)
-    print(format_table(records, COLUMNS, "network"))
+    print(format_means(records, COLUMNS, "network"))
     save(options, "paper_networks.json", records=records)
 
 
