@@ -18,6 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from skdiffence import DefendedClassifier, DiffusionRegenerator
+from skdiffence.defenses import MeanRule
 from skdiffence.exceptions import DefenseWarning
 from skdiffence.inspection import canary_audit
 
@@ -42,14 +43,17 @@ def neighbors(X):
     return [np.clip(X + step, 0, 1).astype("float32") for step in steps]
 
 
-def precompensated(regenerator, strength=2.0):
-    """Return a function that adds to rows what the attacker's own regenerations lose."""
+def precompensated(regenerator, strength=2.0, n_averaged=1, n_iterations=1):
+    """Return a function that adds to rows what regenerations by the attacker lose, and then what these still lose."""
 
-    def queries(X):
-        lost = [X - regenerator.regenerate(X, candidate) for candidate in range(N_QUERIES)]
-        return [np.clip(X + strength * each, 0, 1).astype("float32") for each in lost]
+    def query(X, number):
+        changed, candidates = X, number * n_averaged + np.arange(n_averaged)
+        for _ in range(n_iterations):
+            mean = np.mean([regenerator.regenerate(changed, candidate) for candidate in candidates], axis=0)
+            changed = np.clip(changed + strength * (X - mean), 0, 1).astype("float32")
+        return changed
 
-    return queries
+    return lambda X: [query(X, number) for number in range(N_QUERIES)]
 
 
 def make_net():
@@ -82,12 +86,14 @@ def defended_runs(options, public):
         "the row itself": "identity",
         f"and {N_QUERIES} near-duplicates": neighbors,
         f"and {N_QUERIES} pre-compensated": precompensated(attackers),
+        f"and {N_QUERIES} iterated": precompensated(attackers, strength=1.0, n_averaged=8, n_iterations=4),
     }
     shared = {"timestep": TIMESTEP, "value_range": (0, 1)}
     of_members = DiffusionRegenerator(max_epochs=15, lr=4e-3, batch_size=64, **shared)
     targets = {
         "swap, denoiser of public rows": ("swap", DiffusionRegenerator(str(folder), **shared)),
         "first, denoiser of public rows": ("first", DiffusionRegenerator(str(folder), **shared)),
+        "mean, denoiser of public rows": (MeanRule(4), DiffusionRegenerator(str(folder), **shared)),
         "swap, denoiser of the members": ("swap", of_members),
     }
     for asked, queries in attacks.items():

@@ -6,11 +6,11 @@
 
 PATH is a folder of images (one folder for each class), an archive of one, or an ``.npz`` file with ``X`` and ``y``.
 Every stage is kept in DIR under a digest of what it was made from: the same command goes on where a run was stopped,
-and with ``--minutes`` it begins nothing new after that time. "smoke" only shows that all of it runs, and its figures
-mean nothing; "cpu" is a small run for two cores, "paper" is one of 25,000 members for two cores and some hours, "gpu"
-has the paper's sizes. Another seed is another shuffle, training and key, for which few targets may be enough, with some
-parts left out (``--without``). What it writes: ``results.json``, with every figure of the tables; ``table.txt``; and
-four pictures.
+and with ``--minutes`` it begins nothing new after that time, and writes what it has. "smoke" only shows that all of it
+runs, and its figures mean nothing; "cpu" is a small run for two cores, "paper" is one of 25,000 members for two cores
+and some hours, "gpu" has the paper's sizes. Another seed is another shuffle of all but the public rows, another
+training of each target and another key, for which few targets may be enough, with some parts left out (``--without``).
+What it writes: ``results.json``, with every figure of the tables; ``table.txt``; and four pictures.
 """
 
 import time
@@ -58,13 +58,12 @@ def rows_of_table(experiment, timestep, options):
     if lowest != timestep:
         further |= rules(at=lowest, names=("views of mean",), note=", lowest t")
     further |= {"student": {"answers": "student"}}
-    further |= {"student of mean": {"kind": "public", "timestep": timestep, "answers": "student"}}
     table = [(target, name, how) for target in options.targets for name, how in answers.items()]
     table += [(target, name, how) for target in options.targets if target in FURTHER for name, how in further.items()]
-    more = {}
+    more = {"student of mean": {"kind": "public", "timestep": timestep, "answers": "student"}}
     if timestep != PAPER_TIMESTEP:
         more |= rules(at=PAPER_TIMESTEP, note=f", t={PAPER_TIMESTEP}")
-    more |= rules(kind="members", note=", members' denoiser")
+    more |= rules(kind="members", names=("first", "matched", "mean"), note=", members' denoiser")
     if experiment.preset.short_denoiser_epochs:
         more |= rules(kind="short", names=("first", "matched", "mean"), note=", short training")
     more |= rules(kind="shipped", at=PAPER_TIMESTEP, names=("first", "matched"), note=", as shipped")
@@ -87,39 +86,33 @@ def choose_rule(experiment, timestep):
     return min(leaks, key=lambda rule: (round(leaks[rule][0], 2), leaks[rule][1]))
 
 
-def run(experiment, options):
-    """Go through all stages.
-
-    Returns
-    -------
-    results : dict or None
-        None if it was to stop earlier.
-    """
+def run(experiment, options, results):
+    """Go through all stages, and put what they find into ``results``, which stays empty if it is to stop earlier."""
     attacked = options.targets if "all" in experiment.preset.lira_targets else experiment.preset.lira_targets
     if options.until == "targets":
         for target in options.targets:
             experiment.fitted(target)
         for target in attacked if "lira" not in options.without else ():
             experiment.shadows(target)
-        return None
+        return
     experiment.denoiser("public")
     if options.until == "denoiser":
-        return None
+        return
     timestep = experiment.timestep()
     experiment.chosen_rule = choose_rule(experiment, timestep)
     if options.until == "choice":
-        return None
-    results = {"timestep": timestep, "chosen_rule": experiment.chosen_rule, "curve": experiment.curve()}
+        return
+    results |= {"timestep": timestep, "chosen_rule": experiment.chosen_rule, "curve": experiment.curve()}
+    results |= {"milliseconds": {}, "records": [], "floors": {}, "asked": [], "lira": []}
+    table = rows_of_table(experiment, timestep, options)
+    for target in options.targets:
+        for _, name, how in (row for row in table if row[0] == target):
+            results["records"].append(experiment.record(name, target, how))
 
     def chosen(rules):
         return [{}, *({"kind": "public", "timestep": timestep, "answers": rule} for rule in dict.fromkeys(rules))]
 
-    timed = chosen(RULES) if "timing" not in options.without else ()
-    results["milliseconds"] = {name_of(how): experiment.milliseconds(how) for how in timed}
-    results |= {"records": [], "floors": {}, "asked": [], "lira": []}
-    table = rows_of_table(experiment, timestep, options)
     for target in options.targets:
-        results["records"] += [experiment.record(name, target, how) for of, name, how in table if of == target]
         if "floors" not in options.without:
             results["floors"][target] = experiment.floor(target)
         rules = (*ASKED_RULES, experiment.chosen_rule) if target == UNDEFENDED else ASKED_RULES_ON_OTHERS
@@ -127,10 +120,11 @@ def run(experiment, options):
         for how in chosen(rules) + views if "asked" not in options.without else ():
             found = experiment.asked(target, how)
             results["asked"].append({"target": target, "name": name_of(how), "attacks": found})
+    for how in chosen(RULES) if "timing" not in options.without else ():
+        results["milliseconds"][name_of(how)] = experiment.milliseconds(how)
     for target in attacked if "lira" not in options.without else ():
         for how in chosen(LIRA_RULES):
             results["lira"].append({"target": target, "name": name_of(how), **experiment.lira(target, how)})
-    return results
 
 
 def main():
@@ -148,16 +142,19 @@ def main():
     rows = draw_rows(options.data, preset, options.seed)
     store = Store(options.output / options.preset, options.minutes)
     experiment = Experiment(preset, rows, store, options.seed)
+    results, complete = {}, True
     try:
-        results = run(experiment, options)
+        run(experiment, options, results)
     except OutOfTime as error:
         print(error)
+        complete = False
+    if not results.get("records"):
         return
-    if results is None:
-        return
-    results["derived"] = derived(results)
+    results |= {"complete": complete, "derived": derived(results)}
     results["facts"] = facts(options, preset, rows, time.perf_counter() - start)
     save_json(options.output / options.preset / "results.json", results)
+    if not complete:
+        return
     note = "" if preset.meaningful else "A check that everything runs: too few rows for any conclusion.\n\n"
     text = note + "\n\n".join(write(results) for write in (write_summary, write_table, write_curve, write_others))
     save_text(options.output / options.preset / "table.txt", text + "\n")

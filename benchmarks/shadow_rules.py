@@ -9,7 +9,8 @@ but the key. Further rows are RMIA's population. "Labels" is LiRA with the targe
 undefended shadows.
 
 Digits: pools of 240 rows; students learn from the 700 public rows that trained the denoiser. Photographs: pools of
-4,000, and the denoiser, nets and timestep of ``frontier.py --data``; views are flips and shifts by a pixel.
+4,000, half of which are scored, and the denoiser, nets and timestep of ``frontier.py --data``; views are flips and
+shifts by a pixel.
 
 Printed are means over pools of the mean over targets, with half of their 95 % interval, and paired differences.
 """
@@ -38,7 +39,7 @@ COLUMNS = [("lira", "LiRA", 3), ("rmia", "RMIA", 3)]
 class Digits:
     """Pools of digits."""
 
-    n_pool, n_population, views = 240, 300, "shifts"
+    n_pool, n_scored, n_population, views = 240, 240, 300, "shifts"
     rules = {
         "first": "first",
         "one candidate": "swap",
@@ -66,7 +67,7 @@ class Digits:
 class Photographs:
     """Pools of photographs."""
 
-    n_pool, n_population, views, taught_by = 4_000, 1_000, "flips+shifts", ()
+    n_pool, n_scored, n_population, views, taught_by = 4_000, 2_000, 500, "flips+shifts", ()
     rules = {"one candidate": "swap", "mean of 4": MeanRule(4)}
 
     def __init__(self, options, folder):
@@ -108,21 +109,23 @@ def attack_pool(data, seed):
     """Return a record of each defense on one pool."""
     sizes = {"pool": data.n_pool, "population": data.n_population}
     parts = membership_partition(len(data.y), sizes, random_state=seed)
-    rows = np.concatenate((parts.pool, parts.population))
-    X, y = data.X[rows], data.y[rows]
+    X_pool, y_pool = data.X[parts.pool], data.y[parts.pool]
+    asked = np.concatenate((parts.pool[: data.n_scored], parts.population))
+    X, y = data.X[asked], data.y[asked]
     halves = np.broadcast_to(np.arange(N_MODELS) % 2 == 0, (data.n_pool, N_MODELS))
-    membership = np.random.default_rng(seed).permuted(halves, axis=1)
-    signals, correct = {}, np.empty((data.n_pool, N_MODELS))
+    trained_on = np.random.default_rng(seed).permuted(halves, axis=1)
+    membership = trained_on[: data.n_scored]
+    signals, correct = {}, np.empty(membership.shape)
     for model in range(N_MODELS):
-        members = np.flatnonzero(membership[:, model])
-        net = data.net(X[members], y[members], seed * N_MODELS + model)
-        correct[:, model] = net.predict(X[: data.n_pool]) == y[: data.n_pool]
+        members = np.flatnonzero(trained_on[:, model])
+        net = data.net(X_pool[members], y_pool[members], seed * N_MODELS + model)
+        correct[:, model] = (net.predict(X) == y)[: data.n_scored]
         for name, proba in answers_of(data, net, seed * N_MODELS + model, X):
             proba = np.array(proba, dtype=np.float64)
             signals.setdefault(name, []).append(proba / proba.sum(axis=1, keepdims=True))
         print(f"  model {model}: {correct[:, model][~membership[:, model]].mean():.3f} of others right", flush=True)
     confidences = np.column_stack([confidence_signal(y, proba) for proba in signals["undefended"]])
-    floor = attack_labels(correct, confidences[: data.n_pool], membership)
+    floor = attack_labels(correct, confidences[: data.n_scored], membership)
     records = [{"name": "labels", "split": seed, "lira": floor}]
     for name, given in signals.items():
         records.append({"name": name, "split": seed, **attack(given, y, membership)})
@@ -131,19 +134,19 @@ def attack_pool(data, seed):
 
 def attack(given, y, membership):
     """Return the areas of LiRA and of RMIA, each model in turn the target of the others."""
-    n_pool = len(membership)
-    logits = np.column_stack([logit_signal(y, proba)[:n_pool] for proba in given])
+    n_scored = len(membership)
+    logits = np.column_stack([logit_signal(y, proba)[:n_scored] for proba in given])
     confidences = np.column_stack([confidence_signal(y, proba) for proba in given])
     lira, rmia = lira_leave_one_out(logits, membership), []
     for target in range(N_MODELS):
         others = np.arange(N_MODELS) != target
         rmia.append(
             rmia_scores(
-                confidences[:n_pool, target],
-                confidences[:n_pool, others],
+                confidences[:n_scored, target],
+                confidences[:n_scored, others],
                 membership[:, others],
-                confidences[n_pool:, target],
-                confidences[n_pool:, others],
+                confidences[n_scored:, target],
+                confidences[n_scored:, others],
             )
         )
     return {"lira": mean_area(membership, lira.T), "rmia": mean_area(membership, rmia)}

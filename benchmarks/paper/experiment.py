@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from paper.answers import defend, make_answers, name_of
@@ -16,7 +17,7 @@ from paper.measure import (
     single_query_attacks,
 )
 from paper.regenerators import RegenerationStore, ShippedRegenerator
-from paper.rows import attacked, calibration, joined, members
+from paper.rows import PUBLIC_SEED, attacked, calibration, joined, members
 from paper.targets import UNDEFENDED, AnswerCache, fit_target, make_net, make_target
 from skdiffence._demo._controls import NoDenoiser
 from skdiffence._demo._engine import data_digest, mix_seed
@@ -57,8 +58,9 @@ class Experiment:
         epochs = {"short": self.preset.short_denoiser_epochs, "members": self.preset.member_denoiser_epochs}
         made = self.preset.denoiser | ({"max_epochs": epochs[which]} if which in epochs else {})
         part = members(self.rows) if which == "members" else self.rows.public
+        seed = self.seed if which == "members" else PUBLIC_SEED
         facts = {"X": self.facts if which == "members" else self.rows.facts["public"], "made": made}
-        facts |= {"seed": self.seed, "timestep": self._highest()}
+        facts |= {"seed": seed, "timestep": self._highest()}
         folder = self.store.place(f"denoiser {which}", facts)
 
         def train():
@@ -66,7 +68,7 @@ class Experiment:
                 **{"denoiser": None, **made},
                 timestep=self._highest(),
                 value_range=(0, 1),
-                random_state=self.seed,
+                random_state=seed,
                 verbose=1,
             )
             regenerator.fit(part.X).save_pretrained(folder)
@@ -133,12 +135,12 @@ class Experiment:
 
     def own(self):
         """Return the attacker's own model, trained as the undefended target was, on the public rows."""
+        unfitted = make_target(UNDEFENDED, self.preset, self.rows, mix_seed(PUBLIC_SEED, "own") % 2**31)
+        facts = {"rows": self.rows.facts["public"], "unfitted": unfitted}
 
         def train():
-            target = make_target(UNDEFENDED, self.preset, self.rows, mix_seed(self.seed, "own") % 2**31)
-            return target.fit(self.rows.public.X, self.rows.public.y)
+            return clone(unfitted).fit(self.rows.public.X, self.rows.public.y)
 
-        facts = self.facts | {"unfitted": make_target(UNDEFENDED, self.preset, self.rows, self.seed), "own": True}
         if self._own is None:
             fitted = self.store.take("training the attacker's own model", facts, train)
             self._own = FrozenEstimator(AnswerCache(fitted).fit(self.calibration.X))

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from paper.networks import computes_bfloat16
+
 # The UNet of the paper (Ho et al.'s for CIFAR-10).
 PAPER_UNET = {
     "block_out_channels": (128, 256, 256, 256),
@@ -158,22 +160,25 @@ _CPU = replace(
 )
 _PAPER = replace(
     _CPU,
-    calibration=1000,
-    known=2500,
+    calibration=500,
+    known=1500,
     scored=5000,
-    further=15500,
-    reference=2000,
-    public=24500,
+    further=17500,
+    reference=1000,
+    public=25000,
     recipe="one cycle",
-    epochs=32,
-    private_epochs=10,
-    denoiser=_CPU.denoiser | {"max_epochs": 12, "precision": "bfloat16"},
-    short_denoiser_epochs=3,
-    member_denoiser_epochs=12,
+    plain_share=0.5,
+    epochs=16,
+    batch_size=128,
+    private_epochs=8,
+    denoiser=_CPU.denoiser | {"max_epochs": 4, "precision": "bfloat16" if computes_bfloat16() else "float32"},
+    short_denoiser_epochs=1,
+    member_denoiser_epochs=4,
     n_candidates=10,
     timesteps=(40, 80, 120, 160, 200),
     noise_timesteps=(20, 40, 80),
     curve_candidates=4,
+    sub_models=(5, 2),
     floor_rows=1000,
     asked_rows=250,
 )

@@ -6,12 +6,16 @@ from sklearn.utils import Bunch
 from skdiffence._demo._engine import data_digest
 from skdiffence.datasets import load_images, membership_partition
 
+# Of the draw of the public rows, and of what is trained on them alone.
+PUBLIC_SEED = 0
+
 
 def draw_rows(path, preset, seed):
     """Load images and draw the parts.
 
     Official training and test images are pooled before the shuffle, so that members and non-members have one
-    distribution. The public rows are the last of the shuffle, whatever the sizes of the other parts.
+    distribution. The public rows are the same for all seeds, so that the denoisers and the attacker's own model are
+    trained once; the others are shuffled by the seed.
 
     Parameters
     ----------
@@ -20,7 +24,7 @@ def draw_rows(path, preset, seed):
     preset : Preset
         The sizes.
     seed : int
-        Seeds the shuffle.
+        Seeds the shuffle of all rows but the public ones.
 
     Returns
     -------
@@ -38,12 +42,12 @@ def draw_rows(path, preset, seed):
     reserve = n - sum(preset.private.values()) - preset.public
     if reserve < 0:
         raise ValueError(f"--data must hold at least {n - reserve} images for this preset. Got {n}.")
-    sizes = preset.private | ({"reserve": reserve} if reserve else {}) | {"public": preset.public}
-    parts = membership_partition(n, sizes, random_state=seed)
+    public = membership_partition(n, {"private": n - preset.public, "public": preset.public}, random_state=PUBLIC_SEED)
+    sizes = preset.private | ({"reserve": reserve} if reserve else {})
+    private = membership_partition(n - preset.public, sizes, random_state=seed)
+    parts = {name: public["private"][numbers] for name, numbers in private.items()} | {"public": public["public"]}
     rows = Bunch(n_classes=len(images.target_names), facts={"seed": seed})
-    for name in sizes:
-        if name == "reserve":
-            continue
+    for name in (*preset.private, "public"):
         X = np.ascontiguousarray(images.data[parts[name]], dtype=np.float32)
         rows[name] = Bunch(X=X / 255 if images.data.dtype == np.uint8 else X, y=images.target[parts[name]])
         rows.facts[name] = data_digest(rows[name].X, rows[name].y).hex()

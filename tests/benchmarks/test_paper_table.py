@@ -1,11 +1,12 @@
 """The parts of the paper's table that its figures rest on."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from paper.answers import ViewsOfCandidates
+from paper.answers import RULES, ViewsOfCandidates
 from paper.measure import scores_of
 from paper.networks import OneCycle, QuickResNet, flipped_and_shifted, quick_training
 from paper.presets import PRESETS
@@ -15,6 +16,7 @@ from paper.rows import attacked, draw_rows, members, some
 from paper.store import OutOfTime, Store
 from paper.targets import TARGETS, UNDEFENDED, AnswerCache, fit_target
 from paper_summary import claim, rows_of, summary
+from paper_table import run
 from sklearn.linear_model import LogisticRegression
 from skorch import NeuralNetClassifier
 from torch import nn
@@ -65,10 +67,12 @@ def test_parts_are_disjoint(npz):
     assert len(np.unique(together, axis=0)) == len(together) == sum(SMALL.private.values()) + SMALL.public
 
 
-def test_public_rows_do_not_depend_on_the_other_sizes(npz):
-    """A denoiser serves every size of the private parts."""
-    rows = [draw_rows(npz, replace(SMALL, scored=scored), 3).public.X for scored in (5, 2)]
-    assert np.array_equal(*rows)
+def test_public_rows_do_not_depend_on_sizes_and_seed(npz):
+    """A denoiser serves every size and every shuffle of the private parts."""
+    rows = [draw_rows(npz, replace(SMALL, scored=scored), seed) for scored, seed in ((5, 3), (2, 3), (5, 4))]
+    assert np.array_equal(rows[0].public.X, rows[1].public.X)
+    assert np.array_equal(rows[0].public.X, rows[2].public.X)
+    assert not np.array_equal(rows[0].member_scored.X, rows[2].member_scored.X)
 
 
 def test_members_are_what_is_scored_and_known_and_calibrated_on(npz):
@@ -129,6 +133,33 @@ def test_nothing_is_begun_after_the_time(tmp_path):
     assert late.take("it", {}, lambda: 2) == 1
     with pytest.raises(OutOfTime, match="Stopped before another"):
         late.take("another", {}, lambda: 2)
+
+
+def test_records_of_a_run_that_stopped_are_kept():
+    """What was measured before the time was over is there to be written."""
+
+    class Short:
+        preset, left = SMALL, len(RULES) + 2
+
+        def denoiser(self, which):
+            return which
+
+        def timestep(self):
+            return 160
+
+        def curve(self):
+            return []
+
+        def record(self, name, target, how):
+            if not self.left:
+                raise OutOfTime("over")
+            self.left -= 1
+            return {"name": name, "calibration": {"leak": 0.0, "calls": 1.0}}
+
+    results, options = {}, SimpleNamespace(targets=TARGETS, without=(), until=None)
+    with pytest.raises(OutOfTime):
+        run(Short(), options, results)
+    assert [record["name"] for record in results["records"]] == [UNDEFENDED, RULES[0]]
 
 
 def test_quick_training_cools_down_and_ends_on_plain_images():
