@@ -10,7 +10,8 @@ and with ``--minutes`` it begins nothing new after that time, and writes what it
 runs, and its figures mean nothing; "cpu" is a small run for two cores, "paper" is one of 25,000 members for two cores
 and some hours, "gpu" has the paper's sizes. Another seed is another shuffle of all but the public rows, another
 training of each target and another key, for which few targets may be enough, with some parts left out (``--without``).
-What it writes: ``results.json``, with every figure of the tables; ``table.txt``; and four pictures.
+What it writes, in a folder of DIR for each seed: ``results.json``, with every figure of the tables; ``table.txt``; and
+four pictures.
 """
 
 import time
@@ -152,14 +153,16 @@ def main():
         return
     results |= {"complete": complete, "derived": derived(results)}
     results["facts"] = facts(options, preset, rows, time.perf_counter() - start)
-    save_json(options.output / options.preset / "results.json", results)
+    folder = options.output / options.preset / f"seed-{options.seed}"
+    folder.mkdir(exist_ok=True)
+    save_json(folder / "results.json", results)
     if not complete:
         return
     note = "" if preset.meaningful else "A check that everything runs: too few rows for any conclusion.\n\n"
     text = note + "\n\n".join(write(results) for write in (write_summary, write_table, write_curve, write_others))
-    save_text(options.output / options.preset / "table.txt", text + "\n")
+    save_text(folder / "table.txt", text + "\n")
     print(text)
-    save_figures(experiment, results, options.output / options.preset)
+    save_figures(experiment, results, folder)
 
 
 if __name__ == "__main__":
