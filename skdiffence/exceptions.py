@@ -16,7 +16,7 @@ class RangeWarning(UserWarning):
 
 
 class TrainingTimeWarning(UserWarning):
-    """Warning used if a training will take hours by the time of its first updates."""
+    """Warning used if a training will take hours by the time of its first updates, or far longer than it must."""
 
 
 class VersionWarning(UserWarning):

@@ -5,13 +5,12 @@ from skorch.callbacks import Callback
 from torch import nn
 from torch.nn import functional
 
+from skdiffence._demo._engine import computes_bfloat16, resolve_device
 
-def computes_bfloat16():
-    """Return whether this machine has instructions for bfloat16; without them it is many times slower than float32."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    found = torch.cpu.get_capabilities()
-    return found.get("avx512_bf16", False) or found.get("amx_bf16", False)
+
+def quick_in_bfloat16():
+    """Return whether the device of the targets has instructions for bfloat16."""
+    return computes_bfloat16(resolve_device("auto"))
 
 
 class Block(nn.Module):
@@ -89,7 +88,7 @@ class QuickResNet(ResNet):
 
     def __init__(self, augmented=True, bfloat16=None, **shape):
         super().__init__(**shape)
-        self.augmented, self.bfloat16 = augmented, computes_bfloat16() if bfloat16 is None else bfloat16
+        self.augmented, self.bfloat16 = augmented, quick_in_bfloat16() if bfloat16 is None else bfloat16
 
     def forward(self, x):
         """Return logits."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from paper.networks import computes_bfloat16
+from paper.networks import quick_in_bfloat16
 
 # The UNet of the paper (Ho et al.'s for CIFAR-10).
 PAPER_UNET = {
@@ -171,7 +171,7 @@ _PAPER = replace(
     epochs=16,
     batch_size=128,
     private_epochs=8,
-    denoiser=_CPU.denoiser | {"max_epochs": 4, "precision": "bfloat16" if computes_bfloat16() else "float32"},
+    denoiser=_CPU.denoiser | {"max_epochs": 4, "precision": "bfloat16" if quick_in_bfloat16() else "float32"},
     short_denoiser_epochs=1,
     member_denoiser_epochs=4,
     n_candidates=10,

@@ -22,7 +22,7 @@ from skdiffence.utils._files import whole_file
 from skdiffence.utils._fingerprint import fingerprint, library_versions
 from skdiffence.utils._random import mix_seed, torch_seed
 from skdiffence.utils._rows import data_digest, row_digests
-from skdiffence.utils._torch import resolve_device
+from skdiffence.utils._torch import computes_bfloat16, resolve_device
 from skdiffence.utils._views import augmentations
 from skdiffence.utils._views import shift as shift_images
 
@@ -34,6 +34,7 @@ __all__ = [
     "attack_scores",
     "augmentations",
     "call_network",
+    "computes_bfloat16",
     "data_digest",
     "distill",
     "fingerprint",

@@ -18,6 +18,7 @@ from skdiffence.diffusion._schedule import Schedule, check_steps, make_scheduler
 from skdiffence.diffusion._space import ImageSpace, RowSpace, check_range, check_resize, detect_range
 from skdiffence.diffusion._training import EncodedRows, Trainer
 from skdiffence.exceptions import TrainingTimeWarning
+from skdiffence.utils._torch import computes_bfloat16
 
 # Types of the parameter ``denoiser`` that stand for a denoiser that is trained already.
 PRETRAINED = (str, os.PathLike, torch.nn.Module)
@@ -53,6 +54,9 @@ def fit_denoiser(params, X, device, seed, digest):
     ValueError
         If a parameter is invalid for X, or the denoiser cannot be used.
     """
+    if params.precision == "bfloat16" and X.ndim == 4 and not computes_bfloat16(device):
+        message = f"precision='bfloat16' is emulated on this {device.type}, and many times slower than 'float32'."
+        warnings.warn(message, TrainingTimeWarning, stacklevel=5)
     loaded = _loaded(params, X.shape[1:]) if isinstance(params.denoiser, PRETRAINED) else None
     scheduler = getattr(loaded, "scheduler", None) or make_scheduler(params.n_train_timesteps, params.beta_schedule)
     schedule = Schedule(scheduler)
@@ -71,7 +75,7 @@ def fit_denoiser(params, X, device, seed, digest):
 
 def uses_bfloat16(precision, device):
     """Return whether networks of images are computed in bfloat16."""
-    return precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
+    return precision == "bfloat16" or (precision == "auto" and device.type == "cuda" and computes_bfloat16(device))
 
 
 def count_epochs(params, X):

@@ -108,8 +108,9 @@ class DiffusionRegenerator(VersionedMixin, InferenceOnlyMixin, BaseEstimator):
     device : "auto", str or torch.device, default="auto"
         Where to compute. "auto" is a GPU if there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Precision of the network for images. "auto" is bfloat16 autocast on a GPU and float32 on a CPU. Rows are always
-        computed in float64.
+        Precision of the network for images. "auto" is bfloat16 autocast on a GPU that computes in it, and float32
+        elsewhere. A CPU without instructions for bfloat16 takes many times as long for it, which a
+        :class:`~skdiffence.exceptions.TrainingTimeWarning` says. Rows are always computed in float64.
     exact : bool, default=False
         Whether to run the network at one fixed batch shape. The result for a row is then bit-identical whatever the
         other rows of a call are. Otherwise it is equal up to float32 rounding.

@@ -76,3 +76,21 @@ def resolve_device(device="auto"):
     if resolved.type == "cuda" and resolved.index is None:
         return torch.device("cuda", torch.cuda.current_device())
     return resolved
+
+
+def computes_bfloat16(device):
+    """Return whether a device has instructions for bfloat16. Others emulate it, many times slower than float32.
+
+    Parameters
+    ----------
+    device : torch.device
+
+    Returns
+    -------
+    found : bool
+        True also for devices that torch does not tell it of.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    found = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    return found.get("architecture") != "x86_64" or found.get("avx512_bf16", False) or found.get("amx_bf16", False)
