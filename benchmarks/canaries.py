@@ -23,7 +23,6 @@ from skdiffence.exceptions import DefenseWarning
 from skdiffence.inspection import canary_audit
 
 N_TRAIN, N_PUBLIC = 1200, 400
-TIMESTEP = 240
 N_QUERIES = 8
 
 
@@ -61,9 +60,9 @@ def make_net():
     return digit_net(max_epochs=30, lr=0.01, batch_size=128)
 
 
-def train_denoiser(X, folder, seed):
+def train_denoiser(X, folder, seed, timestep):
     """Train a denoiser on public rows."""
-    settings = {"timestep": TIMESTEP, "max_epochs": 45, "lr": 4e-3, "batch_size": 32, "value_range": (0, 1)}
+    settings = {"timestep": timestep, "max_epochs": 45, "lr": 4e-3, "batch_size": 32, "value_range": (0, 1)}
     trained = DiffusionRegenerator(random_state=seed, **settings).fit(X)
     trained.save_pretrained(folder)
     return trained
@@ -79,16 +78,16 @@ def bare_runs(options):
 
 def defended_runs(options, public):
     """Yield the net behind the defense, for each rule and denoiser, under each kind of queries."""
-    folder = options.output / "denoiser"
-    train_denoiser(public, folder, seed=0)
-    attackers = train_denoiser(public, options.output / "attackers-denoiser", seed=1)
+    folder = options.output / f"denoiser-{options.timestep}"
+    train_denoiser(public, folder, 0, options.timestep)
+    attackers = train_denoiser(public, options.output / f"attackers-denoiser-{options.timestep}", 1, options.timestep)
     attacks = {
         "the row itself": "identity",
         f"and {N_QUERIES} near-duplicates": neighbors,
         f"and {N_QUERIES} pre-compensated": precompensated(attackers),
         f"and {N_QUERIES} iterated": precompensated(attackers, strength=1.0, n_averaged=8, n_iterations=4),
     }
-    shared = {"timestep": TIMESTEP, "value_range": (0, 1)}
+    shared = {"timestep": options.timestep, "value_range": (0, 1)}
     of_members = DiffusionRegenerator(max_epochs=15, lr=4e-3, batch_size=64, **shared)
     targets = {
         "swap, denoiser of public rows": ("swap", DiffusionRegenerator(str(folder), **shared)),
@@ -117,6 +116,7 @@ def main():
     parser.add_argument("--cache", default=None, help="folder to keep the models in")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--defended", action="store_true", help="the net behind the defense, under adaptive queries")
+    parser.add_argument("--timestep", type=int, default=240)
     parser.add_argument("--only", default="", help="audit only targets whose name contains this")
     options = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
