@@ -38,8 +38,8 @@ from skdiffence._demo._record import save_json, save_text
 
 # Those that attacks which ask eight times are shown against, on the undefended target and on others: learned intervals
 # differ between targets, and so do the candidates that a learned rule needs of every changed row.
-ASKED_RULES = ("first", "matched", "swap", "lowest", "mean")
-ASKED_RULES_ON_OTHERS = ("lowest", "mean")
+ASKED_RULES = ("mean", "first", "matched", "swap", "lowest")
+ASKED_RULES_ON_OTHERS = ("mean", "lowest")
 # Those that learn nothing and need few candidates: a search behind every shadow would need nearly all of every row.
 LIRA_RULES = ("lowest", "mean")
 # Views and students, which take more time, are for these alone.
@@ -118,7 +118,7 @@ def run(experiment, options, results):
             results["floors"][target] = experiment.floor(target)
         rules = (*ASKED_RULES, experiment.chosen_rule) if target == UNDEFENDED else ASKED_RULES_ON_OTHERS
         views = [{"answers": "views"}] if target in FURTHER else []
-        for how in chosen(rules) + views if "asked" not in options.without else ():
+        for how in views + chosen(rules) if "asked" not in options.without else ():
             found = experiment.asked(target, how)
             results["asked"].append({"target": target, "name": name_of(how), "attacks": found})
     for how in chosen(RULES) if "timing" not in options.without else ():
