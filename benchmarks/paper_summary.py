@@ -107,7 +107,7 @@ def draw(rows):
             here = [row for row in rows if (row["data"], row["target"], row["name"]) == (data, target, name)]
             if here:
                 (x, _), (y, margin) = (mean_and_margin([row[key] for row in here]) for key in ("failure_auc", "beyond"))
-                style = {"fmt": "k*" if name == UNDEFENDED else "o", "color": f"C{number % 10}"}
+                style = {"fmt": "*", "color": "k"} if name == UNDEFENDED else {"fmt": "o", "color": f"C{number % 10}"}
                 axis.errorbar(x, y, None if np.isnan(margin) else margin, **style, label=name)
         axis.axhspan(-0.02, 0.02, color="0.9", zorder=0)
         axis.set(title=f"{data}, {target}", xlabel="failure-detection AUC", ylabel="AUC beyond labels and own model")
