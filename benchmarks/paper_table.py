@@ -9,7 +9,8 @@ Every stage is kept in DIR under a digest of what it was made from: the same com
 and with ``--minutes`` it begins nothing new after that time, and writes what it has. "smoke" only shows that all of it
 runs, and its figures mean nothing; "cpu" is a small run for two cores, "paper" is one of 25,000 members for two cores
 and some hours, "gpu" has the paper's sizes. Another seed is another shuffle of all but the public rows, another
-training of each target and another key, for which few targets may be enough, with some parts left out (``--without``).
+training of each target and another key, for which few targets and answers may be enough (``--targets``, ``--answers``),
+with some parts left out (``--without``).
 What it writes, in a folder of DIR for each seed: ``results.json``, with every figure of the tables; ``table.txt``; and
 four pictures.
 """
@@ -44,6 +45,7 @@ ASKED_RULES_ON_OTHERS = ("mean", "lowest")
 LIRA_RULES = ("lowest", "mean")
 # Views and students, which take more time, are for these alone.
 FURTHER = (UNDEFENDED, "SELENA")
+ANSWERS = (*RULES, "tuned", "views", "views of mean", "views of mean, lowest t", "student")
 PARTS = ("controls", "floors", "asked", "lira", "timing")
 
 
@@ -61,6 +63,7 @@ def rows_of_table(experiment, timestep, options):
     further |= {"student": {"answers": "student"}}
     table = [(target, name, how) for target in options.targets for name, how in answers.items()]
     table += [(target, name, how) for target in options.targets if target in FURTHER for name, how in further.items()]
+    table = [row for row in table if row[1] in (UNDEFENDED, *options.answers)]
     more = {"student of mean": {"kind": "public", "timestep": timestep, "answers": "student"}}
     if timestep != PAPER_TIMESTEP:
         more |= rules(at=PAPER_TIMESTEP, note=f", t={PAPER_TIMESTEP}")
@@ -78,10 +81,10 @@ def rows_of_table(experiment, timestep, options):
     return sorted(table, key=lambda row: TARGETS.index(row[0]))
 
 
-def choose_rule(experiment, timestep):
+def choose_rule(experiment, timestep, rules):
     """Return the rule that leaks least on the calibration rows of the undefended target, the cheaper one of equals."""
     leaks = {}
-    for rule in RULES:
+    for rule in rules:
         record = experiment.record(rule, UNDEFENDED, {"kind": "public", "timestep": timestep, "answers": rule})
         leaks[rule] = record["calibration"]["leak"], record["calibration"]["calls"]
     return min(leaks, key=lambda rule: (round(leaks[rule][0], 2), leaks[rule][1]))
@@ -100,7 +103,8 @@ def run(experiment, options, results):
     if options.until == "denoiser":
         return
     timestep = experiment.timestep()
-    experiment.chosen_rule = choose_rule(experiment, timestep)
+    rules = [rule for rule in RULES if rule in options.answers]
+    experiment.chosen_rule = choose_rule(experiment, timestep, rules)
     if options.until == "choice":
         return
     results |= {"timestep": timestep, "chosen_rule": experiment.chosen_rule, "curve": experiment.curve()}
@@ -110,15 +114,16 @@ def run(experiment, options, results):
         for _, name, how in (row for row in table if row[0] == target):
             results["records"].append(experiment.record(name, target, how))
 
-    def chosen(rules):
-        return [{}, *({"kind": "public", "timestep": timestep, "answers": rule} for rule in dict.fromkeys(rules))]
+    def chosen(among):
+        named = [rule for rule in dict.fromkeys(among) if rule in rules]
+        return [{}, *({"kind": "public", "timestep": timestep, "answers": rule} for rule in named)]
 
     for target in options.targets:
         if "floors" not in options.without:
             results["floors"][target] = experiment.floor(target)
-        rules = (*ASKED_RULES, experiment.chosen_rule) if target == UNDEFENDED else ASKED_RULES_ON_OTHERS
-        views = [{"answers": "views"}] if target in FURTHER else []
-        for how in views + chosen(rules) if "asked" not in options.without else ():
+        asked = (*ASKED_RULES, experiment.chosen_rule) if target == UNDEFENDED else ASKED_RULES_ON_OTHERS
+        views = [{"answers": "views"}] if target in FURTHER and "views" in options.answers else []
+        for how in views + chosen(asked) if "asked" not in options.without else ():
             found = experiment.asked(target, how)
             results["asked"].append({"target": target, "name": name_of(how), "attacks": found})
     for how in chosen(RULES) if "timing" not in options.without else ():
@@ -137,8 +142,13 @@ def main():
     parser.add_argument("--until", choices=("denoiser", "targets", "choice"), help="stop after this stage")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no further stage after this time")
     parser.add_argument("--targets", nargs="+", choices=TARGETS, default=TARGETS)
+    parser.add_argument(
+        "--answers", nargs="+", choices=ANSWERS, default=ANSWERS, help="those of the table, a rule at least"
+    )
     parser.add_argument("--without", nargs="+", choices=PARTS, default=(), help="leave out parts")
     options = parser.parse_args()
+    if not set(RULES) & set(options.answers):
+        parser.error(f"--answers must name one of the rules: {', '.join(RULES)}. Got {' '.join(options.answers)}.")
     start, preset = time.perf_counter(), PRESETS[options.preset]
     rows = draw_rows(options.data, preset, options.seed)
     store = Store(options.output / options.preset, options.minutes)
