@@ -1,4 +1,4 @@
-"""Settings of all tests: one thread, readable names of parameters, and a guard over the global random generators."""
+"""Settings of all tests: one thread, readable names of parameters, seeded global generators and a guard over them."""
 
 import random
 import sys
@@ -20,6 +20,14 @@ def _generator_states():
     """Return the states of Python's, NumPy's and torch's global generators, comparable by ``==``."""
     kind, keys, position, *rest = np.random.get_state()
     return random.getstate(), (kind, keys.tobytes(), position, *rest), torch.get_rng_state().numpy().tobytes()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """Seed the global generators before a test and its fixtures, for nets of skorch draw their weights from torch's."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from paper.rows import attacked, draw_rows, members, some
 from paper.store import OutOfTime, Store
 from paper.targets import TARGETS, UNDEFENDED, AnswerCache, fit_target
 from paper_summary import claim, rows_of, summary
-from paper_table import run
+from paper_table import ANSWERS, run
 from sklearn.linear_model import LogisticRegression
 from skorch import NeuralNetClassifier
 from torch import nn
@@ -135,31 +135,55 @@ def test_nothing_is_begun_after_the_time(tmp_path):
         late.take("another", {}, lambda: 2)
 
 
+class Short:
+    """An experiment that has time for some records, and for no attack that asks again."""
+
+    preset = SMALL
+
+    def __init__(self, left):
+        self.left = left
+
+    def denoiser(self, which):
+        return which
+
+    def timestep(self):
+        return 160
+
+    def curve(self):
+        return []
+
+    def record(self, name, target, how):
+        if not self.left:
+            raise OutOfTime("over")
+        self.left -= 1
+        return {"target": target, "name": name, "calibration": {"leak": 0.0, "calls": 1.0}}
+
+    def asked(self, target, how):
+        raise OutOfTime("over")
+
+
 def test_records_of_a_run_that_stopped_are_kept():
     """What was measured before the time was over is there to be written."""
-
-    class Short:
-        preset, left = SMALL, len(RULES) + 2
-
-        def denoiser(self, which):
-            return which
-
-        def timestep(self):
-            return 160
-
-        def curve(self):
-            return []
-
-        def record(self, name, target, how):
-            if not self.left:
-                raise OutOfTime("over")
-            self.left -= 1
-            return {"name": name, "calibration": {"leak": 0.0, "calls": 1.0}}
-
-    results, options = {}, SimpleNamespace(targets=TARGETS, without=(), until=None)
+    results = {}
+    options = SimpleNamespace(targets=TARGETS, answers=ANSWERS, without=(), until=None)
     with pytest.raises(OutOfTime):
-        run(Short(), options, results)
+        run(Short(len(RULES) + 2), options, results)
     assert [record["name"] for record in results["records"]] == [UNDEFENDED, RULES[0]]
+
+
+def test_a_run_may_be_limited_to_some_answers():
+    """Nothing else is measured, and the rule is chosen among those that are named."""
+    results = {}
+    options = SimpleNamespace(
+        targets=(UNDEFENDED, "MemGuard"), answers=("matched", "views"), without=("controls", "floors"), until=None
+    )
+    with pytest.raises(OutOfTime):
+        run(Short(100), options, results)
+    assert results["chosen_rule"] == "matched"
+    assert [(record["target"], record["name"]) for record in results["records"]] == [
+        (UNDEFENDED, UNDEFENDED), (UNDEFENDED, "matched"), (UNDEFENDED, "views"),
+        ("MemGuard", UNDEFENDED), ("MemGuard", "matched"),
+    ]  # fmt: skip
 
 
 def test_quick_training_cools_down_and_ends_on_plain_images():
