@@ -34,6 +34,7 @@ COLUMNS = [
     ("calls", "calls", 2),
     ("labels_changed", "changed", 0),
 ]
+COSTS = [("failure_lost", "fail. AUC lost", 3), ("nll_gained", "recal. NLL gained", 3)]
 CLAIM = [
     ("relative_auc", "AUC", 3),
     ("paper_auc", "paper's", 3),
@@ -41,8 +42,7 @@ CLAIM = [
     ("paper_accuracy", "paper's", 3),
     ("cap", "AUC at the floor", 3),
     ("over_floor", "AUC over the floor", 3),
-    ("failure_lost", "fail. AUC lost", 3),
-    ("nll_gained", "recal. NLL gained", 3),
+    *COSTS,
 ]
 
 
@@ -71,6 +71,35 @@ def rows_of(results):
             }
         )
     return rows
+
+
+def brief(rows, answers):
+    """Return what some answers tell beyond labels and an own model, and what they cost where they were measured."""
+    places = list(dict.fromkeys((row["data"], row["target"]) for row in rows))
+    table = {}
+    for name in (UNDEFENDED, *answers):
+        named = [{**row, "name": (row["data"], row["target"])} for row in rows if row["name"] == name]
+        found = summarize(named, ["beyond", *(key for key, _, _ in COSTS)])
+        table[name] = {place: found.get(place, {}).get("beyond", (np.nan, np.nan)) for place in places}
+        # Each target on each data set counts once, whatever the number of its trainings.
+        lost = {key: mean_and_margin([row[key][0] for row in found.values()])[0] for key, _, _ in COSTS}
+        table[name] |= {key: (mean, np.nan) for key, mean in lost.items()}
+    columns = [(place, f"{place[1]}, {place[0]}", 3) for place in places]
+    return "AUC beyond labels and own model; worth lost, on average\n\n" + format_table(
+        table, [*columns, *COSTS], "answers"
+    )
+
+
+def asked_again(runs):
+    """Return what attacks of eight queries find, beside the same statistic of one answer, as text."""
+    records = [
+        {"name": f"{run['facts']['data']}, {each['target']}, {each['name']}"}
+        | {name: numbers["auc"] for name, numbers in each["attacks"].items()}
+        for run in runs
+        for each in run["asked"]
+    ]
+    columns = [(name, name, 3) for name in records[0] if name != "name"] if records else []
+    return format_means(records, columns, "phi at the true label") if records else ""
 
 
 def summary(rows, data, target):
@@ -122,9 +151,12 @@ def main():
     parser.add_argument("--answers", nargs="+", default=["matched", "mean", "tuned"], help="beside the paper's claim")
     parser.add_argument("--output", type=Path, required=True, help="folder of summary.txt and summary.png")
     options = parser.parse_args()
-    rows = [row for path in options.results for row in rows_of(json.loads(path.read_text(encoding="utf-8")))]
+    runs = [json.loads(path.read_text(encoding="utf-8")) for path in options.results]
+    rows = [row for run in runs for row in rows_of(run)]
     places = dict.fromkeys((row["data"], row["target"]) for row in rows)
-    text = "\n\n".join([*(claim(rows, name) for name in options.answers), *(summary(rows, *place) for place in places)])
+    parts = [brief(rows, options.answers), *(claim(rows, name) for name in options.answers)]
+    parts += [*(summary(rows, *place) for place in places), asked_again(runs)]
+    text = "\n\n".join(part for part in parts if part)
     print(text)
     options.output.mkdir(parents=True, exist_ok=True)
     save_text(options.output / "summary.txt", text + "\n")

@@ -15,7 +15,7 @@ from paper.report import derived
 from paper.rows import attacked, draw_rows, members, some
 from paper.store import OutOfTime, Store
 from paper.targets import TARGETS, UNDEFENDED, AnswerCache, fit_target
-from paper_summary import claim, rows_of, summary
+from paper_summary import asked_again, brief, claim, rows_of, summary
 from paper_table import ANSWERS, run
 from sklearn.linear_model import LogisticRegression
 from skorch import NeuralNetClassifier
@@ -395,12 +395,13 @@ def test_rates_that_rest_on_few_rows_are_marked():
 def test_summary_counts_each_data_set_once():
     """By hand: the strongest attack falls from 0.9 to 0.6 and 0.7 in two trainings, and from 0.8 to 0.6 elsewhere."""
     runs = []
-    for seed, data, before, after in ((0, "a", 0.9, 0.6), (1, "a", 0.9, 0.7), (0, "b", 0.8, 0.6)):
+    trainings = ((0, "a", 0.9, 0.6, 0.05), (1, "a", 0.9, 0.7, 0.05), (0, "b", 0.8, 0.6, 0.15))
+    for seed, data, before, after, cost in trainings:
         records = [_record(UNDEFENDED, UNDEFENDED, before), _record(UNDEFENDED, "mean", after)]
-        for record, worth in zip(records, (0.8, 0.75), strict=True):
+        for record, worth in zip(records, (0.8, 0.8 - cost), strict=True):
             record["attacks"]["label_only_reference"]["auc"] = 0.55
             record["attacks"]["correctness"]["auc"] = 0.5
-            record |= {"failure_auc": worth, "recalibrated_nll": 1 - worth, "beyond": 0.0, "labels_changed": 0}
+            record |= {"failure_auc": worth, "recalibrated_nll": 1 - worth, "beyond": cost / 2, "labels_changed": 0}
         results = {"records": records, "floors": {}, "facts": {"data": data, "seed": seed}}
         runs += rows_of(results | {"derived": derived(results)})
     row = runs[1]
@@ -412,3 +413,18 @@ def test_summary_counts_each_data_set_once():
     average = next(line for line in claim(runs, "mean").splitlines() if "average" in line)
     assert f"{((-1 / 3 - 2 / 9) / 2 - 1 / 4) / 2:.3f}" in average
     assert "a, undefended, trainings: 2" in summary(runs, "a", UNDEFENDED)
+    cells = next(line for line in brief(runs, ["mean"]).splitlines() if line.startswith("mean")).split()
+    assert cells == ["mean", "0.025±0.000", "0.075", "0.100", "0.100"]
+
+
+def test_summary_of_attacks_that_ask_again_averages_over_trainings():
+    """By hand: 0.5 and 0.7 in two trainings; nothing where no run asked again."""
+    runs = [
+        {
+            "facts": {"data": "a"},
+            "asked": [{"target": UNDEFENDED, "name": "mean", "attacks": {"one query": {"auc": area}}}],
+        }
+        for area in (0.5, 0.7)
+    ]
+    assert "a, undefended, mean 0.600±" in " ".join(asked_again(runs).split())
+    assert asked_again([{"facts": {"data": "a"}, "asked": []}]) == ""
