@@ -39,8 +39,8 @@ from skdiffence._demo._record import save_json, save_text
 
 # Those that attacks which ask eight times are shown against, on the undefended target and on others: learned intervals
 # differ between targets, and so do the candidates that a learned rule needs of every changed row.
-ASKED_RULES = ("mean", "first", "matched", "swap", "lowest")
-ASKED_RULES_ON_OTHERS = ("mean", "lowest")
+ASKED = ("views", "views of mean, lowest t", UNDEFENDED, "mean", "first", "matched", "swap", "lowest")
+ASKED_ON_OTHERS = ("views", "views of mean, lowest t", UNDEFENDED, "mean", "lowest")
 # Those that learn nothing and need few candidates: a search behind every shadow would need nearly all of every row.
 LIRA_RULES = ("lowest", "mean")
 # Views and students, which take more time, are for these alone.
@@ -115,17 +115,18 @@ def run(experiment, options, results):
             results["records"].append(experiment.record(name, target, how))
 
     def chosen(among):
-        named = [rule for rule in dict.fromkeys(among) if rule in rules]
+        named = [rule for rule in among if rule in rules]
         return [{}, *({"kind": "public", "timestep": timestep, "answers": rule} for rule in named)]
 
     for target in options.targets:
         if "floors" not in options.without:
             results["floors"][target] = experiment.floor(target)
-        asked = (*ASKED_RULES, experiment.chosen_rule) if target == UNDEFENDED else ASKED_RULES_ON_OTHERS
-        views = [{"answers": "views"}] if target in FURTHER and "views" in options.answers else []
-        for how in views + chosen(asked) if "asked" not in options.without else ():
-            found = experiment.asked(target, how)
-            results["asked"].append({"target": target, "name": name_of(how), "attacks": found})
+        names = (*ASKED, experiment.chosen_rule) if target == UNDEFENDED else ASKED_ON_OTHERS
+        made = {name: how for row_target, name, how in table if row_target == target}
+        for name in dict.fromkeys(names) if "asked" not in options.without else ():
+            if name in made:
+                found = experiment.asked(target, made[name])
+                results["asked"].append({"target": target, "name": name, "attacks": found})
     for how in chosen(RULES) if "timing" not in options.without else ():
         results["milliseconds"][name_of(how)] = experiment.milliseconds(how)
     for target in attacked if "lira" not in options.without else ():
