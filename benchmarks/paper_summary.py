@@ -130,17 +130,25 @@ def claim(rows, answers):
 def draw(rows):
     """Return a figure of leak beyond labels against the worth of confidence, a panel for each data set and target."""
     places = list(dict.fromkeys((row["data"], row["target"]) for row in rows if row["target"] in PAPER))
-    figure, axes = plt.subplots(1, len(places), figsize=(4.5 * len(places), 4), layout="constrained", squeeze=False)
-    for axis, (data, target) in zip(axes[0], places, strict=True):
+    n_columns = min(2, len(places))
+    n_lines = -(-len(places) // n_columns)
+    size = 4.5 * n_columns, 3.2 * n_lines + 0.8
+    figure, axes = plt.subplots(n_lines, n_columns, sharey=True, figsize=size, layout="constrained", squeeze=False)
+    shown = {}
+    for axis, (data, target) in zip(axes.flat, places, strict=False):
         for number, name in enumerate(ANSWERS):
             here = [row for row in rows if (row["data"], row["target"], row["name"]) == (data, target, name)]
             if here:
                 (x, _), (y, margin) = (mean_and_margin([row[key] for row in here]) for key in ("failure_auc", "beyond"))
                 style = {"fmt": "*", "color": "k"} if name == UNDEFENDED else {"fmt": "o", "color": f"C{number % 10}"}
-                axis.errorbar(x, y, None if np.isnan(margin) else margin, **style, label=name)
+                shown[name] = axis.errorbar(x, y, None if np.isnan(margin) else margin, **style)
         axis.axhspan(-0.02, 0.02, color="0.9", zorder=0)
-        axis.set(title=f"{data}, {target}", xlabel="failure-detection AUC", ylabel="AUC beyond labels and own model")
-    axes[0][-1].legend(fontsize=7)
+        axis.set(title=f"{data}, {target}", xlabel="failure-detection AUC")
+    for axis in axes.flat[len(places) :]:
+        axis.set_axis_off()
+    for line in axes:
+        line[0].set_ylabel("AUC beyond labels and own model")
+    figure.legend(shown.values(), shown, loc="outside lower center", ncols=4, fontsize=8)
     return figure
 
 
