@@ -11,7 +11,7 @@ from skdiffence._demo._engine import computes_bfloat16, resolve_device
 def quick_in_bfloat16():
     """Return whether the device of the targets is quicker in bfloat16: GPUs that have it, and processors with AMX.
 
-    Processors whose vectors alone have it were a fifth slower in training, and half as quick in regeneration.
+    A processor that has it for vectors alone was slower in it, in training and in regeneration.
     """
     device = resolve_device("auto")
     if device.type == "cpu":
