@@ -14,12 +14,18 @@ from sklearn.model_selection import BaseCrossValidator
 # Several test processes share the cores, and a fixed count keeps floating-point sums in one order.
 torch.set_num_threads(1)
 _ID_LENGTH = 60
+_LONGEST = ("test_pages.py", "test_kills.py")
 
 
 def _generator_states():
     """Return the states of Python's, NumPy's and torch's global generators, comparable by ``==``."""
     kind, keys, position, *rest = np.random.get_state()
     return random.getstate(), (kind, keys.tobytes(), position, *rest), torch.get_rng_state().numpy().tobytes()
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take longest, so that one worker isn't left with them when the others are done."""
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
 
 
 @pytest.hookimpl(tryfirst=True)
