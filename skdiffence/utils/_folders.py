@@ -1,6 +1,7 @@
 """Folders of which always one whole version is found, also while another process replaces it or after it was killed."""
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -161,8 +162,11 @@ def _put(unfinished, folder):
 def _moved(unfinished, folder):
     try:
         os.rename(unfinished, folder)
-    except OSError:
-        # Another folder is there, or one that another writer has just put there.
+    except OSError as error:
+        # Another folder was there: an earlier version, which a writer may have moved away since, or one just put there.
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        # Some systems say it in another way.
         if not folder.is_dir() or not unfinished.is_dir():
             raise
         return False

@@ -1,5 +1,6 @@
 """Folders of which one whole version is always found."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -81,6 +82,22 @@ def test_living_writers_are_left_alone(tmp_path):
         write_version(tmp_path / "slow", 2)
         assert unfinished.exists()
     assert [path.name for path in (tmp_path / "slow").iterdir()] == ["a"]
+
+
+def test_a_version_that_was_in_the_way_and_is_gone(tmp_path, monkeypatch):
+    """A writer that finds another version in its way tries again, even if that one was moved away at once."""
+    rename, refused = os.rename, []
+
+    def once(old, new):
+        if not refused:
+            refused.append(new)
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+        rename(old, new)
+
+    monkeypatch.setattr(os, "rename", once)
+    write_version(tmp_path / "den", 1)
+    assert refused == [tmp_path / "den"]
+    assert read_folder(tmp_path / "den", read_versions) == [1] * 4
 
 
 def test_readers_and_writers_at_the_same_time(tmp_path):
