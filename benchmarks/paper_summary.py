@@ -90,16 +90,24 @@ def brief(rows, answers):
     )
 
 
-def asked_again(runs):
-    """Return what attacks of eight queries find, beside the same statistic of one answer, as text."""
+# Attacks that are run on some answers alone: the part of a run's results, and what is shown of it.
+FURTHER = {
+    "asked": "phi at the true label, AUC",
+    "lira": "LiRA, AUC",
+    "canaries": "rows with wrong labels, each shadow the target of the others, AUC",
+}
+
+
+def further_attacks(runs, part):
+    """Return what the attacks of a part of the results find, as text; nothing where no run has it."""
     records = [
         {"name": f"{run['facts']['data']}, {each['target']}, {each['name']}"}
         | {name: numbers["auc"] for name, numbers in each["attacks"].items()}
         for run in runs
-        for each in run["asked"]
+        for each in run.get(part, [])
     ]
     columns = [(name, name, 3) for name in records[0] if name != "name"] if records else []
-    return format_means(records, columns, "phi at the true label") if records else ""
+    return format_means(records, columns, FURTHER[part]) if records else ""
 
 
 def summary(rows, data, target):
@@ -163,7 +171,7 @@ def main():
     rows = [row for run in runs for row in rows_of(run)]
     places = dict.fromkeys((row["data"], row["target"]) for row in rows)
     parts = [brief(rows, options.answers), *(claim(rows, name) for name in options.answers)]
-    parts += [*(summary(rows, *place) for place in places), asked_again(runs)]
+    parts += [summary(rows, *place) for place in places] + [further_attacks(runs, part) for part in FURTHER]
     text = "\n\n".join(part for part in parts if part)
     print(text)
     options.output.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from _common import RESULTS, make_parser
-from paper.answers import RULES, name_of
+from paper.answers import RULES
 from paper.experiment import PAPER_TIMESTEP, Experiment
 from paper.presets import PRESETS
 from paper.report import (
@@ -42,11 +42,13 @@ from skdiffence._demo._record import save_json, save_text
 ASKED = ("views", "views of mean, lowest t", UNDEFENDED, "mean", "first", "matched", "swap", "lowest")
 ASKED_ON_OTHERS = ("views", "views of mean, lowest t", UNDEFENDED, "mean", "lowest")
 # Those that learn nothing and need few candidates: a search behind every shadow would need nearly all of every row.
-LIRA_RULES = ("lowest", "mean")
+LIRA_ANSWERS = (UNDEFENDED, "lowest", "mean", "views", "views of mean, lowest t")
+# Beside the rules; a student takes as long as the target itself.
+TIMED = ("views", "views of mean, lowest t")
 # Views and students, which take more time, are for these alone.
 FURTHER = (UNDEFENDED, "SELENA")
 ANSWERS = (*RULES, "tuned", "views", "views of mean", "views of mean, lowest t", "student")
-PARTS = ("controls", "floors", "asked", "lira", "timing")
+PARTS = ("controls", "floors", "asked", "lira", "canaries", "timing")
 
 
 def rows_of_table(experiment, timestep, options):
@@ -108,30 +110,31 @@ def run(experiment, options, results):
     if options.until == "choice":
         return
     results |= {"timestep": timestep, "chosen_rule": experiment.chosen_rule, "curve": experiment.curve()}
-    results |= {"milliseconds": {}, "records": [], "floors": {}, "asked": [], "lira": []}
+    results |= {"milliseconds": {}, "records": [], "floors": {}, "asked": [], "lira": [], "canaries": []}
     table = rows_of_table(experiment, timestep, options)
     for target in options.targets:
         for _, name, how in (row for row in table if row[0] == target):
             results["records"].append(experiment.record(name, target, how))
 
-    def chosen(among):
-        named = [rule for rule in among if rule in rules]
-        return [{}, *({"kind": "public", "timestep": timestep, "answers": rule} for rule in named)]
-
+    made = {target: {name: how for one, name, how in table if one == target} for target in options.targets}
     for target in options.targets:
         if "floors" not in options.without:
             results["floors"][target] = experiment.floor(target)
-        names = (*ASKED, experiment.chosen_rule) if target == UNDEFENDED else ASKED_ON_OTHERS
-        made = {name: how for row_target, name, how in table if row_target == target}
+        names = options.ask or ((*ASKED, experiment.chosen_rule) if target == UNDEFENDED else ASKED_ON_OTHERS)
         for name in dict.fromkeys(names) if "asked" not in options.without else ():
-            if name in made:
-                found = experiment.asked(target, made[name])
+            if name in made[target]:
+                found = experiment.asked(target, made[target][name], options.asked_rows)
                 results["asked"].append({"target": target, "name": name, "attacks": found})
-    for how in chosen(RULES) if "timing" not in options.without else ():
-        results["milliseconds"][name_of(how)] = experiment.milliseconds(how)
-    for target in attacked if "lira" not in options.without else ():
-        for how in chosen(LIRA_RULES):
-            results["lira"].append({"target": target, "name": name_of(how), **experiment.lira(target, how)})
+    if "timing" not in options.without and UNDEFENDED in made:
+        for name in (name for name in (UNDEFENDED, *rules, *TIMED) if name in made[UNDEFENDED]):
+            results["milliseconds"][name] = experiment.milliseconds(made[UNDEFENDED][name])
+    # Only further rows may have wrong labels: nobody scores these.
+    parts = ("lira", "canaries") if experiment.preset.further else ("lira",)
+    for target in (target for target in attacked if target in made):
+        for name in (name for name in LIRA_ANSWERS if name in made[target]):
+            for part in (part for part in parts if part not in options.without):
+                found = getattr(experiment, part)(target, made[target][name])
+                results[part].append({"target": target, "name": name, "attacks": found})
 
 
 def main():
@@ -146,6 +149,10 @@ def main():
     parser.add_argument(
         "--answers", nargs="+", choices=ANSWERS, default=ANSWERS, help="those of the table, a rule at least"
     )
+    parser.add_argument(
+        "--ask", nargs="+", choices=(UNDEFENDED, *ANSWERS), help="those that attacks of eight queries are run against"
+    )
+    parser.add_argument("--asked-rows", type=int, help="scored rows of each side for these attacks")
     parser.add_argument("--without", nargs="+", choices=PARTS, default=(), help="leave out parts")
     options = parser.parse_args()
     if not set(RULES) & set(options.answers):

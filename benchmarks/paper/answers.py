@@ -51,7 +51,7 @@ def name_of(how):
     return how.get("answers", UNDEFENDED)
 
 
-def make_answers(experiment, bare, how, part=None, who="defense"):
+def make_answers(experiment, bare, how, part=None, who="defense", regenerator=None):
     """Return a classifier that gives certain answers.
 
     Parameters
@@ -67,6 +67,8 @@ def make_answers(experiment, bare, how, part=None, who="defense"):
         Calibration rows; None for those of the run.
     who : {"defense", "attacker"}, default="defense"
         Whose key regenerations have.
+    regenerator : regenerator or None, default=None
+        Of a rule or "views of mean"; None for what the experiment keeps.
 
     Returns
     -------
@@ -85,10 +87,10 @@ def make_answers(experiment, bare, how, part=None, who="defense"):
         return _student(experiment, bare, how, part, who)
     if answers == "tuned":
         return _tuned(experiment, bare, how, part, who)
-    stored = experiment.regenerations(how["kind"], how["timestep"], who)
+    regenerator = regenerator or experiment.regenerations(how["kind"], how["timestep"], who)
     if answers == "views of mean":
-        return ViewsOfCandidates(bare, VIEWS, stored)
-    return defend(experiment, bare, stored, answers, part=part)
+        return ViewsOfCandidates(bare, VIEWS, regenerator)
+    return defend(experiment, bare, regenerator, answers, part=part)
 
 
 def defend(experiment, bare, stored, rule, n_candidates=None, part=None):

@@ -11,6 +11,7 @@ from paper.measure import (
     answers_of,
     asked_again,
     calibration_leak,
+    canary_figures,
     fitted_attack,
     label_floor,
     measure,
@@ -23,10 +24,13 @@ from skdiffence._demo._controls import NoDenoiser
 from skdiffence._demo._engine import data_digest, mix_seed
 from skdiffence._demo._record import milliseconds_per_row
 from skdiffence.attacks import LiRAAttack, train_shadows
+from skdiffence.datasets import make_canaries
 from skdiffence.defenses import DefendedClassifier
 from skdiffence.diffusion import DiffusionRegenerator
 
 PAPER_TIMESTEP = 160
+# Further rows of the shadows that have wrong labels; a tenth of them where that is less.
+N_CANARIES = 500
 
 
 class Experiment:
@@ -220,27 +224,27 @@ class Experiment:
         )
         return self.store.take(f"{target}, labels alone", self._facts("floor", target=target, rows="at random"), make)
 
-    def asked(self, target, how):
-        """Return the figures of attacks of eight queries."""
+    def asked(self, target, how, n_rows=None):
+        """Return the figures of attacks of eight queries on n rows of each side, by default the preset's."""
+        facts = self._facts("asked", target=target, how=how, rows="at random")
+        if n_rows is not None:
+            facts["n_rows"] = n_rows
 
         def make():
             classifier = make_answers(self, self.target(target), how)
             attacker = self.regenerations("public", how.get("timestep", PAPER_TIMESTEP), "attacker")
-            return asked_again(classifier, attacker, self.known, self.scored, self.preset.asked_rows, self.seed)
+            n = n_rows or self.preset.asked_rows
+            return asked_again(classifier, attacker, self.known, self.scored, n, self.seed)
 
-        label = name_of(how)
-        return self.store.take(
-            f"{target}, {label}, asked again", self._facts("asked", target=target, how=how, rows="at random"), make
-        )
+        return self.store.take(f"{target}, {name_of(how)}, asked again", facts, make)
 
     def milliseconds(self, how):
         """Return wall-clock milliseconds for an answer of the undefended target, without any memory of answers."""
 
         def make():
-            classifier = self.target(UNDEFENDED).classifier
-            if "timestep" in how:
-                classifier = defend(self, classifier, self.regenerator(how["kind"], how["timestep"]), name_of(how))
-            return milliseconds_per_row(classifier, self.scored.X)
+            bare = self.target(UNDEFENDED).classifier
+            regenerator = self.regenerator(how["kind"], how["timestep"]) if "timestep" in how else None
+            return milliseconds_per_row(make_answers(self, bare, how, regenerator=regenerator), self.scored.X)
 
         label = name_of(how)
         return self.store.take(f"timing {label}", self._facts("timing", how=how), make)
@@ -250,10 +254,18 @@ class Experiment:
     def shadows(self, target):
         """Return the pool, and shadows trained on halves of it as the target was.
 
-        The reference rows of adversarial regularization are held out of each half, for there are no others.
+        The reference rows of adversarial regularization are held out of each half, for there are no others. Some of the
+        further rows, which are scored by nobody, have wrong labels: ``canaries`` of the pool are their numbers.
         """
-        further = [self.rows.member_further] if "member_further" in self.rows else []
-        pool = joined(self.known, self.scored, *further, self.rows.member_calibration)
+        pool = joined(self.known, self.scored, self.rows.member_calibration)
+        pool.canaries = np.arange(0)
+        if "member_further" in self.rows:
+            further, n = self.rows.member_further, len(pool.y)
+            seed = mix_seed(self.seed, "canaries") % 2**31
+            number = min(N_CANARIES, len(further.y) // 10)
+            made = make_canaries(further.X, further.y, n_canaries=number, random_state=seed)
+            pool = joined(pool, made)
+            pool.canaries = n + made.canaries
         own = target in (UNDEFENDED, "MemGuard")
         estimator = make_net(self.preset, self.rows) if own else make_target(target, self.preset, self.rows, None)
         shadows = train_shadows(
@@ -271,23 +283,42 @@ class Experiment:
         """Return the figures of LiRA behind a defense, with shadows behind the same defense under another key."""
 
         def make():
-            pool, shadows = self.shadows(target)
-            behind = [
-                self._defended_shadow(target, net, train, pool, how)
-                for net, train in zip(shadows["estimator"], shadows["indices"]["train"], strict=True)
-            ]
-            attack = LiRAAttack(shadows | {"estimator": behind}, pool=(pool.X, pool.y), mode="offline")
-            numbers = fitted_attack(attack, make_answers(self, self.target(target), how), self.known, self.scored)
-            self.keep_regenerations()
-            return numbers
+            pool, behind, shadows = self._shadows_behind(target, how)
+            defended, behind = make_answers(self, self.target(target), how), shadows | {"estimator": behind}
+            attacks = {mode: LiRAAttack(behind, pool=(pool.X, pool.y), mode=mode) for mode in ("offline", "online")}
+            return {mode: fitted_attack(attack, defended, self.known, self.scored) for mode, attack in attacks.items()}
 
-        label = name_of(how)
-        return self.store.take(f"{target}, {label}, LiRA", self._facts("lira", target=target, how=how), make)
+        return self._of_shadows("LiRA", target, how, make)
+
+    def canaries(self, target, how):
+        """Return what is found of rows with wrong labels by attackers of each shadow who have all others.
+
+        All are behind the defense under one key, which these attackers know then.
+        """
+
+        def make():
+            pool, behind, shadows = self._shadows_behind(target, how)
+            X, y = pool.X[pool.canaries], pool.y[pool.canaries]
+            membership = np.column_stack([np.isin(pool.canaries, train) for train in shadows["indices"]["train"]])
+            return canary_figures([shadow.predict_proba(X) for shadow in behind], y, membership, self.seed)
+
+        return self._of_shadows("canaries", target, how, make)
+
+    def _of_shadows(self, what, target, how, make):
+        facts = self._facts(what, target=target, how=how, n_canaries=N_CANARIES)
+        found = self.store.take(f"{target}, {name_of(how)}, {what}", facts, make)
+        self.keep_regenerations()
+        return found
+
+    def _shadows_behind(self, target, how):
+        """Return the pool, the shadows behind a defense, and the shadows."""
+        pool, shadows = self.shadows(target)
+        pairs = zip(shadows["estimator"], shadows["indices"]["train"], strict=True)
+        return pool, [self._defended_shadow(target, net, train, pool, how) for net, train in pairs], shadows
 
     def _defended_shadow(self, target, net, train, pool, how):
         # The members' calibration rows: about half of them trained this shadow, and none of them is scored.
-        n = len(self.rows.member_calibration.y)
-        numbers = np.arange(len(pool.y) - n, len(pool.y))
+        numbers = len(self.known.y) + len(self.scored.y) + np.arange(len(self.rows.member_calibration.y))
         part = type(pool)(X=pool.X[numbers], y=pool.y[numbers], is_member=np.isin(numbers, train))
         if target == "MemGuard":
             seed = mix_seed(self.seed, "guard", data_digest(pool.y[train])) % 2**31

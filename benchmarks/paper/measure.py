@@ -19,12 +19,14 @@ from skdiffence.attacks import (
     ReferenceAttack,
     RepeatedQueryAttack,
     ThresholdAttack,
+    lira_leave_one_out,
 )
 from skdiffence.metrics import (
     accuracy_interval,
     attack_accuracy_score,
     auc_difference_interval,
     auc_interval,
+    cluster_bootstrap_interval,
     entropy_signal,
     expected_calibration_error,
     failure_detection_auc,
@@ -256,6 +258,40 @@ def asked_again(defended, attacker, known, scored, n_rows, seed):
         "pre-compensated x8": PrecompensatedQueryAttack(FrozenEstimator(attacker), n_queries=8, random_state=seed),
     }
     return {name: fitted_attack(attack, defended, known, scored) for name, attack in attacks.items()}
+
+
+def canary_figures(probas, y, membership, seed):
+    """Return what attacks find of canaries when each model in turn is the target of an attacker who has the others.
+
+    Parameters
+    ----------
+    probas : list of ndarray of shape (n_canaries, n_classes)
+        Each model's answers to the canaries.
+    y : ndarray of shape (n_canaries,)
+        The wrong labels that they were trained with, as columns.
+    membership : ndarray of shape (n_canaries, n_models), dtype bool
+        Which of them trained which model.
+    seed : int
+        Seeds the intervals, which resample canaries and models.
+
+    Returns
+    -------
+    numbers : dict of str to dict
+        "LiRA", "phi" for one threshold for all, and "correctness", which labels alone give away.
+    """
+    phi = np.column_stack([logit_signal(y, proba) for proba in probas])
+    scores = {
+        "LiRA": lira_leave_one_out(phi, membership),
+        "phi": phi,
+        "correctness": np.column_stack([proba.argmax(axis=1) == y for proba in probas]).astype(float),
+    }
+    rows, models = (axis.ravel() for axis in np.indices(membership.shape))
+    numbers = {}
+    for name, score in scores.items():
+        given = membership.ravel(), score.ravel()
+        ends = cluster_bootstrap_interval(*given, roc_auc_score, rows=rows, models=models, random_state=seed)
+        numbers[name] = {"auc": float(roc_auc_score(*given)), "auc_interval": ends}
+    return numbers
 
 
 def calibration_leak(defended, part):

@@ -135,6 +135,7 @@ _SMOKE = Preset(
     lira_targets=("undefended",),
     floor_rows=20,
     asked_rows=15,
+    further=40,
 )
 _CPU = replace(
     _SMOKE,
@@ -157,6 +158,7 @@ _CPU = replace(
     n_shadows=16,
     floor_rows=500,
     asked_rows=250,
+    further=0,
 )
 _PAPER = replace(
     _CPU,

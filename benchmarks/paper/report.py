@@ -208,18 +208,22 @@ def _with_ends(numbers, key="auc"):
 
 def write_others(results):
     """Return LiRA, the floors and the attacks of several queries as text."""
-    lira = [["LiRA, offline", "answers", "AUC", "TPR 0.1 % FPR", "TPR 1 % FPR"]]
-    for numbers in results["lira"]:
-        marks = ["*" if numbers[f"tpr_{rate}_rests_on_few"] else "" for rate in RATES]
-        rates = [_with_ends(numbers, f"tpr_{rate}") + mark for rate, mark in zip(RATES, marks, strict=True)]
-        lira.append([numbers["target"], numbers["name"], _with_ends(numbers), *rates])
+    lira = [["LiRA", "answers", "mode", "AUC", "TPR 0.1 % FPR", "TPR 1 % FPR"]]
+    for each in results["lira"]:
+        for mode, numbers in each["attacks"].items():
+            marks = ["*" if numbers[f"tpr_{rate}_rests_on_few"] else "" for rate in RATES]
+            rates = [_with_ends(numbers, f"tpr_{rate}") + mark for rate, mark in zip(RATES, marks, strict=True)]
+            lira.append([each["target"], each["name"], mode, _with_ends(numbers), *rates])
     floors = [["labels alone", "attack", "AUC"]]
     for target, attacks in results["floors"].items():
         floors += [[target, name, _with_ends(numbers)] for name, numbers in attacks.items()]
     asked = [["phi at the true label", "defense", "one query", "near-duplicates x8", "pre-compensated x8"]]
     for each in results["asked"]:
         asked.append([each["target"], each["name"], *(_with_ends(numbers) for numbers in each["attacks"].values())])
-    return "\n\n".join(map(_aligned, (lira, floors, asked)))
+    canaries = [["canaries, each shadow the target of the others", "answers", "LiRA", "phi", "labels"]]
+    for each in results["canaries"]:
+        canaries.append([each["target"], each["name"], *(_with_ends(numbers) for numbers in each["attacks"].values())])
+    return "\n\n".join(_aligned(lines) for lines in (lira, floors, asked, canaries) if len(lines) > 1)
 
 
 # Figures

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import torch
 from paper.answers import RULES, ViewsOfCandidates
-from paper.measure import scores_of
+from paper.experiment import Experiment
+from paper.measure import canary_figures, scores_of
 from paper.networks import OneCycle, QuickResNet, flipped_and_shifted, quick_training
 from paper.presets import PRESETS
 from paper.regenerators import ByTimestep, RegenerationStore, ShippedRegenerator
 from paper.report import derived
-from paper.rows import attacked, draw_rows, members, some
+from paper.rows import attacked, draw_rows, joined, members, some
 from paper.store import OutOfTime, Store
 from paper.targets import TARGETS, UNDEFENDED, AnswerCache, fit_target
-from paper_summary import asked_again, brief, claim, rows_of, summary
+from paper_summary import brief, claim, further_attacks, rows_of, summary
 from paper_table import ANSWERS, run
 from sklearn.linear_model import LogisticRegression
 from skorch import NeuralNetClassifier
@@ -24,7 +25,7 @@ from torch import nn
 from skdiffence.defenses import MeanRule
 from skdiffence.diffusion import DiffusionRegenerator
 
-SMALL = replace(PRESETS["smoke"], calibration=4, known=3, scored=5, reference=6, public=10)
+SMALL = replace(PRESETS["smoke"], calibration=4, known=3, scored=5, reference=6, public=10, further=0)
 
 
 class ConstantNoise(nn.Module):
@@ -158,14 +159,17 @@ class Short:
         self.left -= 1
         return {"target": target, "name": name, "calibration": {"leak": 0.0, "calls": 1.0}}
 
-    def asked(self, target, how):
+    def asked(self, target, how, n_rows):
         raise OutOfTime("over")
+
+
+OPTIONS = {"targets": TARGETS, "answers": ANSWERS, "without": (), "until": None, "ask": None, "asked_rows": None}
 
 
 def test_records_of_a_run_that_stopped_are_kept():
     """What was measured before the time was over is there to be written."""
     results = {}
-    options = SimpleNamespace(targets=TARGETS, answers=ANSWERS, without=(), until=None)
+    options = SimpleNamespace(**OPTIONS)
     with pytest.raises(OutOfTime):
         run(Short(len(RULES) + 2), options, results)
     assert [record["name"] for record in results["records"]] == [UNDEFENDED, RULES[0]]
@@ -174,9 +178,8 @@ def test_records_of_a_run_that_stopped_are_kept():
 def test_a_run_may_be_limited_to_some_answers():
     """Nothing else is measured, and the rule is chosen among those that are named."""
     results = {}
-    options = SimpleNamespace(
-        targets=(UNDEFENDED, "MemGuard"), answers=("matched", "views"), without=("controls", "floors"), until=None
-    )
+    limits = {"targets": (UNDEFENDED, "MemGuard"), "answers": ("matched", "views"), "without": ("controls", "floors")}
+    options = SimpleNamespace(**OPTIONS | limits)
     with pytest.raises(OutOfTime):
         run(Short(100), options, results)
     assert results["chosen_rule"] == "matched"
@@ -184,6 +187,89 @@ def test_a_run_may_be_limited_to_some_answers():
         (UNDEFENDED, UNDEFENDED), (UNDEFENDED, "matched"), (UNDEFENDED, "views"),
         ("MemGuard", UNDEFENDED), ("MemGuard", "matched"),
     ]  # fmt: skip
+
+
+def test_attackers_may_ask_about_some_answers_and_rows():
+    """What asks again is limited to what is named, where the table has it."""
+    asked = []
+
+    class Patient(Short):
+        def asked(self, target, how, n_rows):
+            asked.append((target, how, n_rows))
+            return "found"
+
+    limits = {"targets": (UNDEFENDED, "SELENA"), "answers": ("mean", "views"), "ask": ("views", "student")}
+    without = ("controls", "floors", "timing", "lira", "canaries")
+    results = {}
+    run(Patient(100), SimpleNamespace(**OPTIONS | limits | {"asked_rows": 7, "without": without}), results)
+    assert asked == [(UNDEFENDED, {"answers": "views"}, 7), ("SELENA", {"answers": "views"}, 7)]
+    assert results["asked"] == [{"target": name, "name": "views", "attacks": "found"} for name in limits["targets"]]
+
+
+@pytest.mark.parametrize("further", [0, 9])
+def test_shadows_are_behind_the_answers_of_the_table_alone(further):
+    """Nothing is asked of a target that is not in the table, and of canaries only where there are any."""
+    asked = []
+
+    class Shadowed(Short):
+        preset = replace(SMALL, further=further, lira_targets=(UNDEFENDED, "HAMP"))
+
+        def lira(self, target, how):
+            asked.append(("lira", target, how.get("answers")))
+            return "found"
+
+        def canaries(self, target, how):
+            asked.append(("canaries", target, how.get("answers")))
+            return "of canaries"
+
+    limits = {"targets": (UNDEFENDED,), "answers": ("matched", "mean")}
+    without = ("controls", "floors", "timing", "asked")
+    results = {}
+    run(Shadowed(100), SimpleNamespace(**OPTIONS | limits | {"without": without}), results)
+    parts = ("lira", "canaries") if further else ("lira",)
+    assert asked == [(part, UNDEFENDED, name) for name in (None, "mean") for part in parts]
+    assert [each["attacks"] for each in results["canaries"]] == ["of canaries"] * (2 if further else 0)
+
+
+def test_canaries_that_are_known_by_heart():
+    """Models that answer canaries with certainty where they were trained on them, and alike where they were not."""
+    membership = np.array([[1, 0, 1, 0], [0, 1, 0, 1], [1, 1, 0, 0]], dtype=bool)
+    y = np.array([0, 1, 0])
+    by_heart, unknown = [0.9, 0.1], [0.4, 0.6]
+    probas = [
+        np.array(
+            [(by_heart if there else unknown)[:: -1 if label else 1] for there, label in zip(model, y, strict=True)]
+        )
+        for model in membership.T
+    ]
+    found = canary_figures(probas, y, membership, 0)
+    assert {name: numbers["auc"] for name, numbers in found.items()} == {"LiRA": 1.0, "phi": 1.0, "correctness": 1.0}
+    alike = canary_figures([np.full((3, 2), 0.5)] * 4, y, membership, 0)
+    assert {name: numbers["auc"] for name, numbers in alike.items()} == {"LiRA": 0.5, "phi": 0.5, "correctness": 0.5}
+    assert alike["phi"]["auc_interval"][0] <= 0.5 <= alike["phi"]["auc_interval"][1]
+
+
+def test_shadows_learn_wrong_labels_of_rows_that_nobody_scores(tmp_path):
+    """Canaries are further rows, and all else in the pool has its own label and is where it is looked for."""
+    sizes = {"calibration": 8, "known": 6, "scored": 10, "further": 40, "reference": 6, "public": 30}
+    preset = replace(SMALL, **sizes, epochs=1, batch_size=16)
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "rows.npz", X=rng.integers(0, 256, (150, 8, 8, 3), dtype=np.uint8), y=np.arange(150) % 2)
+    rows = draw_rows(tmp_path / "rows.npz", preset, 0)
+    experiment = Experiment(preset, rows, Store(tmp_path / "store"), 0)
+    pool, shadows = experiment.shadows(UNDEFENDED)
+    truth = joined(attacked(rows, "known"), attacked(rows, "scored"), rows.member_calibration, rows.member_further)
+    assert np.array_equal(pool.X, truth.X)
+    assert sorted(pool.canaries) == np.flatnonzero(pool.y != truth.y).tolist()
+    assert len(pool.canaries) == 4
+    assert pool.canaries.min() >= len(truth.y) - 40
+    assert len(shadows["estimator"]) == 4
+    # Their answers, and those of an average of views, are attacked.
+    for how in ({}, {"answers": "views"}):
+        found = experiment.canaries(UNDEFENDED, how)
+        assert set(found) == {"LiRA", "phi", "correctness"}
+        assert all(0 <= numbers["auc"] <= 1 for numbers in found.values())
+    assert set(experiment.lira(UNDEFENDED, {})) == {"offline", "online"}
 
 
 def test_quick_training_cools_down_and_ends_on_plain_images():
@@ -426,5 +512,5 @@ def test_summary_of_attacks_that_ask_again_averages_over_trainings():
         }
         for area in (0.5, 0.7)
     ]
-    assert "a, undefended, mean 0.600±" in " ".join(asked_again(runs).split())
-    assert asked_again([{"facts": {"data": "a"}, "asked": []}]) == ""
+    assert "a, undefended, mean 0.600±" in " ".join(further_attacks(runs, "asked").split())
+    assert further_attacks([{"facts": {"data": "a"}, "asked": []}], "canaries") == ""
