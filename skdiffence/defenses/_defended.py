@@ -16,7 +16,7 @@ from skdiffence.defenses._classifier import FittedClassifier
 from skdiffence.defenses._diagnosis import check_candidate_numbers, warn_if_argmax_differs, warn_if_poor
 from skdiffence.defenses._fit_classifier import fit_on_rows
 from skdiffence.defenses._portable import read_defended, write_defended
-from skdiffence.defenses._temperature import check_temperature_scaling, fit_temperature, scale
+from skdiffence.defenses._temperature import fit_temperature, scale
 from skdiffence.defenses.rules._base import Rule
 from skdiffence.defenses.rules._registry import RULES, make_rule
 from skdiffence.diffusion import DiffusionRegenerator
@@ -68,7 +68,7 @@ class DefendedClassifier(ClassifierWrapper):
         time, then depends on membership. "constant" makes all candidates for every row. The answers are the same.
     calibrate : "temperature" or None, default=None
         "temperature" scales the logits of all answers by one number, which is fitted to the answers for known
-        non-members. Labels, and the order of the classes in each answer, stay the same. It needs scikit-learn 1.8.
+        non-members. Labels, and the order of the classes in each answer, stay the same.
     calibration_size : float or "auto", default="auto"
         Share of the rows that ``fit`` holds out as known non-members, in [0, 1). "auto" is 0.1 if the rule or
         ``calibrate`` needs them and 0 otherwise.
@@ -210,8 +210,6 @@ class DefendedClassifier(ClassifierWrapper):
             If X or y is invalid, a net holds an instantiated module, the rule or ``calibrate`` needs calibration rows
             of a frozen classifier and ``is_member`` is None, or the classifier does not return probabilities.
         """
-        if self.calibrate is not None:
-            check_temperature_scaling()
         params = self._routed(fit_params)
         X, y = self._check_fit_data(X, y)
         if self.regenerator is None or isinstance(self.regenerator, DiffusionRegenerator):

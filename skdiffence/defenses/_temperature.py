@@ -3,7 +3,6 @@
 import warnings
 
 import numpy as np
-import sklearn
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
@@ -11,7 +10,6 @@ from sklearn.calibration import CalibratedClassifierCV
 from skdiffence.defenses._classifier import put_label_on_top
 from skdiffence.exceptions import DefenseWarning
 
-_SINCE = (1, 8)
 # Added to probabilities before their logarithm is taken, as scikit-learn does in fitting the temperature.
 _EPS = 1e-12
 
@@ -55,26 +53,6 @@ class GivenProba(ClassifierMixin, BaseEstimator):
         proba : ndarray of shape (n, n_classes)
         """
         return X
-
-
-def has_temperature_scaling():
-    """Return whether scikit-learn has temperature scaling."""
-    return tuple(int(part) for part in sklearn.__version__.split(".")[:2]) >= _SINCE
-
-
-def check_temperature_scaling():
-    """Raise an error if scikit-learn is too old.
-
-    Raises
-    ------
-    ValueError
-        With the version.
-    """
-    if not has_temperature_scaling():
-        raise ValueError(
-            "calibrate='temperature' needs scikit-learn 1.8 or later, which has temperature scaling. "
-            f"Got scikit-learn {sklearn.__version__}."
-        )
 
 
 def fit_temperature(proba, y_true):

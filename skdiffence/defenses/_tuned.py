@@ -13,7 +13,6 @@ from skdiffence._fitted import is_frozen
 from skdiffence.defenses._base import ClassifierWrapper
 from skdiffence.defenses._defended import DefendedClassifier
 from skdiffence.defenses._diagnosis import check_candidate_numbers
-from skdiffence.defenses._temperature import check_temperature_scaling
 from skdiffence.defenses._timesteps import (
     AUTO,
     EFFECTIVE,
@@ -99,7 +98,7 @@ class TunedDefendedClassifier(ClassifierWrapper):
         the smallest affordable one on the same rows; ``test_calls``, the mean number of candidates; ``test_retention``,
         the share of candidates that keep the label; ``test_nll``, the negative log-likelihood of non-members as the
         answers come; ``test_recalibrated_nll``, the same after temperature scaling by cross-fitting, or by one
-        temperature for all rows if few are mislabeled (with scikit-learn 1.8 or later);
+        temperature for all rows if few are mislabeled;
         ``test_failure_detection_auc``. These are NaN if the rule could not be fitted. The choice:
         ``affordable``, whether the calls are within the budget; ``eligible``, whether the divergence is within the
         error as well; ``rank_test_score``, the order of preference, 1 for the chosen entry.
@@ -220,8 +219,6 @@ class TunedDefendedClassifier(ClassifierWrapper):
         return self
 
     def _check_choices(self):
-        if self.defended.calibrate is not None:
-            check_temperature_scaling()
         if self.defended.regenerator == "passthrough":
             raise ValueError("defended must have a regenerator to choose a rule for. Got regenerator='passthrough'.")
         rules = list(self.selections)

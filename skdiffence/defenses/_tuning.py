@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.utils import Bunch
 
 from skdiffence.defenses._answer import answer
-from skdiffence.defenses._temperature import fit_temperature, has_temperature_scaling, scale
+from skdiffence.defenses._temperature import fit_temperature, scale
 from skdiffence.defenses.rules._divergence import cramer_von_mises
 from skdiffence.exceptions import DefenseWarning
 from skdiffence.metrics import confidence_signal, failure_detection_auc, logit_signal
@@ -136,8 +136,7 @@ class CandidateTable:
         figures : dict of str to float
             ``nll``, the negative log-likelihood; ``recalibrated_nll``, the same where a temperature that was fitted
             to the other folds scales the answers of each fold, or one that was fitted to all rows where others have
-            fewer than 5 mistakes, or without scikit-learn's temperature scaling the same as ``nll``;
-            ``failure_detection_auc``, NaN unless some labels are right and some wrong.
+            fewer than 5 mistakes; ``failure_detection_auc``, NaN unless some labels are right and some wrong.
         """
         y = self.y[~self.is_member]
         scaled = proba.copy()
@@ -145,7 +144,7 @@ class CandidateTable:
         right = y == self.labels[~self.is_member]
         # Of one or two mistakes, a temperature learns to be sure of everything, and fails at the next one.
         few = np.sum(~right) - np.bincount(fold, ~right).max() < _FEWEST_MISTAKES
-        for number in np.unique(fold) if has_temperature_scaling() and len(y) > n_folds else ():
+        for number in np.unique(fold) if len(y) > n_folds else ():
             rows = fold == number
             others = np.ones(len(y), dtype=bool) if few else ~rows
             with warnings.catch_warnings():

@@ -26,7 +26,6 @@ from skdiffence.defenses import (
     TunedDefendedClassifier,
     WithinRule,
 )
-from skdiffence.defenses._temperature import has_temperature_scaling
 from tests.defenses.regenerators import NoiseRegenerator
 from tests.nets import make_net
 
@@ -72,7 +71,7 @@ ESTIMATORS = [
     *(defended(LogisticRegression(), rule) for rule in ("first", "matched")),
     defended(LogisticRegression(), fallback="original", search="constant"),
     defended(LogisticRegression(), regenerator="passthrough"),
-    *([defended(LogisticRegression(), calibrate="temperature")] if has_temperature_scaling() else []),
+    defended(LogisticRegression(), calibrate="temperature"),
     TunedDefendedClassifier(defended(LogisticRegression()), timesteps=None, selections=("swap", "nearest")),
     DistilledDefense(defended(LogisticRegression(), calibration_size=0.3), LogisticRegression(), random_state=0),
     defended(NET),

@@ -6,7 +6,6 @@ import warnings
 import joblib
 import numpy as np
 import pytest
-import sklearn
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.base import clone
@@ -18,7 +17,7 @@ from sklearn.naive_bayes import GaussianNB
 
 from skdiffence.attacks import ThresholdAttack
 from skdiffence.defenses import DefendedClassifier, TunedDefendedClassifier
-from skdiffence.defenses._temperature import fit_temperature, has_temperature_scaling, scale
+from skdiffence.defenses._temperature import fit_temperature, scale
 from skdiffence.exceptions import DefenseWarning
 from skdiffence.inspection import audit
 from skdiffence.metrics import logit_signal
@@ -27,7 +26,6 @@ from tests.defenses.cases import defend, digits, half, quiet
 from tests.nets import make_net
 
 pytestmark = [
-    pytest.mark.skipif(not has_temperature_scaling(), reason="no temperature scaling"),
     pytest.mark.filterwarnings("ignore:Only .* of the candidates"),
     pytest.mark.filterwarnings("ignore:calibration_size=.* can't hold out"),
 ]
@@ -225,13 +223,6 @@ def test_refused_settings(params, is_member, message):
     """Each names what was wrong."""
     with pytest.raises(ValueError, match=message):
         scaled(**params).fit(*digits(), is_member=is_member)
-
-
-def test_old_scikit_learn(monkeypatch):
-    """Told before anything is trained, with the version."""
-    monkeypatch.setattr(sklearn, "__version__", "1.7.2")
-    with pytest.raises(ValueError, match=r"needs scikit-learn 1.8 or later.* Got scikit-learn 1.7.2"):
-        scaled().fit(*digits())
 
 
 def test_undefended_baseline_holds_out_the_same_rows():
