@@ -48,7 +48,7 @@ setup(
         "scipy>=1.13.1",
         "skorch>=1.4.0",
         "tabulate>=0.9.0",
-        "threadpoolctl>=3.1.0",
+        "threadpoolctl>=3.2.0",
         "torch>=2.13.0",
         "tqdm>=4.66.1",
     ],
