@@ -15,7 +15,7 @@ _SMALLEST, _GROWTH = 8, 4
 _COMPILATIONS = 64
 _BACKEND = "inductor"
 
-_LOCK = Lock()
+_LOCK, _CALLS_LOCK = Lock(), Lock()
 _COMPILED = WeakKeyDictionary()
 
 
@@ -72,6 +72,9 @@ def next_batch(n_rows):
 class CompiledNetwork:
     """Compiled calls of a network that is itself left unchanged.
 
+    Threads take turns, also with different networks. torch's check whether a call fits what was compiled is not made for
+    threads: of calls at the same time it refuses some that fit and compiles again, up to the limit of compilations.
+
     Parameters
     ----------
     network : torch module
@@ -80,7 +83,6 @@ class CompiledNetwork:
 
     def __init__(self, network):
         self.network = network
-        self._lock, self._shapes = Lock(), set()
         self._call = torch.compile(
             lambda x, timesteps: call_network(network, x, timesteps, x.shape[1]),
             dynamic=False,
@@ -103,13 +105,8 @@ class CompiledNetwork:
         -------
         noise : tensor of the shape of x
         """
-        if len(x) in self._shapes:
+        with _CALLS_LOCK:
             return self._call(x, timesteps)
-        # Otherwise several threads would compile for the same shape at the same time.
-        with self._lock:
-            predicted = self._call(x, timesteps)
-            self._shapes.add(len(x))
-        return predicted
 
 
 def compiled(owner, network):

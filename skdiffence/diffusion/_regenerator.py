@@ -116,7 +116,8 @@ class DiffusionRegenerator(VersionedMixin, InferenceOnlyMixin, BaseEstimator):
         other rows of a call are. Otherwise it is equal up to float32 rounding.
     compile : bool, default=False
         Whether to compile the denoiser with ``torch.compile`` at its first use. This needs a C++ compiler on a CPU and
-        takes tens of seconds for each of a few batch shapes. Results are equal up to float32 rounding.
+        takes tens of seconds for each of a few batch shapes. Results are equal up to float32 rounding. Threads of a
+        process take turns in calls of compiled denoisers.
     checkpoint_dir : str, path or None, default=None
         Folder for the state of the training, which is saved every minute and at the end, completely or not at all. A
         training that was interrupted, also by a kill, continues from there when ``fit`` is called again with the same

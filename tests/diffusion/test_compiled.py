@@ -105,16 +105,17 @@ def test_compilation_can_be_switched_off(shapes):
     assert len(shapes) == 2 * n_compiled
 
 
-def test_threads_compile_a_shape_once(shapes):
-    """Threads that want the same shape wait for the first one."""
-    compiled = fitted(compile=True)
-    sizes = [1, 8, 32] * 4
+@pytest.mark.parametrize("n_regenerators", [1, 2])
+def test_threads_compile_a_shape_once(shapes, n_regenerators):
+    """Threads that want the same shape wait for the first one, and do not disturb those of another regenerator."""
+    compiled = [fitted(compile=True) for _ in range(n_regenerators)]
+    calls = [(regenerator, n_rows) for n_rows in [1, 8, 32] * 4 for regenerator in compiled]
     answers = joblib.Parallel(n_jobs=6, backend="threading")(
-        joblib.delayed(compiled.transform)(ROWS[:n_rows]) for n_rows in sizes
+        joblib.delayed(regenerator.transform)(ROWS[:n_rows]) for regenerator, n_rows in calls
     )
-    for n_rows, answer in zip(sizes, answers, strict=True):
+    for (_, n_rows), answer in zip(calls, answers, strict=True):
         np.testing.assert_allclose(answer, fitted().transform(ROWS[:n_rows]), atol=1e-6)
-    assert sorted(shapes) == [1, 8, 32]
+    assert sorted(shapes) == sorted([1, 8, 32] * n_regenerators)
 
 
 def test_forgotten_with_its_owner(shapes):
