@@ -136,7 +136,10 @@ def claim(rows, answers):
 
 
 def draw(rows):
-    """Return a figure of leak beyond labels against the worth of confidence, a panel for each data set and target."""
+    """Return a figure of leak beyond labels against the worth of confidence, a panel for each data set and target.
+
+    A small point is one training, a large one their mean.
+    """
     places = list(dict.fromkeys((row["data"], row["target"]) for row in rows if row["target"] in PAPER))
     n_columns = min(2, len(places))
     n_lines = -(-len(places) // n_columns)
@@ -147,9 +150,11 @@ def draw(rows):
         for number, name in enumerate(ANSWERS):
             here = [row for row in rows if (row["data"], row["target"], row["name"]) == (data, target, name)]
             if here:
-                (x, _), (y, margin) = (mean_and_margin([row[key] for row in here]) for key in ("failure_auc", "beyond"))
-                style = {"fmt": "*", "color": "k"} if name == UNDEFENDED else {"fmt": "o", "color": f"C{number % 10}"}
-                shown[name] = axis.errorbar(x, y, None if np.isnan(margin) else margin, **style)
+                x, y = ([row[key] for row in here] for key in ("failure_auc", "beyond"))
+                style = {"marker": "*" if name == UNDEFENDED else "o", "ls": "none"}
+                style["color"] = "k" if name == UNDEFENDED else f"C{number % 10}"
+                axis.plot(x, y, **style, ms=3, alpha=0.6)
+                (shown[name],) = axis.plot(np.mean(x), np.mean(y), **style, ms=7)
         axis.axhspan(-0.02, 0.02, color="0.9", zorder=0)
         axis.set(title=f"{data}, {target}", xlabel="failure-detection AUC")
     for axis in axes.flat[len(places) :]:
