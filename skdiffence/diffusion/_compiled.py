@@ -72,8 +72,8 @@ def next_batch(n_rows):
 class CompiledNetwork:
     """Compiled calls of a network that is itself left unchanged.
 
-    Threads take turns, also with different networks. torch's check whether a call fits what was compiled is not made for
-    threads: of calls at the same time it refuses some that fit and compiles again, up to the limit of compilations.
+    Threads take turns, also with different networks. torch's check whether a call fits what was compiled is not made
+    for threads: of calls at the same time it refuses some that fit and compiles again, up to the limit of compilations.
 
     Parameters
     ----------
