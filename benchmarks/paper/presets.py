@@ -133,8 +133,8 @@ _SMOKE = Preset(
     sub_models=(3, 1),
     n_shadows=4,
     lira_targets=("undefended",),
-    floor_rows=20,
-    asked_rows=15,
+    floor_rows=10,
+    asked_rows=8,
     further=40,
 )
 _CPU = replace(
