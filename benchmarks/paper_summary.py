@@ -113,7 +113,9 @@ def further_attacks(runs, part):
 def summary(rows, data, target):
     """Return the rows of one target on one data set as text."""
     here = [row for row in rows if (row["data"], row["target"]) == (data, target)]
-    chosen = [row for name in ANSWERS for row in here if row["name"] == name]
+    # Controls, which few runs have, come last.
+    names = dict.fromkeys((*ANSWERS, *(row["name"] for row in here)))
+    chosen = [row for name in names for row in here if row["name"] == name]
     n = len({row["seed"] for row in chosen})
     return f"{data}, {target}, trainings: {n}\n\n" + format_means(chosen, COLUMNS, "answers")
 

@@ -45,7 +45,7 @@ ASKED_ON_OTHERS = ("views", "views of mean, lowest t", UNDEFENDED, "mean", "lowe
 LIRA_ANSWERS = (UNDEFENDED, "lowest", "mean", "views", "views of mean, lowest t")
 # Beside the rules; a student takes as long as the target itself.
 TIMED = ("views", "views of mean, lowest t")
-# Views and students, which take more time, are for these alone.
+# Views and students, which take more time, are for these alone, unless they are asked for by name.
 FURTHER = (UNDEFENDED, "SELENA")
 ANSWERS = (*RULES, "tuned", "views", "views of mean", "views of mean, lowest t", "student")
 PARTS = ("controls", "floors", "asked", "lira", "canaries", "timing")
@@ -64,8 +64,9 @@ def rows_of_table(experiment, timestep, options):
         further |= rules(at=lowest, names=("views of mean",), note=", lowest t")
     further |= {"student": {"answers": "student"}}
     table = [(target, name, how) for target in options.targets for name, how in answers.items()]
-    table += [(target, name, how) for target in options.targets if target in FURTHER for name, how in further.items()]
-    table = [row for row in table if row[1] in (UNDEFENDED, *options.answers)]
+    with_further = [target for target in options.targets if options.answers or target in FURTHER]
+    table += [(target, name, how) for target in with_further for name, how in further.items()]
+    table = [row for row in table if row[1] in (UNDEFENDED, *(options.answers or ANSWERS))]
     more = {"student of mean": {"kind": "public", "timestep": timestep, "answers": "student"}}
     if timestep != PAPER_TIMESTEP:
         more |= rules(at=PAPER_TIMESTEP, note=f", t={PAPER_TIMESTEP}")
@@ -105,7 +106,7 @@ def run(experiment, options, results):
     if options.until == "denoiser":
         return
     timestep = experiment.timestep()
-    rules = [rule for rule in RULES if rule in options.answers]
+    rules = [rule for rule in RULES if rule in (options.answers or ANSWERS)]
     experiment.chosen_rule = choose_rule(experiment, timestep, rules)
     if options.until == "choice":
         return
@@ -147,7 +148,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no further stage after this time")
     parser.add_argument("--targets", nargs="+", choices=TARGETS, default=TARGETS)
     parser.add_argument(
-        "--answers", nargs="+", choices=ANSWERS, default=ANSWERS, help="those of the table, a rule at least"
+        "--answers", nargs="+", choices=ANSWERS, help="those of the table, behind every target; a rule at least"
     )
     parser.add_argument(
         "--ask", nargs="+", choices=(UNDEFENDED, *ANSWERS), help="those that attacks of eight queries are run against"
@@ -155,8 +156,10 @@ def main():
     parser.add_argument("--asked-rows", type=int, help="scored rows of each side for these attacks")
     parser.add_argument("--without", nargs="+", choices=PARTS, default=(), help="leave out parts")
     options = parser.parse_args()
-    if not set(RULES) & set(options.answers):
+    if options.answers and not set(RULES) & set(options.answers):
         parser.error(f"--answers must name one of the rules: {', '.join(RULES)}. Got {' '.join(options.answers)}.")
+    if options.asked_rows is not None and options.asked_rows < 2:
+        parser.error(f"--asked-rows must be at least 2, for half as many rows are known. Got {options.asked_rows}.")
     start, preset = time.perf_counter(), PRESETS[options.preset]
     rows = draw_rows(options.data, preset, options.seed)
     store = Store(options.output / options.preset, options.minutes)

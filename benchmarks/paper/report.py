@@ -77,7 +77,7 @@ def facts(options, preset, rows, seconds):
         "data": options.data.name.partition(".")[0],
         "preset": options.preset,
         "meaningful": preset.meaningful,
-        "settings": asdict(preset),
+        "settings": asdict(preset) | ({} if options.asked_rows is None else {"asked_rows": options.asked_rows}),
         "seed": options.seed,
         "parts": {
             name: {"n": len(rows[name].y), "digest": digest} for name, digest in rows.facts.items() if name != "seed"

@@ -1,5 +1,6 @@
 """The parts of the paper's table that its figures rest on."""
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ from paper.rows import attacked, draw_rows, joined, members, some
 from paper.store import OutOfTime, Store
 from paper.targets import TARGETS, UNDEFENDED, AnswerCache, fit_target
 from paper_summary import brief, claim, further_attacks, rows_of, summary
-from paper_table import ANSWERS, run
+from paper_table import main, run
 from sklearn.linear_model import LogisticRegression
 from skorch import NeuralNetClassifier
 from torch import nn
@@ -163,7 +164,7 @@ class Short:
         raise OutOfTime("over")
 
 
-OPTIONS = {"targets": TARGETS, "answers": ANSWERS, "without": (), "until": None, "ask": None, "asked_rows": None}
+OPTIONS = {"targets": TARGETS, "answers": None, "without": (), "until": None, "ask": None, "asked_rows": None}
 
 
 def test_records_of_a_run_that_stopped_are_kept():
@@ -185,8 +186,34 @@ def test_a_run_may_be_limited_to_some_answers():
     assert results["chosen_rule"] == "matched"
     assert [(record["target"], record["name"]) for record in results["records"]] == [
         (UNDEFENDED, UNDEFENDED), (UNDEFENDED, "matched"), (UNDEFENDED, "views"),
-        ("MemGuard", UNDEFENDED), ("MemGuard", "matched"),
+        ("MemGuard", UNDEFENDED), ("MemGuard", "matched"), ("MemGuard", "views"),
     ]  # fmt: skip
+
+
+def test_views_of_other_targets_are_made_if_they_are_named():
+    """They take more time than rules, and are left out of the whole table but for two targets."""
+    results = {}
+    options = SimpleNamespace(**OPTIONS | {"targets": ("SELENA", "MemGuard"), "without": ("floors", "asked")})
+    run(Short(100), options, results)
+    made = {target: {r["name"] for r in results["records"] if r["target"] == target} for target in options.targets}
+    assert made["SELENA"] - made["MemGuard"] == {"views", "views of mean", "student"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--answers", "views"], "--answers must name one of the rules: first, .* Got views"),
+        (["--asked-rows", "1"], "--asked-rows must be at least 2, .* Got 1"),
+    ],
+)
+def test_options_that_no_run_can_use_are_named(arguments, expected, monkeypatch, capsys, tmp_path):
+    """Before anything is read or made."""
+    made = ["paper_table.py", "--data", str(tmp_path / "nothing"), "--output", str(tmp_path / "out"), *arguments]
+    monkeypatch.setattr("sys.argv", made)
+    with pytest.raises(SystemExit):
+        main()
+    assert re.search(expected, capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
 
 
 def test_attackers_may_ask_about_some_answers_and_rows():
@@ -499,6 +526,7 @@ def test_summary_counts_each_data_set_once():
     average = next(line for line in claim(runs, "mean").splitlines() if "average" in line)
     assert f"{((-1 / 3 - 2 / 9) / 2 - 1 / 4) / 2:.3f}" in average
     assert "a, undefended, trainings: 2" in summary(runs, "a", UNDEFENDED)
+    assert summary([*runs, runs[1] | {"name": "a control"}], "a", UNDEFENDED).splitlines()[-1].startswith("a control")
     cells = next(line for line in brief(runs, ["mean"]).splitlines() if line.startswith("mean")).split()
     assert cells == ["mean", "0.025±0.000", "0.075", "0.100", "0.100"]
 
