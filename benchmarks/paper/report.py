@@ -160,24 +160,24 @@ def write_table(results):
 
 
 def write_summary(results):
-    """Return the timestep and the rule that were chosen, and their effect on the undefended target, as text."""
-    rows = {(row["target"], row["name"]): row for row in results["derived"]}
-    row = rows[UNDEFENDED, results["chosen_rule"]]
+    """Return the timestep and the rule that were chosen, and their effect on the table's first target, as text."""
+    row = next(row for row in results["derived"] if row["name"] == results["chosen_rule"])
     facts = results["facts"]
     sizes = ", ".join(f"{part['n']} {name.replace('_', ' ')}" for name, part in facts["parts"].items())
     gone = "-" if row["excess_removed"] is None else f"{row['excess_removed']:.0%}"
-    changes = {
+    names = {
         "entropy AUC": "relative_entropy",
         "phi AUC": "relative_phi",
         "strongest of the paper's attacks, AUC": "relative_auc",
         "their accuracy": "relative_accuracy",
         "the floor of labels alone would be": "floor_by_worst",
     }
+    changes = ", ".join(f"{name} {row[key]:+.1%}" for name, key in names.items())
     return "\n".join(
         [
             f"preset {facts['preset']}, seed {facts['seed']}; rows: {sizes}",
             f"chosen on calibration rows: timestep {results['timestep']}, rule {results['chosen_rule']!r}",
-            "undefended target behind it: " + ", ".join(f"{name} {row[key]:+.1%}" for name, key in changes.items()),
+            f"{row['target']} target behind it: {changes}",
             f"strongest label-aware attack ({row['label_aware_attack']}) {row['label_aware_auc']:.3f}, floor "
             f"{row['floor']:.3f} ({row['floor_attack']}): {gone} of its excess over the floor is gone",
             "a star marks a rate that rests on fewer than ten non-members",
@@ -239,6 +239,8 @@ def save_figures(experiment, results, output):
         "regenerations.png": lambda: _grid(experiment, results),
         "timesteps.png": lambda: _curve(results),
     }
+    if not any(record["target"] == UNDEFENDED for record in results["records"]):
+        figures.pop("phi.png")
     for name, draw in figures.items():
         figure = draw()
         with whole_file(output / name) as path:

@@ -13,7 +13,7 @@ from paper.measure import canary_figures, scores_of
 from paper.networks import OneCycle, QuickResNet, flipped_and_shifted, quick_training
 from paper.presets import PRESETS
 from paper.regenerators import ByTimestep, RegenerationStore, ShippedRegenerator
-from paper.report import derived
+from paper.report import derived, write_summary
 from paper.rows import attacked, draw_rows, joined, members, some
 from paper.store import OutOfTime, Store
 from paper.targets import TARGETS, UNDEFENDED, AnswerCache, fit_target
@@ -487,6 +487,16 @@ def test_relative_changes_and_excess_over_the_floor():
     assert row["floor"] == 0.5
     assert row["excess_removed"] == pytest.approx(0.75)
     assert row["floor_by_worst"] == pytest.approx(0.5 / 0.9 - 1)
+
+
+def test_summary_of_a_run_without_the_undefended_target():
+    """It tells of the first target that the run has."""
+    records = [_record("SELENA", UNDEFENDED, 0.9), _record("SELENA", "swap", 0.6)]
+    facts = {"parts": {"public": {"n": 7}}, "preset": "smoke", "seed": 0}
+    results = {"records": records, "floors": {}, "timestep": 160, "chosen_rule": "swap", "facts": facts}
+    text = write_summary(results | {"derived": derived(results)})
+    assert "rows: 7 public" in text
+    assert re.search("SELENA target behind it: .*paper's attacks, AUC -33.3%", text)
 
 
 def test_less_than_labels_is_no_excess():
