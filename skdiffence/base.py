@@ -192,7 +192,7 @@ class MembershipAttack(BaseEstimator, metaclass=ABCMeta):
     own_model = False
 
     #: The rows that it can be run on: "any", "numeric" (dense arrays or frames of numbers, because it changes rows or
-    #: learns from them) or "images".
+    #: learns from them), "arrays" (dense arrays of numbers) or "images".
     row_type = "any"
 
     #: Whether one answer for each row is enough, so that attacks can share their queries. Such an attack also has
@@ -222,6 +222,18 @@ class MembershipAttack(BaseEstimator, metaclass=ABCMeta):
         -------
         self : MembershipAttack
             The fitted attack.
+        """
+
+    def check_target(self, target):
+        """Raise an error for a target that this attack says nothing about.
+
+        Audits and scorers, which query a target once for many attacks, call this first. There is no such target unless
+        a subclass says so.
+
+        Parameters
+        ----------
+        target : classifier
+            A fitted classifier.
         """
 
     @abstractmethod

@@ -8,7 +8,7 @@ from scipy.stats import rankdata
 from sklearn.base import clone
 
 from skdiffence._evaluation._answer_memory import AnswerMemory
-from skdiffence._evaluation._rows import FEWEST_ROWS
+from skdiffence._evaluation._rows import FEWEST_ROWS, count_distinct
 from skdiffence.utils._random import mix_seed
 
 
@@ -53,13 +53,14 @@ def balanced_rows(keys, is_member):
     Raises
     ------
     ValueError
-        If a side has fewer than four rows.
+        If a side has fewer than four different rows.
     """
     members, others = np.flatnonzero(is_member), np.flatnonzero(~is_member)
-    if min(len(members), len(others)) < FEWEST_ROWS:
+    n_members, n_others = count_distinct(keys, is_member)
+    if min(n_members, n_others) < FEWEST_ROWS:
         raise ValueError(
-            f"At least {FEWEST_ROWS} members and {FEWEST_ROWS} non-members are needed to attack. Got {len(members)} "
-            f"members and {len(others)} non-members that the estimator neither held out nor calibrated on."
+            f"At least {FEWEST_ROWS} different members and as many non-members are needed to attack. Got {n_members} "
+            f"members and {n_others} non-members that the estimator neither held out nor calibrated on."
         )
     return np.sort(np.r_[lowest(keys, members, len(others)), others])
 

@@ -184,7 +184,7 @@ def measure_utility(answers):
     """
     if answers.y is None:
         return dict.fromkeys(_UTILITY, np.nan)
-    # sklearn.metrics.log_loss clips probabilities at the same value.
+    # sklearn.metrics.log_loss clips probabilities of float64 at the same value, and of float32 at a larger one.
     at_label = np.maximum(confidence_signal(answers.y, answers.proba), np.finfo(np.float64).eps)
     return {
         "accuracy": float(answers.correct.mean()),

@@ -52,7 +52,9 @@ def row_types(X):
     """
     if not has_numbers(X):
         return {"any"}
-    return {"any", "numeric", "images"} if np.ndim(X) == 4 else {"any", "numeric"}
+    if is_frame(X):
+        return {"any", "numeric"}
+    return {"any", "numeric", "arrays"} | ({"images"} if np.ndim(X) == 4 else set())
 
 
 def check_row_types(attacks, X):
@@ -68,10 +70,14 @@ def check_row_types(attacks, X):
     Raises
     ------
     ValueError
-        If it needs numeric rows, or images, and the rows are not.
+        If it needs numeric rows, an array or images, and the rows are not.
     """
     suited = row_types(X)
-    needed = {"numeric": "dense rows of numbers", "images": "images of shape (n_samples, channels, height, width)"}
+    needed = {
+        "numeric": "dense rows of numbers",
+        "arrays": "a dense array of numbers",
+        "images": "images of shape (n_samples, channels, height, width)",
+    }
     for name, attack in attacks.items():
         if attack.row_type not in suited:
             raise ValueError(

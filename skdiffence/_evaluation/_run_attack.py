@@ -56,8 +56,10 @@ def query_target(target, X, y, attacks):
     Raises
     ------
     TypeError, ValueError
-        If it does not return probabilities, or knows none of the labels.
+        If it does not return probabilities, knows none of the labels, or is no target for one of the attacks.
     """
+    for attack in attacks:
+        attack.check_target(target)
     memory, start = remember_answers(target, attacks), time.perf_counter()
     answers = query(memory.view(), X, y)
     seconds = time.perf_counter() - start

@@ -79,8 +79,9 @@ def score_rows(attack, target, answers, rows, *, known, seed):
     Raises
     ------
     ValueError
-        If a side has fewer than four distinct rows.
+        If a side has fewer than four distinct rows, or the target is none for the attack.
     """
+    attack.check_target(target)
     rows = rows.keyed(seed)
     n_members, n_others = count_distinct(rows.keys, rows.is_member)
     if min(n_members, n_others) < FEWEST_ROWS:

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 
 from skdiffence.diffusion._space import RowSpace, check_range, detect_range
-from skdiffence.utils._frames import as_numbers, check_unmasked, is_frame
+from skdiffence.utils._frames import as_numbers, check_unmasked, is_frame, with_columns_of
 
 
 def as_floats(X):
@@ -88,8 +88,8 @@ def as_points_of(X):
         Takes an array of shape (n_points, ...) and returns an array, or a data frame with the columns of X.
     """
     if is_frame(X):
-        frame, columns = type(X), X.columns
-        return lambda points: frame(points, columns=columns)
+        empty = X[:0]
+        return lambda points: with_columns_of(points, empty)
     dtype = np.asarray(X).dtype
     dtype = dtype if dtype.kind == "f" else np.float32
     return lambda points: points.astype(dtype)

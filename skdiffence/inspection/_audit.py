@@ -22,7 +22,7 @@ from skdiffence.inspection._audit_defense import changed_labels, defense_facts, 
 from skdiffence.inspection._audit_rows import audit_rows
 from skdiffence.inspection._audit_target import audit_target
 from skdiffence.inspection.report._report import AuditReport
-from skdiffence.inspection.report._verdict import NO_LABELS, NO_NUMBERS
+from skdiffence.inspection.report._verdict import NO_ARRAY, NO_LABELS, NO_NUMBERS
 from skdiffence.metrics import logit_signal
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import Interval, StrOptions, safe_indexing, validate_params
@@ -234,9 +234,11 @@ def _runnable(attacks, estimator, rows):
     if not isinstance(attacks, str):
         check_row_types(named, rows.X)
     suited, left_out = row_types(rows.X), {}
+    # Attacks on images are not missed where there are none.
+    why = {"numeric": NO_NUMBERS, "arrays": NO_ARRAY if "numeric" in suited else NO_NUMBERS}
     for name, attack in named.items():
-        if attack.row_type == "numeric" and attack.row_type not in suited:
-            left_out[name] = NO_NUMBERS
+        if attack.row_type in why and attack.row_type not in suited:
+            left_out[name] = why[attack.row_type]
         elif attack.needs_true_labels and attack.row_type in suited and rows.y is None:
             left_out[name] = NO_LABELS
     named = {name: each for name, each in named.items() if each.row_type in suited and name not in left_out}

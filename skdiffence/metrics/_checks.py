@@ -78,9 +78,10 @@ def check_groups(groups, n_samples, name):
     groups = np.asarray(groups)
     if groups.shape != (n_samples,):
         raise ValueError(f"{name} must hold one group for each of {n_samples} rows. Got shape {groups.shape}.")
-    # Only NaN differs from itself.
-    if any(group is None for group in groups.flat) or (groups != groups).any():
-        raise ValueError(f"{name} must not hold NaN or None. Give rows without a group a group of their own.")
+    # Only NaN differs from itself; NA of pandas neither does nor does not.
+    missing = groups.dtype == object and any(group is None or type(group).__name__ == "NAType" for group in groups)
+    if missing or (groups != groups).any():
+        raise ValueError(f"{name} must not hold NaN, NA or None. Give rows without a group a group of their own.")
     try:
         return np.unique(groups, return_inverse=True)
     except TypeError as error:

@@ -23,7 +23,9 @@ def auc_interval(y_true, y_score, *, confidence_level=0.95):
     The interval uses DeLong's variance on the logit scale, so its ends stay within 0 and 1. With fewer than 30
     members or non-members this variance is itself uncertain: with 5 members, 95 % intervals cover 80 to 90 %. The
     interval is then widened to contain Newcombe's score interval. Newcombe's interval alone is returned where the
-    variance is zero (perfect separation, or all scores equal) or a side has one row.
+    variance is zero (perfect separation, or all scores equal) or a side has one row. The area of scores of two values,
+    such as whether a label is right, is the balanced accuracy at the higher one, and has its interval, because the
+    variance may rest on a handful of rows there.
 
     Parameters
     ----------
@@ -60,6 +62,8 @@ def auc_interval(y_true, y_score, *, confidence_level=0.95):
     True
     """
     is_member, score = check_membership(y_true, y_score)
+    if len(values := np.unique(score)) == 2:
+        return accuracy_interval(is_member, score == values[1], confidence_level=confidence_level)
     z = norm.ppf((1 + confidence_level) / 2)
     sizes = is_member.sum(), (~is_member).sum()
     auc, variance = _delong(is_member, score)
@@ -80,7 +84,8 @@ def auc_difference_interval(y_true, y_score, other_score, *, confidence_level=0.
     """Compute a confidence interval for the difference of two attacks' areas under the ROC curve on the same rows.
 
     The interval uses DeLong's covariance of the two areas, and Student's t distribution with the degrees of freedom of
-    the smaller side.
+    the smaller side. Where one of the areas has no variance (perfect separation, or all scores equal), it is widened to
+    contain what Zou and Donner's method makes of the intervals of the two areas.
 
     Parameters
     ----------
@@ -95,7 +100,7 @@ def auc_difference_interval(y_true, y_score, other_score, *, confidence_level=0.
     -------
     low, high : float
         Ends of the interval of the area of ``y_score`` less that of ``other_score``, within -1 and 1. If a side has
-        one row, these are -1 and 1.
+        one row, these are -1 and 1; if both scores rank all rows alike, 0 and 0.
 
     Raises
     ------
@@ -111,6 +116,9 @@ def auc_difference_interval(y_true, y_score, other_score, *, confidence_level=0.
     DeLong, DeLong and Clarke-Pearson, "Comparing the areas under two or more correlated receiver operating
     characteristic curves: a nonparametric approach", Biometrics 44, 1988.
 
+    Zou and Donner, "Construction of confidence limits about effect measures: a general approach", Statistics in
+    Medicine 27, 2008.
+
     Examples
     --------
     >>> from skdiffence.metrics import auc_difference_interval
@@ -121,11 +129,32 @@ def auc_difference_interval(y_true, y_score, other_score, *, confidence_level=0.
     fewest = min(is_member.sum(), (~is_member).sum())
     if fewest == 1:
         return -1.0, 1.0
+    if np.array_equal(rankdata(score), rankdata(other)):
+        return 0.0, 0.0
     pairs = zip(_placements(is_member, score), _placements(is_member, other), strict=True)
     sides = [first - second for first, second in pairs]
     difference, error = sides[0].mean(), np.sqrt(sum(side.var(ddof=1) / len(side) for side in sides))
     half = t.ppf((1 + confidence_level) / 2, fewest - 1) * error
-    return float(max(difference - half, -1)), float(min(difference + half, 1))
+    low, high = difference - half, difference + half
+    areas, variances = zip(*(_delong(is_member, each) for each in (score, other)), strict=True)
+    if min(variances) <= 0:
+        # The area of equal scores is one half in every sample.
+        ends = [
+            auc_interval(is_member, each, confidence_level=confidence_level) if np.ptp(each) else (0.5, 0.5)
+            for each in (score, other)
+        ]
+        margins = _combined_margins(areas, variances, error**2, ends)
+        low, high = min(low, difference - margins[0]), max(high, difference + margins[1])
+    return float(max(low, -1)), float(min(high, 1))
+
+
+def _combined_margins(areas, variances, variance, ends):
+    """Return Zou and Donner's margins of a difference of two areas, from their intervals and their correlation."""
+    (below, other_below), (above, other_above) = np.abs(np.transpose(ends) - areas)
+    spread = 2 * np.sqrt(variances[0] * variances[1])
+    correlation = np.clip((sum(variances) - variance) / spread, -1, 1) if spread > 0 else 0.0
+    pairs = (below, other_above), (above, other_below)
+    return [np.sqrt(max(a**2 + b**2 - 2 * correlation * a * b, 0)) for a, b in pairs]
 
 
 def _placements(is_member, score):

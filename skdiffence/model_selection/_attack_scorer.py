@@ -102,7 +102,7 @@ class AttackScorer(BaseEstimator):
       labels only, with "_low" and "_high", the ends of the interval of the paired difference; left out unless attacks
       of both kinds are run;
     - "accuracy", "neg_log_loss", "expected_calibration_error" and "failure_detection_auc" of the classifier on
-      non-members;
+      non-members; probabilities are at least 2.2e-16 in "neg_log_loss", where scikit-learn takes 1.2e-7 for float32;
     - "n_members" and "n_non_members", the numbers of attacked rows;
     - "denoiser_saw_members", 1 if ``fit`` trained a denoiser on the members. Such a denoiser is itself a leak.
 
@@ -116,7 +116,8 @@ class AttackScorer(BaseEstimator):
     the attacker learns from a part of each half.
 
     Rows are compared by content, numbers exactly as given, and must have the labels that they have in the pool. A row
-    with the same content on both sides is left out with a warning. Inferred membership is compared with the number of
+    with the same content on both sides is left out with a warning. Rows of weight 0 train nothing: leave them out, or
+    give ``is_member``. Inferred membership is compared with the number of
     rows that the estimator was trained on. A contradiction is an error. A fitted state that does not record the number
     is warned about.
 

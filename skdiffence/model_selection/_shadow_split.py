@@ -3,7 +3,7 @@
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import BaseCrossValidator
 
-from skdiffence.utils._halves import check_n_models, complementary_halves
+from skdiffence.utils._halves import check_n_models, complementary_halves, find_copies
 from skdiffence.utils._random import draw_seed
 from skdiffence.utils._sklearn import num_samples
 
@@ -13,7 +13,7 @@ class ShadowSplit(BaseCrossValidator, BaseEstimator):
 
     Splits ``2 * j`` and ``2 * j + 1`` train on complementary halves. With ``return_estimator`` and ``return_indices``
     :func:`sklearn.model_selection.cross_validate` therefore trains shadow models for membership attacks, in parallel
-    or on a cluster, and returns the rows that trained each.
+    or on a cluster, and returns the rows that trained each. Equal rows are on one side.
 
     Parameters
     ----------
@@ -113,4 +113,5 @@ class ShadowSplit(BaseCrossValidator, BaseEstimator):
 
     def _iter_test_masks(self, X=None, y=None, groups=None):
         seed = draw_seed(self.random_state)
-        yield from ~complementary_halves(num_samples(X), self.get_n_splits(), seed, self.canaries).T
+        halves = complementary_halves(num_samples(X), self.get_n_splits(), seed, self.canaries, find_copies(X))
+        yield from ~halves.T

@@ -1,10 +1,13 @@
 """Complementary halves of rows, for many models of which exactly half are trained on each row."""
 
+from functools import partial
 from numbers import Integral
+from typing import NamedTuple
 
 import numpy as np
 
 from skdiffence.utils._random import mix_seed
+from skdiffence.utils._rows import row_digests
 
 
 def check_canaries(canaries, n_rows):
@@ -56,7 +59,42 @@ def check_n_models(n_models, name="n_models"):
         )
 
 
-def complementary_halves(n_rows, n_models, seed, canaries=None):
+class Copies(NamedTuple):
+    """Which rows are equal.
+
+    Parameters
+    ----------
+    first : ndarray of shape (n_distinct,), dtype int64
+        The first of each kind of rows.
+    counts : ndarray of shape (n_distinct,), dtype int64
+        How many there are of it.
+    kind : ndarray of shape (n_rows,), dtype int64
+        The kind of each row.
+    """
+
+    first: np.ndarray
+    counts: np.ndarray
+    kind: np.ndarray
+
+
+def find_copies(X):
+    """Return which rows are equal.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_rows, ...)
+        Rows.
+
+    Returns
+    -------
+    copies : Copies or None
+        None if all rows differ, or all are equal, as where they only stand for others.
+    """
+    _, first, kind, counts = np.unique(row_digests(X), return_index=True, return_inverse=True, return_counts=True)
+    return None if len(first) in (1, len(kind)) else Copies(first, counts, kind)
+
+
+def complementary_halves(n_rows, n_models, seed, canaries=None, copies=None):
     """Draw the training rows of many models.
 
     Models ``2 * j`` and ``2 * j + 1`` are trained on complementary halves of the rows that vary. So each of these rows
@@ -74,11 +112,13 @@ def complementary_halves(n_rows, n_models, seed, canaries=None):
     canaries : array-like of int, default=None
         The rows that vary. None is all rows. The membership of a canary depends on its position in this list and not on
         the length of the list, so that more canaries do not change the memberships of those before them.
+    copies : Copies or None, default=None
+        Rows that are equal, which are in one half unless they are canaries.
 
     Returns
     -------
     membership : ndarray of shape (n_rows, n_models), dtype bool
-        True for rows that train the model. The halves of a pair differ in size by at most one.
+        True for rows that train the model. The halves of a pair of different rows differ in size by at most one.
 
     Raises
     ------
@@ -89,17 +129,28 @@ def complementary_halves(n_rows, n_models, seed, canaries=None):
         raise ValueError(f"At least two rows are needed to halve them. Got {n_rows}.")
     check_n_models(n_models)
     canaries = check_canaries(canaries, n_rows)
-    rows, draw = (np.arange(n_rows), _half) if canaries is None else (canaries, _half_of_pairs)
+    if canaries is None:
+        rows, draw = np.arange(n_rows), partial(_half, copies=copies)
+    else:
+        rows, draw = canaries, _half_of_pairs
     membership = np.ones((n_rows, n_models), dtype=bool)
     for first in range(0, n_models, 2):
-        chosen = draw(len(rows), np.random.default_rng(mix_seed(seed, "halves", first // 2)))
+        chosen = draw(len(rows), rng=np.random.default_rng(mix_seed(seed, "halves", first // 2)))
         membership[rows, first], membership[rows, first + 1] = chosen, ~chosen
     return membership
 
 
-def _half(n, rng):
-    """Return a mask of a random half of n rows."""
-    return rng.permutation(n) < n // 2
+def _half(n, copies, rng):
+    """Return a mask of a random half of n rows, equal ones together."""
+    order = rng.permutation(n)
+    if copies is None:
+        return order < n // 2
+    turn = np.argsort(order[copies.first])
+    # In their turn, those copies are in of which more are within the first half than beyond.
+    counts = copies.counts[turn]
+    chosen = np.empty(len(turn), dtype=bool)
+    chosen[turn] = np.cumsum(counts) - (counts + 1) / 2 < n // 2
+    return chosen[copies.kind]
 
 
 def _half_of_pairs(n, rng):

@@ -8,9 +8,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from skdiffence._evaluation._named_attacks import row_types
 from skdiffence.attacks import (
     FallbackAttack,
     HistogramAttack,
+    PrecompensatedQueryAttack,
     QuantileAttack,
     RepeatedQueryAttack,
     ThresholdAttack,
@@ -108,6 +110,24 @@ def test_fallback_attack_is_adaptive_where_it_changes_rows():
     """With the bare classifier at hand one answer for each row is all that it looks at."""
     assert FallbackAttack().family == "adaptive"
     assert FallbackAttack(world("null").target).family == "answer"
+    assert (FallbackAttack().row_type, FallbackAttack(world("null").target).row_type) == ("arrays", "any")
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [RepeatedQueryAttack(), PrecompensatedQueryAttack(mode="contrast"), FallbackAttack()],
+    ids=lambda attack: type(attack).__name__,
+)
+def test_attacks_on_arrays_take_no_frames(attack):
+    """Audits of frames leave them out by this attribute, and a fit says so."""
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 3)), columns=list("abc"))
+    y = np.arange(40) % 2
+    target = LogisticRegression().fit(frame, y)
+    assert attack.row_type == "arrays"
+    assert "arrays" in row_types(frame.to_numpy())
+    assert "arrays" not in row_types(frame)
+    with pytest.raises(ValueError, match="X must be a numeric array .* Got DataFrame"):
+        attack.fit(target, frame, y, np.arange(40) < 20)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -99,7 +100,9 @@ def test_keys_are_plain_labels(groups):
     ("keywords", "message"),
     [
         ({"groups": [0, 1]}, "groups must hold one group for each of 4 rows"),
-        ({"groups": [0, 1, np.nan, 1]}, "groups must not hold NaN or None"),
+        ({"groups": [0, 1, np.nan, 1]}, "groups must not hold NaN, NA or None"),
+        ({"groups": pd.array(["a", pd.NA, "b", "b"], dtype="string")}, "groups must not hold NaN, NA or None"),
+        ({"groups": pd.array([True, pd.NA, False, True], dtype="boolean")}, "groups must not hold NaN, NA or None"),
         ({"groups": np.array([0, "a", 1, "b"], dtype=object)}, "groups must be all text or all numbers"),
         ({"y_true": [1, 1, 1, 1]}, "one member and one non-member"),
         ({"y_score": [1, 2, 3, np.nan]}, "y_score must be finite"),

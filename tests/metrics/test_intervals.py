@@ -73,6 +73,41 @@ def test_auc_difference_interval_covers(n, mu, nu):
     assert np.mean(widths) < 0.9
 
 
+@pytest.mark.parametrize("n", [5, 10, 40])
+@pytest.mark.parametrize("area", [0.7, 0.95])
+def test_difference_to_equal_scores_covers(n, area):
+    """An attack that finds nothing has an area of one half; perfect separation by the other is no certainty."""
+    is_member, rng, covered = np.arange(2 * n) < n, np.random.default_rng(0), []
+    shift = norm.ppf(area) * np.sqrt(2) * is_member
+    for _ in range(300):
+        low, high = auc_difference_interval(is_member, rng.normal(size=2 * n) + shift, np.zeros(2 * n))
+        covered.append(low <= area - 0.5 <= high)
+    assert np.mean(covered) >= 0.93
+
+
+def test_difference_of_perfect_separation_is_that_of_the_area():
+    """Against equal scores it is the interval of the area less one half; two rankings of one kind do not differ."""
+    is_member = np.arange(20) < 10
+    low, high = auc_interval(is_member, is_member + np.arange(20) / 100)
+    assert auc_difference_interval(is_member, is_member + np.arange(20) / 100, np.ones(20)) == (low - 0.5, high - 0.5)
+    assert auc_difference_interval(is_member, np.arange(20), np.arange(20) ** 3) == (0, 0)
+    low, high = auc_difference_interval(is_member, is_member + np.arange(20) / 100, is_member - np.arange(20) / 100)
+    assert low < -0.1
+    assert high > 0.1
+
+
+@pytest.mark.parametrize(("n", "rate"), [(100, 0.95), (200, 0.98), (500, 0.99)])
+def test_auc_of_two_values_covers(n, rate):
+    """Whether a label is right, where nearly all are: the area is the balanced accuracy, and has its interval."""
+    is_member, rng, missed = np.arange(2 * n) < n, np.random.default_rng(0), []
+    for _ in range(500):
+        right = is_member | (rng.random(2 * n) < rate)
+        low, high = auc_interval(is_member, right) if (~right).any() else (0, 1)
+        missed.append(((1 + 1 - rate) / 2 < low, high < (1 + 1 - rate) / 2))
+        assert not (~right).any() or (low, high) == accuracy_interval(is_member, right)
+    assert np.max(np.mean(missed, axis=0)) <= 0.03
+
+
 def test_auc_difference_of_one_row_is_unknown():
     """Scores that order rows alike differ by 0; one member alone shows nothing."""
     assert auc_difference_interval([1, 1, 0, 0], [4, 2, 3, 1], [9, 6, 7, 0]) == (0.0, 0.0)

@@ -16,7 +16,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from skorch.dataset import ValidSplit
 
+from skdiffence.attacks import LiRAAttack, RMIAAttack, train_shadows
 from skdiffence.exceptions import MembershipWarning
+from skdiffence.inspection import MembershipRocDisplay, audit
 from skdiffence.utils._random import torch_seed
 from tests.model_selection.cases import (
     FOREST,
@@ -483,8 +485,36 @@ def test_rows_without_a_label_each_are_an_error(bad, told):
 
 def test_too_few_rows_are_an_error():
     X, y = digits()
-    with pytest.raises(ValueError, match="At least 4 members and 4 non-members.*Got 317 members and 3 non-members"):
+    with pytest.raises(ValueError, match="At least 4 different members.*Got 317 members and 3 non-members"):
         next(crossed(FOREST, make_scorer((X, y)), X, y, cv=[(range(3, 320), range(3))]))
+
+
+def test_copies_of_one_row_are_too_few_rows():
+    """Halves of a side that holds one row many times would have nothing on one side."""
+    X, y, is_member, forest = half_trained()
+    X, y = np.r_[X, np.repeat(X[~is_member][:1], 20, axis=0)], np.r_[y, np.repeat(y[~is_member][:1], 20)]
+    told = np.r_[is_member, np.zeros(20, dtype=bool)]
+    rows = np.r_[np.flatnonzero(is_member), np.arange(len(is_member), len(X))]
+    with pytest.raises(ValueError, match="Got .* members and 1 non-members"):
+        make_scorer()(forest, X[rows], y[rows], is_member=told[rows])
+
+
+@pytest.mark.parametrize("Attack", [LiRAAttack, RMIAAttack])
+def test_a_shadow_is_no_target(Attack):
+    """Whoever asks it for the attack: its answers would be compared with themselves, and look like a leak."""
+    X, y = digits()
+    shadows = train_shadows(FOREST, X, y, n_shadows=4, random_state=0)
+    target, is_member = shadows["estimator"][0], mask_of(len(X), shadows["indices"]["train"][0])
+    attack = Attack(shadows, pool=(X, y))
+    sides = [(X[side], y[side]) for side in (is_member, ~is_member)]
+    message = "target must not be one of the shadows"
+    for asked in (target, FrozenEstimator(target)):
+        with pytest.raises(ValueError, match=message):
+            make_scorer(attacks=[attack])(asked, X, y, is_member=is_member)
+        with pytest.raises(ValueError, match=message):
+            audit(asked, *sides, attacks=[attack])
+        with pytest.raises(ValueError, match=message):
+            MembershipRocDisplay.from_estimator(asked, X, y, is_member=is_member, attack=attack)
 
 
 def test_classifier_without_probabilities_is_an_error():

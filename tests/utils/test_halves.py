@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skdiffence.utils._halves import complementary_halves
+from skdiffence.utils._halves import Copies, complementary_halves, find_copies
 
 
 @given(st.integers(2, 30), st.integers(1, 5), st.integers(0, 2**40), st.data())
@@ -20,6 +20,33 @@ def test_every_varying_row_trains_exactly_half_of_the_models(n_rows, n_pairs, se
     np.testing.assert_array_equal(membership[varying, ::2], ~membership[varying, 1::2])
     assert set(membership[varying].sum(axis=0)) <= {len(varying) // 2, len(varying) - len(varying) // 2}
     assert np.delete(membership, varying, axis=0).all()
+
+
+@given(st.lists(st.integers(0, 6), min_size=2, max_size=40), st.integers(0, 2**40))
+def test_equal_rows_train_the_same_models(kinds, seed):
+    """A row of which the pool has many copies is out of half of the models as well, and no half is empty."""
+    rows = np.array(kinds, dtype=float)[:, None]
+    copies = find_copies(rows)
+    membership = complementary_halves(len(rows), 4, seed, None, copies)
+    np.testing.assert_array_equal(membership[:, ::2], ~membership[:, 1::2])
+    assert (membership.sum(axis=0) > 0).all()
+    if copies is None:
+        assert len(np.unique(rows)) in (1, len(rows))
+        np.testing.assert_array_equal(membership, complementary_halves(len(rows), 4, seed))
+    else:
+        for kind in np.unique(rows):
+            assert len(np.unique(membership[rows[:, 0] == kind], axis=0)) == 1
+        largest = np.unique(rows, return_counts=True)[1].max()
+        assert np.abs(membership.sum(axis=0) - len(rows) / 2).max() <= max(largest, 1)
+
+
+def test_copies_of_single_rows_change_nothing():
+    """Rows that are all different are halved as if nobody had looked for copies."""
+    single = Copies(np.arange(11), np.ones(11, dtype=int), np.arange(11))
+    for seed in range(20):
+        np.testing.assert_array_equal(
+            complementary_halves(11, 4, seed, None, single), complementary_halves(11, 4, seed)
+        )
 
 
 def test_more_canaries_leave_the_earlier_ones_as_they_are():

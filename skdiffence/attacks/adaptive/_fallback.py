@@ -117,6 +117,11 @@ class FallbackAttack(RegressionAttack):
         """What is examined: one answer with ``undefended``, otherwise answers for changed rows as well."""
         return "adaptive" if self.undefended is None else "answer"
 
+    @property
+    def row_type(self):
+        """The rows that it can be run on: any with ``undefended``, otherwise arrays, because they are changed."""
+        return "arrays" if self.undefended is None else "any"
+
     def _prepare(self, target, X, y):
         self.neighbors_ = self.row_shape_ = None
         if self.undefended is None:

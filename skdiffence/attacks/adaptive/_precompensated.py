@@ -101,7 +101,7 @@ class PrecompensatedQueryAttack(StatisticAttack):
     True
     """
 
-    row_type = "numeric"
+    row_type = "arrays"
 
     _parameter_constraints: dict = {
         "regenerator": [HasMethods(["regenerate"]), None],

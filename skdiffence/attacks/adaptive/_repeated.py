@@ -96,7 +96,7 @@ class RepeatedQueryAttack(StatisticAttack):
     True
     """
 
-    row_type = "numeric"
+    row_type = "arrays"
 
     _parameter_constraints: dict = {
         "k": [Interval(Integral, 1, None, closed="left")],

@@ -87,7 +87,7 @@ class SurrogateRegenerationAttack(RegressionAttack):
     True
     """
 
-    row_type = "numeric"
+    row_type = "arrays"
 
     _parameter_constraints: dict = {
         "regenerator": [HasMethods(["regenerate"])],

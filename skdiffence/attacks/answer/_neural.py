@@ -31,7 +31,8 @@ class NeuralAttack(SingleQueryAttack):
     """Call a row a member by a neural network on the whole answer.
 
     Three branches encode the class probabilities, the true label and the cross-entropy of the answer; a fourth combines
-    them. This is the learned attack that Diffence was evaluated with, corrected as described in the notes.
+    them. Without true labels the first is the only one. This is the learned attack that Diffence was evaluated with,
+    corrected as described in the notes.
 
     Parameters
     ----------
@@ -139,13 +140,14 @@ class NeuralAttack(SingleQueryAttack):
 
     def _learn(self, answers, is_member):
         features, seed = answer_features(answers), draw_seed(self.random_state)
+        n_classes = answers.proba.shape[1]
         order = canonical_order(features, is_member)
         features, is_member = features[order].astype(np.float32), is_member[order]
         valid = _validation_rows(is_member, self.validation_size, mix_seed("validation rows", seed))
         trained = ~valid if valid.any() else np.ones_like(valid)
         self.threshold_ = 0.0
         for start in range(_MOST_STARTS):
-            net = self._net(features, is_member, trained, valid if valid.any() else trained)
+            net = self._net(features, n_classes, is_member, trained, valid if valid.any() else trained)
             with torch_seed(mix_seed("attack network", seed, *([start] if start else []))):
                 net.fit(features[trained], is_member[trained].astype(np.float32))
             self._keep(net, features)
@@ -159,12 +161,13 @@ class NeuralAttack(SingleQueryAttack):
         )
         return self
 
-    def _net(self, features, is_member, trained, valid):
+    def _net(self, features, n_classes, is_member, trained, valid):
         n_members = np.count_nonzero(is_member[trained])
         return NeuralNetBinaryClassifier(
             _AttackNetwork,
             module__center=torch.from_numpy(features[trained].mean(axis=0)),
             module__scale=torch.from_numpy(features[trained].std(axis=0)),
+            module__n_classes=n_classes,
             module__width=self.width,
             criterion__pos_weight=torch.tensor((np.count_nonzero(trained) - n_members) / n_members),
             optimizer=torch.optim.Adam,
@@ -205,25 +208,30 @@ def _layers(*widths):
 
 
 class _AttackNetwork(nn.Module):
-    """Network from the features of an answer to the log-odds of membership; width 64 gives the paper's layers."""
+    """Network from the features of an answer to the log-odds of membership; width 64 gives the paper's layers.
 
-    def __init__(self, center, scale, width):
+    Features that are no more than the class probabilities, without a true label, have one branch.
+    """
+
+    def __init__(self, center, scale, n_classes, width):
         super().__init__()
         self.register_buffer("center", center)
         # Features that are constant among the known rows are not scaled.
         self.register_buffer("scale", torch.where(scale > 0, scale, 1))
-        self.n_classes = n_classes = len(center) // 2
-        self.answer = _layers(n_classes, 16 * width, 8 * width, width)
-        self.label = _layers(n_classes, 2 * width, width)
-        self.loss = _layers(1, n_classes, width)
-        self.joint = _layers(3 * width, 4 * width, 2 * width, width)
+        branches = {"answer": _layers(n_classes, 16 * width, 8 * width, width)}
+        self.sizes = [n_classes]
+        if len(center) > n_classes:
+            branches |= {"label": _layers(n_classes, 2 * width, width), "loss": _layers(1, n_classes, width)}
+            self.sizes += [n_classes, 1]
+        self.branches = nn.ModuleDict(branches)
+        self.joint = _layers(len(branches) * width, 4 * width, 2 * width, width)
         self.logit = nn.Linear(width, 1)
 
     def forward(self, features):
         """Return one logit a row, of shape (n_samples,)."""
         features = (features - self.center) / self.scale
-        answer, label, loss = features.split((self.n_classes, self.n_classes, 1), dim=1)
-        joint = torch.cat([self.answer(answer), self.label(label), self.loss(loss)], dim=1)
+        parts = zip(self.branches.values(), features.split(self.sizes, dim=1), strict=True)
+        joint = torch.cat([branch(part) for branch, part in parts], dim=1)
         return self.logit(self.joint(joint)).squeeze(1)
 
 

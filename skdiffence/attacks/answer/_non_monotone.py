@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 
 from skdiffence.attacks._base import SingleQueryAttack
-from skdiffence.attacks._known_rows import best_threshold
+from skdiffence.attacks._known_rows import best_threshold, canonical_order
 from skdiffence.attacks.answer._features import summary_features
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import Interval
@@ -87,6 +87,8 @@ class NonMonotoneAttack(SingleQueryAttack):
             random_state=mix_seed("forest", draw_seed(self.random_state)) % 2**32,
         )
         features = summary_features(answers)
+        order = canonical_order(features, is_member)
+        features, is_member = features[order], is_member[order]
         self.forest_.fit(features, is_member)
         self.threshold_ = best_threshold(is_member, self._out_of_bag_scores(features))
 

@@ -17,7 +17,7 @@ class ThresholdAttack(SignalAttack):
     ----------
     signal : str, default="confidence"
         The signal that is thresholded, see :mod:`skdiffence.metrics`: "confidence", "correctness", "entropy", "hinge",
-        "logit", "loss" or "modified_entropy". "correctness" needs labels only, so a defense that keeps labels has no
+        "logit", "loss" or "modified_entropy". "correctness" reads labels only, so a defense that keeps labels has no
         effect on it.
     threshold : {"global", "per_class"}, default="global"
         One threshold for all rows, or one for each true class. A class without known rows of both sides uses the

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.base import clone
 
+from skdiffence._fitted import fitted_parts
 from skdiffence.attacks._answers import Answers, query
 from skdiffence.attacks._base import SingleQueryAttack
 from skdiffence.attacks._labels import check_labels, query_labels
@@ -85,12 +86,29 @@ class ShadowAttack(SingleQueryAttack):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def _query(self, target, X, y):
-        if self.shadows is not None and any(target is shadow for shadow in self.shadows.get("estimator", ())):
+    def check_target(self, target):
+        """Raise an error for a target that is one of the shadows, or has one of them inside.
+
+        Parameters
+        ----------
+        target : classifier
+            A fitted classifier.
+
+        Raises
+        ------
+        ValueError
+            If its answers would be compared with themselves.
+        """
+        shadows = [] if self.shadows is None else self.shadows.get("estimator", ())
+        inside = [part.estimator for part in fitted_parts(target)]
+        if any(part is shadow for part in inside for shadow in shadows):
             raise ValueError(
                 "target must not be one of the shadows: its answers would be compared with themselves. Leave it out "
                 "of shadows, or use lira_leave_one_out."
             )
+
+    def _query(self, target, X, y):
+        self.check_target(target)
         views = self._views()
         further = [] if views is None else views(X)[1:]
         if self.uses == "labels":
@@ -134,8 +152,8 @@ class ShadowAttack(SingleQueryAttack):
         if not left_out.all():
             raise ValueError(
                 f"{(~left_out).sum()} of {len(left_out)} rows have no shadow that was not trained on them, so there is "
-                f"nothing to compare with; the first is at position {left_out.argmin()}. Where only canaries vary, "
-                "score canaries only."
+                f"nothing to compare with; the first is at position {left_out.argmin()}. Shadows trained on a "
+                "copy of a row count as trained on it. Where only canaries vary, score canaries only."
             )
         return signals, membership & there
 

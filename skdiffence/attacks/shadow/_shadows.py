@@ -18,7 +18,7 @@ from skdiffence.diffusion._pretrained import weights_on_disk
 from skdiffence.utils import _skorch as nets
 from skdiffence.utils._cache import Kept, check_cache_seed, make_cache_folder
 from skdiffence.utils._fingerprint import fingerprint, library_versions
-from skdiffence.utils._halves import check_canaries, check_n_models, complementary_halves
+from skdiffence.utils._halves import check_canaries, check_n_models, complementary_halves, find_copies
 from skdiffence.utils._parallel import run
 from skdiffence.utils._params import nested_params
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested, torch_seed
@@ -61,8 +61,8 @@ def train_shadows(
 ):
     """Train shadow models: clones of a classifier on complementary halves of the rows.
 
-    Every row, or every canary, trains exactly half of the shadows. The halves are those of
-    :class:`~skdiffence.model_selection.ShadowSplit` for the same ``random_state``.
+    Every row, or every canary, trains exactly half of the shadows, and equal rows train the same half. The halves are
+    those of :class:`~skdiffence.model_selection.ShadowSplit` for the same ``random_state``.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def train_shadows(
     check_trainable(estimator)
     check_cache_seed(cache_dir, random_state)
     seed = draw_seed(random_state)
-    membership = complementary_halves(len(y), n_shadows, seed, canaries)
+    membership = complementary_halves(len(y), n_shadows, seed, canaries, find_copies(X))
     data = fingerprint(X, y)
     jobs = [_Job(mix_seed(seed, "shadow", index, data)) for index in range(n_shadows)]
     if cache_dir is not None:

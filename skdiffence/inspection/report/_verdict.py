@@ -33,7 +33,8 @@ CONTROLS = {
     "blind": "Blind control: members and non-members must not be separable without the classifier",
 }
 # Why attacks are left out, in the settings of an audit.
-NO_NUMBERS, NO_LABELS = "needs dense rows of numbers, which these are not", "needs true labels, which were not given"
+NO_NUMBERS, NO_ARRAY = "needs dense rows of numbers, which these are not", "needs an array, which these rows are not"
+NO_LABELS = "needs true labels, which were not given"
 _KINDS = {"probabilities": "probabilities", "labels": "labels alone", "cost": "time or work of the answers"}
 
 

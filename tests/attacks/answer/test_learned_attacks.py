@@ -13,6 +13,7 @@ from skdiffence.attacks import (
     CorrectnessAttack,
     HistogramAttack,
     NeuralAttack,
+    NonMonotoneAttack,
     QuantileAttack,
     query,
 )
@@ -26,6 +27,7 @@ ATTACKS = {
     "neural": NeuralAttack(max_epochs=20, lr=0.005, width=8, random_state=0),
     "quantile": QuantileAttack(ExtraTreesRegressor(8, min_samples_leaf=5), random_state=0),
 }
+ORDERED = ATTACKS | {"non_monotone": NonMonotoneAttack(n_estimators=20, random_state=0)}
 ON_CONFIDENCE = sorted(set(ATTACKS) - {"correctness"})
 
 
@@ -34,6 +36,16 @@ def _answers(*phis, n=400, seed=0):
     X, y, is_member = planted(*phis, n=n, seed=seed)
     rows = np.random.default_rng(seed).normal(size=(n, 2))
     return replace(query(Dictated().fit(), X, y), X=rows), is_member
+
+
+@pytest.mark.parametrize("name", ORDERED)
+def test_order_of_the_known_rows_does_not_matter(name):
+    """One seed, one attacker, however the rows that it learned from were sorted."""
+    answers, is_member = _answers(normal(1), normal(0), n=120)
+    rows = np.random.default_rng(0).permutation(120)
+    one, two = (clone(ORDERED[name]).fit_answers(answers.take(o), is_member[o]) for o in (np.arange(120), rows))
+    np.testing.assert_allclose(one.score_answers(answers), two.score_answers(answers), rtol=0, atol=1e-12)
+    assert one.threshold_ == pytest.approx(two.threshold_, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", ATTACKS)

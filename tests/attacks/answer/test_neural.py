@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
 from scipy.stats import norm
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss, roc_auc_score
@@ -150,10 +151,23 @@ def test_batches_are_even():
 
 def test_layers_are_the_paper_s():
     """With width 64, three branches of 1024-512-64, 128-64 and C-64 units, joined by 256-128-64 and one logit."""
-    network = neural._AttackNetwork(torch.zeros(21), torch.ones(21), 64)
+    network = neural._AttackNetwork(torch.zeros(21), torch.ones(21), 10, 64)
     shapes = [tuple(layer.weight.shape) for layer in network.modules() if isinstance(layer, nn.Linear)]
     branches = [(1024, 10), (512, 1024), (64, 512), (128, 10), (64, 128), (10, 1), (64, 10)]
     assert shapes == [*branches, (256, 192), (128, 256), (64, 128), (1, 64)]
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 4, 5])
+def test_without_true_labels_the_answer_is_all_there_is(n_classes):
+    """Whatever the number of classes, one branch sees all probabilities, and finds what they tell."""
+    rng = np.random.default_rng(0)
+    is_member = np.arange(400) % 2 == 0
+    proba = softmax(rng.normal(size=(400, n_classes)) * np.where(is_member, 6, 1)[:, None], axis=1)
+    answers = Answers(proba, proba.argmax(axis=1), None, np.arange(n_classes))
+    attack = NeuralAttack(**QUICK)
+    attack.fit_answers(answers.take(np.arange(200)), is_member[:200])
+    assert [len(attack.network_.sizes), attack.network_.sizes[0]] == [1, n_classes]
+    assert roc_auc_score(is_member[200:], attack.score_answers(answers.take(np.arange(200, 400)))) > 0.8
 
 
 @pytest.mark.usefixtures("untouched_generators")

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import spearmanr
@@ -296,6 +297,15 @@ def test_targets_of_any_kind():
     of_frame, of_array = fitted(frame, y, scaled[0]).distances(frame, y), fitted(X, y, scaled[1]).distances(X, y)
     np.testing.assert_array_equal(of_frame, of_array)
     assert (of_frame > 0).all()
+
+
+def test_distances_of_a_polars_frame():
+    """Classifiers of such frames are asked about such frames."""
+    X, y = np.random.default_rng(0).normal(size=(N, 4)), np.arange(N) % 2
+    X[:, 0] += 3 * y
+    frame = pl.DataFrame(X, schema=list("abcd"))
+    found = [fitted(rows, y, LogisticRegression().fit(rows, y)).distances(rows, y) for rows in (frame, X)]
+    np.testing.assert_array_equal(*found)
 
 
 def test_whole_numbers():

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from skdiffence.attacks import LiRAAttack, lira_scores, query, train_shadows
+from skdiffence.attacks import LiRAAttack, RMIAAttack, lira_scores, query, train_shadows
 from skdiffence.datasets import load_digit_images
 from skdiffence.metrics import logit_signal
 from tests.attacks.targets import Counting, Dictated, logits
@@ -226,3 +226,16 @@ def test_what_is_recorded():
     many = {"estimator": [Dictated().fit() for _ in range(64)], "indices": {"train": halves}}
     of_many = LiRAAttack(many, pool=(rows, y)).fit(Dictated().fit(), rows, y, np.arange(12) % 2 == 0)
     assert of_many.variance_ == "per_sample"
+
+
+@pytest.mark.parametrize("Attack", [LiRAAttack, RMIAAttack])
+def test_a_row_that_the_pool_has_often(Attack):
+    """Its copies train the same shadows, so that there are shadows to compare it with."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(120, 3)), np.arange(120) % 2
+    X[:14], y[:14] = X[0], y[0]
+    shadows = train_shadows(LogisticRegression(), X, y, n_shadows=8, random_state=0)
+    is_member = np.arange(120) % 3 == 0
+    is_member[:14] = True
+    target = LogisticRegression().fit(X[is_member], y[is_member])
+    assert np.isfinite(Attack(shadows, pool=(X, y)).fit(target, X, y, is_member).score_samples(X, y)).all()

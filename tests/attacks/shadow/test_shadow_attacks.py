@@ -584,6 +584,8 @@ def test_a_shadow_is_no_target(Attack):
     """Its answers would be compared with themselves."""
     with pytest.raises(ValueError, match="target must not be one of the shadows"):
         Attack(MODELS, pool=POOL).fit(MODELS["estimator"][2], *POOL, np.arange(24) % 2 == 0)
+    with pytest.raises(ValueError, match="target must not be one of the shadows"):
+        Attack(MODELS, pool=POOL).fit(FrozenEstimator(MODELS["estimator"][2]), *POOL, np.arange(24) % 2 == 0)
 
 
 @pytest.mark.parametrize("Attack", ATTACKS)
