@@ -3,6 +3,7 @@
 import math
 import warnings
 from abc import abstractmethod
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ from skdiffence.attacks._known_rows import (
 from skdiffence.metrics import label_columns
 from skdiffence.utils._flat_rows import FlatRows
 from skdiffence.utils._frames import as_numbers
+from skdiffence.utils._params import may_use_torch
 from skdiffence.utils._random import draw_seed, seed_nested, torch_seed
 from skdiffence.utils._rows import row_digests
 from skdiffence.utils._sklearn import HasMethods, num_samples, safe_indexing
@@ -81,7 +83,8 @@ class ReferenceModelAttack(SingleQueryAttack):
             chosen = np.argsort(row_digests(X), kind="stable")[:_MOST_ROWS]
             X, y = safe_indexing(X, chosen), y[chosen]
         reference = _default_reference(X, y) if self.reference is None else clone(self.reference)
-        with torch_seed(self._seed), warnings.catch_warnings():
+        seeded = torch_seed(self._seed) if may_use_torch(reference) else nullcontext()
+        with seeded, warnings.catch_warnings():
             # Of few known rows and many classes, most rows are the only one of their class.
             warnings.filterwarnings("ignore", message="The number of unique classes is greater", category=UserWarning)
             return seed_nested(reference, "reference", self._seed).fit(X, y)

@@ -50,12 +50,12 @@ def measure_candidates(candidates, X, rule, *, calibrate):
     if len(lost) and not rule.relabels:
         # For these few rows all candidates are tried, and rules are fitted to the fallback answer, too.
         first = FirstRule()
-        first.max_candidates = rule.max_candidates
+        first.max_candidates, first.candidate = rule.max_candidates, rule.candidate
         answers = candidates.answer(safe_indexing(X, lost), labels[lost], first)
         lost, proba = lost[~answers.kept], answers.proba[~answers.kept]
         if calibrate:
             phi[lost, -1] = logit_signal(labels[lost], proba)
-    warn_if_unchanged(candidates.make(X, 0), X)
+    warn_if_unchanged(candidates.make(X, rule.candidate(0)), X)
     n_classes = candidates.classifier.n_classes
     return Bunch(
         phi=phi,
@@ -157,6 +157,31 @@ def _temperature_rows(rows, rule):
         return rows.held_out
     others = np.setdiff1d(rows.held_out, rows.non_members)
     return others if len(others) >= len(rows.non_members) else rows.held_out
+
+
+def check_members_left(rows, selection, calibration_size):
+    """Raise an error if nets have held out of their training all members that a rule was to be fitted to.
+
+    Parameters
+    ----------
+    rows : Bunch of index arrays
+        As training leaves them.
+    selection : str or Rule
+        What the message calls the rule.
+    calibration_size : float or "auto"
+        The parameter.
+
+    Raises
+    ------
+    ValueError
+        If no calibration row among the members is left.
+    """
+    if not len(rows.members):
+        raise ValueError(
+            f"selection={selection!r} needs calibration rows that are members, but the classifier inside held all of "
+            f"them out of its training itself. Raise calibration_size={calibration_size!r}, or hold fewer rows out: "
+            "nets of skorch do so by train_split."
+        )
 
 
 def split_rows(X, y, is_member, share, *, with_members, key):

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from skdiffence._fitted import is_frozen
 from skdiffence.defenses._answer import EXACT_BATCH, Candidates
 from skdiffence.defenses._base import ClassifierWrapper, check_training_rows
-from skdiffence.defenses._calibration import measure_candidates, split_for_rule
+from skdiffence.defenses._calibration import check_members_left, measure_candidates, split_for_rule
 from skdiffence.defenses._classifier import FittedClassifier
 from skdiffence.defenses._diagnosis import check_candidate_numbers, warn_if_argmax_differs, warn_if_poor
 from skdiffence.defenses._fit_classifier import fit_on_rows
@@ -229,6 +229,8 @@ class DefendedClassifier(ClassifierWrapper):
             key=mix_seed(seed, "calibration").to_bytes(8, "little"),
         )
         self._fit_estimator(X, y, rows, seed, params)
+        if rule.needs_members and not self._is_passthrough():
+            check_members_left(rows, self.selection, self.calibration_size)
         self._fit_regenerator(X, rule, rows, seed)
         self._fit_rule(X, rule, rows, is_member)
         self._fit_temperature(safe_indexing(X, rows.temperature), label_columns(y[rows.temperature], self.classes_))

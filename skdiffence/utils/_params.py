@@ -16,3 +16,9 @@ def nested_params(estimator):
     """
     params = estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
     return {"": estimator} | {f"{name}__": value for name, value in params.items()}
+
+
+def may_use_torch(estimator):
+    """Return whether training an estimator may draw from torch's generator: unless all of it is scikit-learn's own."""
+    parts = (value for value in nested_params(estimator).values() if hasattr(value, "fit"))
+    return any(type(part).__module__.partition(".")[0] != "sklearn" for part in parts)

@@ -4,11 +4,16 @@ import contextlib
 import hashlib
 import numbers
 import secrets
+import threading
 
 import numpy as np
 import torch
+from joblib import parallel_config
+from joblib.parallel import get_active_backend
 
 _SEED_BITS = 63
+# torch has one generator for all threads of a process: they take turns where they draw from it.
+_TURN = threading.RLock()
 
 
 def draw_seed(random_state):
@@ -89,11 +94,24 @@ def seed_nested(estimator, *parts):
 def torch_seed(seed):
     """Seed torch inside the block and restore its global generators after it.
 
+    One thread at a time is inside such a block. Where joblib would run tasks in further threads, which could not come
+    in, it runs them one after the other there.
+
     Parameters
     ----------
     seed : int
         In [0, 2**63).
     """
+    with _TURN, _no_further_threads():
+        yield from _seeded(seed)
+
+
+def _no_further_threads():
+    shares_memory = getattr(get_active_backend()[0], "supports_sharedmem", False)
+    return parallel_config(backend="sequential") if shares_memory else contextlib.nullcontext()
+
+
+def _seeded(seed):
     started = torch.cuda.is_initialized()
     before = torch.initial_seed()
     try:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sklearn.svm import SVC
 from sklearn.utils import Bunch
+from skorch.dataset import ValidSplit
 
-from skdiffence.defenses import ChoosingRule, FirstRule
+from skdiffence.defenses import ChoosingRule, FirstRule, Rule
 from skdiffence.defenses._classifier import put_label_on_top
 from skdiffence.exceptions import DefenseWarning
 from tests.defenses.cases import (
@@ -255,6 +256,91 @@ def test_rules_of_a_users_own():
         assert set(selected.n_regenerations) == {2}
         assert set(selected.candidate) == {0, 1}
         assert defended.interval_ == (-np.inf, np.inf)
+
+
+class LikeMembers(SecondBest):
+    """Derived from the base of all rules, with calibration rows of both sides; keeps what it was fitted to."""
+
+    needs_members = needs_non_members = True
+
+    def fit(self, members, non_members):
+        """Remember the sides."""
+        self.sides_ = members, non_members
+        return self
+
+
+class Alone(Rule):
+    """A rule that chooses nothing: it answers with candidate 0, and is fitted to members and non-members."""
+
+    needs_members = needs_non_members = True
+    max_candidates = 1
+
+    def fit(self, members, non_members):
+        self.sides_ = members, non_members
+        return self
+
+    def start(self, labels, n_classes, dtype):
+        shape = len(labels), n_classes
+        return Bunch(labels=labels, proba=np.empty(shape, dtype), kept=np.zeros(len(labels), bool), done=False)
+
+    def add(self, state, rows, candidate, predicted, proba):
+        state.proba[rows], state.kept[rows], state.done = proba, predicted == state.labels[rows], True
+
+    def unfinished(self, state):
+        return np.full(len(state.labels), not state.done)
+
+    def finish(self, state):
+        return Bunch(proba=state.proba, kept=state.kept, candidate=np.zeros(len(state.labels), dtype=int))
+
+
+@pytest.mark.parametrize("rule", [LikeMembers(), Alone()], ids=lambda rule: type(rule).__name__)
+def test_rules_of_a_users_own_are_fitted_to_both_sides(rule):
+    """They get phi of each calibration row, whichever base class they have."""
+    X, y = digits()
+    defended = quiet(defend(make_net(), selection=rule).fit, X, y, is_member=half(y))
+    for side in defended.selection_.sides_:
+        assert side.ndim == 2
+        assert np.isfinite(side).any()
+    np.testing.assert_array_equal(defended.predict_proba(X).argmax(axis=1), defended.predict(X))
+
+
+class LateRegenerator(NoiseRegenerator):
+    """Destroys the input but for the candidates from number 104 on."""
+
+    def regenerate(self, X, candidate=0):
+        """Return the input, or nothing of it."""
+        return np.asarray(X, dtype=np.float32) * np.float32(candidate >= 104)
+
+
+class Later(FirstRule):
+    """Asks for candidates of other numbers."""
+
+    def candidate(self, index):
+        """Begin at 100."""
+        return index + 100
+
+
+def test_fallback_rate_is_that_of_the_rules_own_candidates():
+    """Of six candidates the last two keep the label: no row needs the fallback, as its answers say."""
+    X, y = digits()
+    defended = quiet(defend(make_net(), LateRegenerator(), selection=Later(), n_candidates=6).fit, X, y)
+    assert defended.select(X).kept.all()
+    assert {rates.overall for rates in defended.fallback_rate_.values()} == {0}
+
+
+def test_members_that_nets_hold_out_are_none_to_calibrate_on():
+    """A net that holds out nearly all of few rows leaves no member: an error before the denoiser is trained."""
+    X, y = digits()
+    net, messages = make_net(train_split=ValidSplit(0.8), max_epochs=1), []
+    for seed in range(12):
+        defended = defend(net, selection="matched", calibration_size=0.1, random_state=seed)
+        try:
+            quiet(defended.fit, X[:24], y[:24] % 2)
+        except ValueError as error:
+            messages.append(str(error))
+            assert not hasattr(defended, "estimator_")
+    assert messages
+    assert all("selection='matched' needs calibration rows that are members" in message for message in messages)
 
 
 def test_first_takes_the_first_candidate_that_keeps_the_label():

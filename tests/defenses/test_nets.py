@@ -1,8 +1,11 @@
 """What skorch networks need: fresh weights, own seeds, interrupts that interrupt, parameters that stay."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
+from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import RandomForestClassifier
@@ -11,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback, EarlyStopping
 
+from skdiffence import DiffusionRegenerator
 from tests.defenses.cases import NAMES, bare_labels, defend, digits, quiet
 from tests.nets import make_net
 
@@ -26,6 +30,16 @@ def test_random_labels_are_not_learned_through_clones(in_pipeline):
     assert defended.score(X, y) > 0.8
     scores = quiet(cross_val_score, clone(defended), X, y, cv=3, error_score="raise")
     assert abs(scores.mean() - 0.25) < 4 * np.sqrt(0.25 * 0.75 / len(X))
+
+
+def test_threads_train_what_one_after_the_other_would():
+    """torch has one generator for all of them: nets and denoisers are trained in turns."""
+    X, y = digits()
+    defended = defend(make_net(max_epochs=2), DiffusionRegenerator(max_epochs=1), random_state=0)
+    call = partial(quiet, cross_val_predict, defended, X, y, cv=4, method="predict_proba")
+    expected = call()
+    with parallel_config("threading", n_jobs=4):
+        np.testing.assert_array_equal(call(), expected)
 
 
 class Interrupt(Callback):

@@ -1,8 +1,11 @@
 """Seeds that come from random_state alone."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
+from joblib import Parallel, delayed, parallel_config
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -55,6 +58,39 @@ def test_torch_seed_repeats_and_restores():
         assert torch.equal(first, torch.rand(3))
         raise RuntimeError("inside")
     assert torch.equal(torch_state, torch.get_rng_state())
+
+
+@pytest.mark.usefixtures("untouched_generators")
+def test_threads_take_turns():
+    """Each draws from its own seed alone, and the global generator is as it was when the last has ended."""
+
+    def drawn(seed):
+        with torch_seed(seed):
+            parts = []
+            for _ in range(3):
+                time.sleep(0.001)  # lets the others run
+                parts.append(torch.rand(2))
+            return torch.cat(parts)
+
+    alone = [drawn(seed) for seed in range(8)]
+    together = Parallel(n_jobs=8, backend="threading")(delayed(drawn)(seed) for seed in range(8))
+    assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
+
+
+def test_threads_inside_a_turn_are_no_deadlock():
+    """What was sent to threads by a thread whose turn it is, and wants a turn as well, is done by that thread."""
+
+    def inner(seed):
+        with torch_seed(seed):
+            return torch.rand(2)
+
+    def outer(seed):
+        with torch_seed(seed):
+            return torch.stack(Parallel(n_jobs=2)(delayed(inner)(each) for each in (seed, seed + 1)))
+
+    with parallel_config("threading"):
+        together = Parallel(n_jobs=2)(delayed(outer)(seed) for seed in range(3))
+    assert all(torch.equal(each, outer(seed)) for seed, each in enumerate(together))
 
 
 def test_seed_nested():

@@ -1,6 +1,5 @@
 """Shadow models: clones of the attacked classifier, each trained on another half of the rows."""
 
-import threading
 import time
 from dataclasses import dataclass
 from numbers import Integral
@@ -20,15 +19,13 @@ from skdiffence.utils._cache import Kept, check_cache_seed, make_cache_folder
 from skdiffence.utils._fingerprint import fingerprint, library_versions
 from skdiffence.utils._halves import check_canaries, check_n_models, complementary_halves, find_copies
 from skdiffence.utils._parallel import run
-from skdiffence.utils._params import nested_params
+from skdiffence.utils._params import may_use_torch, nested_params
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested, torch_seed
 from skdiffence.utils._sklearn import HasMethods, num_samples, safe_indexing, validate_params
 from skdiffence.utils._validation import as_labels, index_fit_params
 
 # What is kept of a shadow.
 _KINDS = {"estimator": object, "held_out": np.ndarray, "fit_time": float}
-# torch has one generator for all threads of a process: two nets must not draw from it at the same time.
-_TORCH_LOCK = threading.Lock()
 
 
 @validate_params(
@@ -233,16 +230,11 @@ def _prepared(estimator, seed):
     return seed_nested(shadow.set_params(**keys) if keys else shadow, seed)
 
 
-def _may_use_torch(estimator):
-    parts = (value for value in nested_params(estimator).values() if hasattr(value, "fit"))
-    return any(type(part).__module__.partition(".")[0] != "sklearn" for part in parts)
-
-
 def _fit(shadow, X, y, params, seed):
     """Fit a shadow in place and return the rows that it held out of its training."""
     recorders = nets.prepare_splits(shadow)
-    if _may_use_torch(shadow):
-        with _TORCH_LOCK, torch_seed(mix_seed(seed, "net")):
+    if may_use_torch(shadow):
+        with torch_seed(mix_seed(seed, "net")):
             shadow.fit(X, y, **params)
     else:
         shadow.fit(X, y, **params)

@@ -55,6 +55,23 @@ class Rule(BaseEstimator, metaclass=ABCMeta):
         """
         return index
 
+    def phi(self, proba, labels):
+        """Return phi of candidates.
+
+        Parameters
+        ----------
+        proba : ndarray of shape (n, n_classes)
+            The classifier's probabilities on candidates.
+        labels : ndarray of shape (n,), dtype int
+            Labels of the rows, as column indices.
+
+        Returns
+        -------
+        phi : ndarray of shape (n,)
+            Of the label, or with ``relabels`` of the largest probability, which the label will have.
+        """
+        return logit_signal(proba.argmax(axis=1) if self.relabels else labels, proba)
+
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, members, non_members):
         """Fit the rule to the candidates of calibration rows.
@@ -171,23 +188,6 @@ class ChoosingRule(Rule):
         cost : ndarray of the same shape
             At least 0. A candidate of cost 0 finishes its row; of equal costs the first candidate is chosen.
         """
-
-    def phi(self, proba, labels):
-        """Return phi of candidates.
-
-        Parameters
-        ----------
-        proba : ndarray of shape (n, n_classes)
-            The classifier's probabilities on candidates.
-        labels : ndarray of shape (n,), dtype int
-            Labels of the rows, as column indices.
-
-        Returns
-        -------
-        phi : ndarray of shape (n,)
-            Of the label, or with ``relabels`` of the largest probability, which the label will have.
-        """
-        return logit_signal(proba.argmax(axis=1) if self.relabels else labels, proba)
 
     def choose(self, phi):
         """Choose among all candidates of each row.

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from joblib import parallel_config
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
@@ -93,7 +94,10 @@ def test_seeds():
     X, y = digits()
     first = selena(make_net(max_epochs=2)).fit(X, y)
     same = selena(make_net(max_epochs=2), n_jobs=2).fit(X, y)
+    with parallel_config("threading"):
+        threaded = selena(make_net(max_epochs=2), n_jobs=3).fit(X, y)
     np.testing.assert_array_equal(first.predict_proba(X), same.predict_proba(X))
+    np.testing.assert_array_equal(first.predict_proba(X), threaded.predict_proba(X))
     other = selena(GaussianNB(), random_state=1).fit(X, y)
     assert (other._excluded(X) != first._excluded(X)).any()
     np.testing.assert_array_equal(first._excluded(X[::-1])[::-1], first._excluded(X))
