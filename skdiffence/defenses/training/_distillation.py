@@ -9,6 +9,7 @@ from torch import nn
 
 from skdiffence.defenses._classes import count_outputs
 from skdiffence.defenses._classifier import FittedClassifier
+from skdiffence.defenses.training._base import TrainingDefense
 from skdiffence.utils import _skorch as skorch
 from skdiffence.utils._frames import is_frame
 from skdiffence.utils._random import mix_seed, seed_nested, torch_seed
@@ -63,6 +64,11 @@ def check_net(net):
     ValueError
         Naming the parameter.
     """
+    if isinstance(net, TrainingDefense):
+        raise ValueError(
+            f"A student is trained on probabilities. {type(net).__name__} learns from class labels, to which it has a "
+            "loss of its own. Pass another one as student."
+        )
     criterion = net.criterion if isinstance(net.criterion, type) else type(net.criterion)
     if not (skorch.is_binary_net(net) or issubclass(criterion, (nn.CrossEntropyLoss, nn.NLLLoss))):
         raise ValueError(

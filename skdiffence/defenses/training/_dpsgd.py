@@ -253,6 +253,26 @@ class DPSGDClassifier(TrainingDefense):
         )
         return DataLoader(dataset, batch_sampler=sampler, collate_fn=CollateOrEmpty(dataset))
 
+    def notify(self, method_name, **cb_kwargs):
+        """Call the callbacks. At the end of an epoch they see the module as it is after training, without its wrapper.
+
+        Parameters
+        ----------
+        method_name : str
+            The method of the callbacks.
+        **cb_kwargs : dict
+            Passed to it.
+        """
+        if method_name != "on_epoch_end" or self.private_ is None:
+            super().notify(method_name, **cb_kwargs)
+            return
+        wrapped = self.module_
+        self.module_ = wrapped._module
+        try:
+            super().notify(method_name, **cb_kwargs)
+        finally:
+            self.module_ = wrapped
+
     def train_step(self, batch, **fit_params):
         """Take a step; on an empty batch, a step of noise only.
 

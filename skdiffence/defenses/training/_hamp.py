@@ -4,6 +4,7 @@ from numbers import Real
 
 import numpy as np
 import torch
+from sklearn.exceptions import NotFittedError
 from skorch.utils import to_numpy
 from torch import nn
 from torch.nn import functional
@@ -68,7 +69,8 @@ class HAMPClassifier(TrainingDefense):
     The random input of a row is drawn from a keyed hash of its content, so that a repeated query gets the same answer.
     The authors draw anew for each query, which can be averaged away. A row that differs in one bit has another random
     input. Features with two values are drawn from these, others uniformly between the lowest and the highest value in
-    training. This range, which is private, is stored in the fitted net.
+    training. This range, which is private, is stored in the fitted net; the weights that ``save_params`` writes do not
+    hold it.
 
     Training alone need not hide members: for a network that memorized digits with a tenth of wrong labels, the
     confidence attack had an area under the ROC curve of 0.65 undefended, 0.73 with the training part and 0.60 with
@@ -197,6 +199,11 @@ class HAMPClassifier(TrainingDefense):
 
     def _random_inputs(self, X):
         """Return a random input for each row, a function of its content and the seed."""
+        if self.input_range_ is None:
+            raise NotFittedError(
+                "HAMPClassifier answers with random inputs in the range of its training inputs, which initialize and "
+                "load_params do not know. Fit it, load all of it (pickle, joblib), or set modify_output=False."
+            )
         X = _rows_of(X)
         low, high, is_binary = self.input_range_
         # One keyed stream of numpy's Philox for each row, so that an answer does not depend on the other rows.

@@ -16,6 +16,7 @@ from skdiffence.attacks import ThresholdAttack
 from skdiffence.defenses import DefendedClassifier, DPSGDClassifier
 from skdiffence.defenses.training._opacus import spent_epsilon
 from tests.defenses.cases import digits
+from tests.defenses.training.trained import keepers
 from tests.nets import LogitMLP
 
 opacus = pytest.importorskip("opacus")
@@ -207,6 +208,19 @@ def test_nothing_of_opacus_and_no_clean_gradient_is_left():
     loaded = pickle.loads(saved)
     np.testing.assert_array_equal(loaded.predict_proba(X), net.predict_proba(X))
     np.testing.assert_array_equal(clone(loaded).fit(X, y).predict_proba(X), net.predict_proba(X))
+
+
+def test_weights_of_an_epoch_are_those_of_the_net(tmp_path):
+    """Callbacks that keep weights write them under the names of the module, not of its wrapper, and find them again."""
+    X, y = data()
+    net = private(callbacks=keepers(tmp_path), max_epochs=3).fit(X, y)
+    assert set(torch.load(tmp_path / "every" / "params.pt")) == set(net.module_.state_dict())
+    other = private().initialize()
+    other.load_params(checkpoint=keepers(tmp_path)[1])
+    np.testing.assert_array_equal(other.predict_proba(X), net.predict_proba(X))
+    bare = private(max_epochs=3).fit(X, y)
+    assert bare.n_steps_ == net.n_steps_
+    assert bare.history[:, "train_loss"] == net.history[:, "train_loss"]
 
 
 def test_no_seed_of_noise_is_kept_unless_given(monkeypatch):

@@ -15,11 +15,11 @@ from sklearn.preprocessing import StandardScaler
 from skorch.dataset import ValidSplit
 from torch import nn
 
-from skdiffence.defenses import SELENAClassifier
+from skdiffence.defenses import HAMPClassifier, SELENAClassifier
 from skdiffence.defenses.training._distillation import SoftNLLLoss, distill
 from skdiffence.utils._random import torch_seed
 from tests.defenses.cases import digits
-from tests.nets import make_binary_net, make_logit_net, make_net
+from tests.nets import LogitMLP, make_binary_net, make_logit_net, make_net
 
 pytestmark = pytest.mark.usefixtures("untouched_generators")
 
@@ -220,6 +220,7 @@ def test_rows_held_out_by_every_clone_are_recorded():
         (GaussianNB(), {"n_excluded": 5}, "n_excluded must be below n_estimators=5"),
         (GaussianNB(), {"n_estimators": 1}, "n_estimators"),
         (KNeighborsClassifier(), {"distill": True}, "Pass another one as student"),
+        (HAMPClassifier(LogitMLP), {"distill": True}, "HAMPClassifier learns from class labels"),
         (make_net(criterion=nn.MSELoss), {"distill": True}, "criterion must be .* Got MSELoss"),
         (make_net(train_split=ValidSplit(3)), {"distill": True}, "train_split=None"),
         (FrozenEstimator(GaussianNB()), {}, "estimator must not be frozen"),

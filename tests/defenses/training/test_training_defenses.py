@@ -20,7 +20,7 @@ from skdiffence.model_selection import AttackScorer
 from skdiffence.utils._skorch import predicts_argmax
 from tests.defenses.cases import NAMES, defend, digits, quiet
 from tests.defenses.test_nets import Interrupt
-from tests.defenses.training.trained import TRAINED, codes, make
+from tests.defenses.training.trained import TRAINED, codes, keepers, make
 from tests.nets import LogitMLP
 
 pytestmark = pytest.mark.parametrize("name", TRAINED)
@@ -169,6 +169,21 @@ def test_early_stopping_is_a_fit(name):
     net = make(name, callbacks=[stop], max_epochs=9).fit(X, y)
     assert len(net.history) < 9
     assert net.predict(X).shape == y.shape
+
+
+def test_weights_of_an_epoch_are_those_of_the_net(name, tmp_path):
+    """Callbacks that keep weights write them under the names of the module, and find them again at the end."""
+    X, y = codes()
+    net = make(name, callbacks=keepers(tmp_path), max_epochs=3).fit(X, y)
+    other = make(name).initialize()
+    other.load_params(checkpoint=keepers(tmp_path)[1])
+    assert set(torch.load(tmp_path / "every" / "params.pt")) == set(net.module_.state_dict())
+    if name == "hamp":
+        with pytest.raises(NotFittedError, match="HAMPClassifier answers with random inputs in the range"):
+            other.predict_proba(X)
+        for each in (net, other):
+            each.set_params(modify_output=False)
+    np.testing.assert_array_equal(other.predict_proba(X), net.predict_proba(X))
 
 
 def test_validation_loss_is_the_cross_entropy(name):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from skorch.callbacks import Checkpoint, EarlyStopping
 
 from skdiffence.defenses import AdvRegClassifier, HAMPClassifier, RelaxLossClassifier
 from tests.defenses.cases import digits
@@ -21,6 +22,15 @@ def make(name, module=LogitMLP, **params):
     settings = {"max_epochs": 4, "lr": 0.02, "batch_size": 32, "optimizer": torch.optim.Adam}
     settings |= {"verbose": 0, "random_state": 0} | params
     return TRAINED[name](module, **settings)
+
+
+def keepers(folder):
+    """Return callbacks that keep weights: of every epoch, of the best one, and of the best one before stopping."""
+    return [
+        Checkpoint(monitor=None, dirname=folder / "every", f_optimizer=None),
+        Checkpoint(monitor="train_loss_best", dirname=folder / "best", load_best=True),
+        EarlyStopping(monitor="train_loss", patience=9, load_best=True),
+    ]
 
 
 def codes(n_rows=None):
