@@ -66,6 +66,8 @@ class SELENAClassifier(ClassifierWrapper):
         The student; with ``distill`` only.
     estimators_ : list of classifier
         The sub-models; without ``distill`` only.
+    n_estimators_, n_excluded_ : int
+        The parameters as they were in ``fit``. Others have no effect until the next.
     classes_ : ndarray of shape (n_classes,)
         The labels.
     n_features_in_ : int
@@ -180,6 +182,7 @@ class SELENAClassifier(ClassifierWrapper):
         self._check_estimators()
         seed = draw_seed(self.random_state)
         self.key_ = SecretBytes(mix_seed(seed, "lists").to_bytes(8, "little"))
+        self.n_estimators_, self.n_excluded_ = self.n_estimators, self.n_excluded
         excluded = self._excluded(X)
         outcomes = self._train_submodels(X, y, excluded, seed)
         # Nets keep a column for classes that y lacks.
@@ -257,10 +260,11 @@ class SELENAClassifier(ClassifierWrapper):
 
     def _excluded(self, X):
         """Return the sub-models that each row is excluded from, as a mask of shape (n, n_estimators)."""
-        mask = np.zeros((num_samples(X), self.n_estimators), dtype=bool)
+        # As they were in fit: with other numbers, sub-models would answer for rows that trained them.
+        mask = np.zeros((num_samples(X), self.n_estimators_), dtype=bool)
         for row, digest in enumerate(row_digests(X, self.key_, as_float32=True)):
             stream = np.random.Generator(np.random.Philox(key=int.from_bytes(bytes(digest), "little")))
-            mask[row, stream.permutation(self.n_estimators)[: self.n_excluded]] = True
+            mask[row, stream.permutation(self.n_estimators_)[: self.n_excluded_]] = True
         return mask
 
     def _train_submodels(self, X, y, excluded, seed):
@@ -295,7 +299,7 @@ class SELENAClassifier(ClassifierWrapper):
             if len(rows):
                 proba = FittedClassifier(trained, len(columns)).predict_proba(safe_indexing(X, rows))
                 total[np.ix_(rows, columns)] += proba
-        return total / self.n_excluded
+        return total / self.n_excluded_
 
 
 def _train_submodel(estimator, X, y, seeded, rows, seed, kept):

@@ -80,6 +80,17 @@ def test_mean_by_hand():
         np.testing.assert_allclose(fitted.predict_proba(X[[row]])[0], by_hand)
 
 
+@pytest.mark.parametrize("params", [{"n_excluded": 4}, {"n_excluded": 1}, {"n_estimators": 3}, {"n_estimators": 9}])
+def test_parameters_that_are_set_after_fit_wait_for_the_next(params):
+    """With other numbers, sub-models that were trained on a row would answer for it."""
+    X, y = digits()
+    fitted = selena(Memorizer()).fit(X, y)
+    answers = fitted.predict_proba(X)
+    fitted.set_params(**params)
+    np.testing.assert_array_equal(fitted.predict_proba(X), answers)
+    assert (fitted.n_estimators_, fitted.n_excluded_) == (5, 2)
+
+
 def test_rows_that_trained_nothing_are_answered_for_by_as_many():
     """By clones drawn evenly, so that the answer's form tells nothing."""
     X, y = digits()
