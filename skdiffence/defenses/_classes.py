@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.metrics import label_columns
@@ -95,12 +96,12 @@ def _are_numbers(labels):
 
 
 def count_outputs(estimator, X, y):
-    """Return how many outputs a net has, by a fit to some rows of each class without an epoch.
+    """Return how many outputs a net has, by the answer of one that is initialized and not trained.
 
     Parameters
     ----------
     estimator : estimator
-        A net or what ends in one; not changed.
+        A net or a pipeline that ends in one, whose other steps are fitted to some rows of each class; not changed.
     X : array-like of shape (n, ...)
         Rows.
     y : ndarray of shape (n,)
@@ -109,18 +110,20 @@ def count_outputs(estimator, X, y):
     Returns
     -------
     n_outputs : int
-        0 if the fit fails.
+        0 if the net does not answer.
     """
     rows = np.sort(np.concatenate([np.flatnonzero(y == label)[:2] for label in np.unique(y)]))
-    untrained, codes = clone(estimator), np.unique(y[rows], return_inverse=True)[1]
-    # Callbacks may write files.
-    quick = {"max_epochs": 0, "callbacks": "disable", "train_split": None, "verbose": 0}
-    for prefix in skorch.nets_inside(untrained):
-        untrained.set_params(**{f"{prefix}{name}": value for name, value in quick.items()})
+    net, X, codes = clone(estimator), safe_indexing(X, rows), np.unique(y[rows], return_inverse=True)[1]
     try:
         with torch_seed(0):
-            untrained.fit(safe_indexing(X, rows), codes)
-            return count_columns(untrained, safe_indexing(X, rows[:1]))
+            while isinstance(net, Pipeline):
+                *steps, (_, net) = net.steps
+                X = Pipeline(steps).fit_transform(X, codes) if steps else X
+            X = skorch.as_nets_take(net, X)
+            # Callbacks may write files.
+            net.set_params(callbacks="disable", verbose=0).initialize()
+            net.check_data(X, codes)  # some nets answer within the range of their inputs
+            return count_columns(net, safe_indexing(X, np.arange(1)))
     except Exception:  # training will raise it again, with the user's own settings
         return 0
 

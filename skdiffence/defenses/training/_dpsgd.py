@@ -36,7 +36,7 @@ class DPSGDClassifier(TrainingDefense):
         normalization.
     noise_multiplier : float, default=1.0
         Standard deviation of the noise, as a multiple of ``max_grad_norm``. 0 clips only. Not used with
-        ``target_epsilon``.
+        ``target_epsilon``, unless there is no step to take.
     max_grad_norm : float, default=1.0
         Norm to which the gradient of a row is clipped.
     target_epsilon : float or None, default=None
@@ -355,7 +355,8 @@ class DPSGDClassifier(TrainingDefense):
         self.optimizer_.attach_step_hook(self._count)
 
     def _noise(self, n_steps):
-        if self.target_epsilon is None:
+        # Without a step nothing is spent, whatever the noise.
+        if self.target_epsilon is None or not n_steps:
             return self.noise_multiplier
         return noise_for_epsilon(self.accountant, self.target_epsilon, self.sample_rate_, n_steps, self.delta_)
 

@@ -8,6 +8,8 @@ import torch
 from skdiffence.utils._optional import import_optional
 
 _MOST_NOISE = 1e6
+# How near the search for the noise comes: to epsilon, as opacus does, or else to the noise itself.
+_EPSILON_TOLERANCE, _NOISE_TOLERANCE = 0.01, 1e-6
 
 
 def allow_in_place(private):
@@ -55,7 +57,10 @@ class CollateOrEmpty:
 
 
 def noise_for_epsilon(accountant, target_epsilon, sample_rate, n_steps, delta):
-    """Return the noise multiplier with which steps spend an epsilon.
+    """Return the noise multiplier with which steps spend an epsilon, or less where no noise spends just that.
+
+    It is that of opacus' ``get_noise_multiplier``, whose search does not end where epsilon changes by more than its
+    tolerance from one noise to the next: it jumps to infinity under "prv".
 
     Parameters
     ----------
@@ -66,7 +71,7 @@ def noise_for_epsilon(accountant, target_epsilon, sample_rate, n_steps, delta):
     sample_rate : float
         Probability of a row to be in a step.
     n_steps : int
-        Number of steps.
+        Number of steps, at least one.
     delta : float
         In (0, 1).
 
@@ -79,10 +84,10 @@ def noise_for_epsilon(accountant, target_epsilon, sample_rate, n_steps, delta):
     ValueError
         If no noise is enough.
     """
-    utils = import_optional("opacus.accountants.utils", extra="privacy")
-    settings = {"target_delta": delta, "sample_rate": sample_rate, "steps": n_steps, "accountant": accountant}
     try:
-        return utils.get_noise_multiplier(target_epsilon=target_epsilon, **settings)
+        return _least_noise(
+            lambda noise: spent_epsilon(accountant, noise, sample_rate, n_steps, delta), target_epsilon
+        )
     except (RuntimeError, ValueError) as error:
         raise ValueError(
             f"target_epsilon={target_epsilon!r} is too small: no noise that opacus tries makes {n_steps} steps, each "
@@ -91,6 +96,23 @@ def noise_for_epsilon(accountant, target_epsilon, sample_rate, n_steps, delta):
             f"{spent_epsilon('rdp', _MOST_NOISE, sample_rate, n_steps, delta):.3g}. Raise target_epsilon or delta, or "
             "lower max_epochs or batch_size."
         ) from error
+
+
+def _least_noise(spend, target):
+    """Return the least noise that spends at most a target, by bisection."""
+    low, high, spent = 0.0, 10.0, np.inf
+    while spent > target:
+        high *= 2
+        spent = spend(high)
+        if high > _MOST_NOISE:
+            raise ValueError("The privacy budget is too low.")
+    while target - spent > _EPSILON_TOLERANCE and high - low > _NOISE_TOLERANCE * high:
+        noise = (low + high) / 2
+        if (tried := spend(noise)) < target:
+            high, spent = noise, tried
+        else:
+            low = noise
+    return high
 
 
 def spent_epsilon(accountant, noise_multiplier, sample_rate, n_steps, delta):

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from skdiffence.attacks import ThresholdAttack
 from skdiffence.defenses import DefendedClassifier, DPSGDClassifier
-from skdiffence.defenses.training._opacus import spent_epsilon
+from skdiffence.defenses.training._opacus import noise_for_epsilon, spent_epsilon
 from tests.defenses.cases import digits
 from tests.defenses.training.trained import keepers
 from tests.nets import LogitMLP
@@ -125,6 +125,41 @@ def test_target_epsilon_is_met_from_below():
     assert 2.9 < net.epsilon_ <= 3.0
     assert net.delta_ == 1 / 160
     assert net.epsilon_ == spent_epsilon("rdp", net.noise_multiplier_, 0.25, 8, 1 / 160)
+
+
+def refuse_no_steps(accountant, target_epsilon, sample_rate, n_steps, delta):
+    """Stand in for the search for the noise, which has no end if there is no step."""
+    assert n_steps
+    return noise_for_epsilon(accountant, target_epsilon, sample_rate, n_steps, delta)
+
+
+@pytest.fixture
+def refused(monkeypatch):
+    monkeypatch.setattr("skdiffence.defenses.training._dpsgd.noise_for_epsilon", refuse_no_steps)
+
+
+@pytest.mark.usefixtures("refused")
+def test_no_step_needs_no_noise():
+    """Nothing is spent."""
+    net = private(max_epochs=0, target_epsilon=3.0).fit(*data())
+    assert net.epsilon_ == net.n_steps_ == 0
+
+
+@pytest.mark.usefixtures("refused")
+def test_target_epsilon_where_labels_have_a_gap():
+    """The outputs of the module are counted without a training, of which no noise could be asked."""
+    X, y = data()
+    keep = y != 4
+    defended = DefendedClassifier(private(target_epsilon=8.0), "passthrough").fit(X[keep], y[keep])
+    np.testing.assert_array_equal(defended.classes_, np.arange(10))
+    assert 7.9 < defended.estimator_.epsilon_ <= 8
+
+
+def test_search_for_the_noise_ends_at_a_jump(monkeypatch):
+    """Epsilon may be infinite below some noise: then the least noise above is taken, though it spends less."""
+    spend = lambda accountant, noise, *rest: 3 / noise if noise > 0.3 else np.inf  # noqa: E731
+    monkeypatch.setattr("skdiffence.defenses.training._opacus.spent_epsilon", spend)
+    assert noise_for_epsilon("prv", 1000.0, 0.25, 8, 1e-3) == pytest.approx(0.3, rel=1e-5)
 
 
 @pytest.mark.parametrize("as_function", [False, True])
