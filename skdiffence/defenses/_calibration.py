@@ -56,7 +56,7 @@ def measure_candidates(candidates, X, rule, *, calibrate):
         if calibrate:
             phi[lost, -1] = logit_signal(labels[lost], proba)
     warn_if_unchanged(candidates.make(X, rule.candidate(0)), X)
-    n_classes = candidates.classifier.n_classes
+    n_classes = len(candidates.classifier.classes)
     return Bunch(
         phi=phi,
         retention=by_class(kept, labels, n_classes),

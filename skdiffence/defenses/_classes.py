@@ -51,8 +51,8 @@ def encode(estimator, X, y, known):
     if not skorch.predicts_columns(estimator):
         # What stands around a net finds the classes in y by itself.
         classes = np.unique(y)
-    elif (declared := getattr(skorch.final_estimator(estimator), "classes", None)) is not None:
-        classes = _declared(declared, known)
+    elif (declared := skorch.declared_classes(estimator)) is not None:
+        classes = _checked(declared, known)
     else:
         classes = _numbered(estimator, X, y, np.unique(known))
     codes = label_columns(y, classes)
@@ -66,9 +66,9 @@ def encode(estimator, X, y, known):
     return codes.astype(skorch.input_dtype(estimator)), classes
 
 
-def _declared(declared, known):
+def _checked(classes, known):
     """Return the classes that a net was given, checked to hold all labels."""
-    classes, labels = np.asarray(declared), np.unique(known)
+    labels = np.unique(known)
     try:
         missing = labels[label_columns(labels, classes) < 0]
     except ValueError:  # text and numbers
@@ -183,7 +183,7 @@ def classes_of_columns(estimator, classes, X):
 
 
 def frozen_classes(frozen):
-    """Return the classes of a frozen classifier.
+    """Return the classes of a frozen classifier, in the order of its columns.
 
     Raises
     ------
@@ -197,7 +197,8 @@ def frozen_classes(frozen):
     except NotFittedError:
         _raise_unfitted(frozen)
     try:
-        return np.asarray(frozen.estimator.classes_)
+        declared = skorch.declared_classes(frozen)
+        return np.asarray(frozen.estimator.classes_) if declared is None or not len(declared) else declared
     except AttributeError:
         final = skorch.final_estimator(frozen)
         if skorch.predicts_columns(frozen) and getattr(final, "initialized_", False):

@@ -6,6 +6,7 @@ import numpy as np
 
 from skdiffence.metrics._probabilities import describe_fault, off_rows
 from skdiffence.utils._blocks import row_blocks
+from skdiffence.utils._columns import settle_ties, sorted_columns
 from skdiffence.utils._frames import as_numbers, like
 from skdiffence.utils._loading import loadable, with_own_loaders
 from skdiffence.utils._sklearn import num_samples, safe_indexing
@@ -18,19 +19,21 @@ _BLOCK_ROWS = 128  # a multiple of the batches of "exact" answers
 class FittedClassifier:
     """A fitted classifier whose labels are column indices and whose probabilities are validated.
 
+    Its columns are in the order of the sorted classes, whatever the order of the estimator's own.
+
     Parameters
     ----------
     estimator : classifier
         Fitted, with ``predict`` and ``predict_proba``.
-    n_classes : int
-        Number of columns of ``predict_proba``.
+    classes : array-like of shape (n_classes,)
+        The class of each column of the estimator's ``predict_proba``.
     batch_size : int or None, default=None
         Number of rows of each call, the last one padded with zeros. None makes one call.
     """
 
-    def __init__(self, estimator, n_classes, batch_size=None):
+    def __init__(self, estimator, classes, batch_size=None):
         self.estimator = with_own_loaders(estimator)
-        self.n_classes = n_classes
+        self.classes = np.asarray(classes)
         self.batch_size = batch_size
         self._answers_columns = predicts_columns(estimator)
         self._one_pass = predicts_argmax(estimator)
@@ -109,7 +112,7 @@ class FittedClassifier:
             # What was lost by rounding is shared out, so that every row sums to 1.
             proba = proba.copy()
             proba[off] /= proba[off].sum(axis=1, keepdims=True)
-        return proba
+        return sorted_columns(proba, self.classes)
 
     def _columns(self, predicted):
         predicted = np.asarray(predicted)
@@ -118,16 +121,14 @@ class FittedClassifier:
                 f"estimator.predict must answer one label for each row. Got an array of shape {predicted.shape}."
             )
         if self._answers_columns:
-            return predicted.astype(np.int64)
+            return np.argsort(np.argsort(self.classes))[predicted.astype(np.int64)]
         # The estimator's own classes: it may have been trained on encoded labels.
-        classes = np.asarray(self.estimator.classes_)
-        order = np.argsort(classes)
-        return order[np.searchsorted(classes, predicted, sorter=order)]
+        return np.searchsorted(np.sort(self.estimator.classes_), predicted)
 
     def _check(self, proba):
-        if proba.ndim != 2 or proba.shape[1] != self.n_classes:
+        if proba.ndim != 2 or proba.shape[1] != len(self.classes):
             raise ValueError(
-                f"estimator.predict_proba must answer one column for each of the {self.n_classes} classes. "
+                f"estimator.predict_proba must answer one column for each of the {len(self.classes)} classes. "
                 f"Got an array of shape {proba.shape}."
             )
         if (fault := describe_fault(proba)) is not None:
@@ -224,8 +225,5 @@ def put_label_on_top(proba, labels):
     highest = proba[rows, top]
     proba[rows, top] = proba[rows, label]
     proba[rows, label] = highest
-    # argmax takes the lower column of exact ties: the smallest step up decides them.
-    ties = rows[proba[rows].argmax(axis=1) != label]
-    tied = labels[ties]
-    proba[ties, tied] = np.nextafter(proba[ties, tied], np.array(2, dtype=proba.dtype))
+    proba[rows] = settle_ties(proba[rows], label)
     return proba

@@ -47,7 +47,7 @@ class DefendedClassifier(ClassifierWrapper):
         With ``predict`` and ``predict_proba``: a skorch net, a pipeline or any scikit-learn classifier. Nets get
         inputs in the precision of their weights and encoded labels, all others get X unchanged. A net has a column for
         each of its outputs: labels that are numbers from 0 are numbers of outputs, others need skorch's ``classes=`` if
-        the rows lack one. ``FrozenEstimator(net)`` is not trained again.
+        the rows lack one. These are in the order of the outputs. ``FrozenEstimator(net)`` is not trained again.
     regenerator : DiffusionRegenerator, "passthrough" or None, default=None
         Makes the candidates; any estimator with ``fit(X)`` and ``regenerate(X, candidate)``. None is
         ``DiffusionRegenerator()``. "passthrough" is the undefended baseline, with the same rows held out. "mean" asks
@@ -96,7 +96,9 @@ class DefendedClassifier(ClassifierWrapper):
     temperature_ : float
         What the logits are divided by, with ``calibrate="temperature"`` only.
     classes_ : ndarray of shape (n_classes,)
-        The labels.
+        The labels, sorted, in the order of the columns of ``predict_proba``.
+    column_classes_ : ndarray of shape (n_classes,)
+        The labels in the order of the columns of ``estimator_``: for a net with ``classes=`` that of these.
     n_features_in_ : int
         Number of features, or of channels of images.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -407,8 +409,8 @@ class DefendedClassifier(ClassifierWrapper):
     def _fit_estimator(self, X, y, rows, seed, params):
         seeded = self.random_state is not None
         fitted = fit_on_rows(self.estimator, X, y, rows, seed, params, seeded=seeded)
-        self.estimator_, self.classes_, self.n_samples_fit_ = fitted.estimator, fitted.classes, fitted.n_samples
-        self.not_trained_on_ = fitted.not_trained_on
+        self.estimator_, self.column_classes_, self.n_samples_fit_ = fitted.estimator, fitted.classes, fitted.n_samples
+        self.classes_, self.not_trained_on_ = np.unique(fitted.classes), fitted.not_trained_on
         # Any invalid probabilities are found before the regenerator is trained.
         labels, proba = self._classifier().predict_both(safe_indexing(X, rows.train[:_MEASURED_ROWS]))
         if not self._is_passthrough():
@@ -458,7 +460,7 @@ class DefendedClassifier(ClassifierWrapper):
 
     def _classifier(self):
         exact = not self._is_passthrough() and getattr(getattr(self, "regenerator_", None), "exact", False)
-        return FittedClassifier(self.estimator_, len(self.classes_), EXACT_BATCH if exact else None)
+        return FittedClassifier(self.estimator_, self.column_classes_, EXACT_BATCH if exact else None)
 
     def _candidates(self):
         return Candidates(

@@ -13,7 +13,7 @@ from skdiffence.defenses._base import ClassifierWrapper
 from skdiffence.defenses._classes import frozen_classes
 from skdiffence.defenses._classifier import FittedClassifier, put_label_on_top
 from skdiffence.defenses._defended import DefendedClassifier
-from skdiffence.defenses.training._distillation import check_student, distill, student_proba
+from skdiffence.defenses.training._distillation import check_student, distill, output_order, student_proba
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
 from skdiffence.utils._rows import RowSet, data_digest
@@ -67,7 +67,7 @@ class DistilledDefense(ClassifierWrapper):
     student_trained_on_ : RowSet
         Keyed digests of the rows that trained the student. Scorers attack none of them.
     classes_ : ndarray of shape (n_classes,)
-        The labels.
+        The labels, sorted, in the order of the columns of ``predict_proba``.
     n_features_in_ : int
         Number of features, or of channels of images.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -166,13 +166,14 @@ class DistilledDefense(ClassifierWrapper):
         # A frozen teacher learns from no label: any will do.
         X, y = self._check_fit_data(X, np.resize(frozen_classes(self.defended), num_samples(X)) if unlabeled else y)
         self.defended_ = self._fit_teacher(X, y, is_member, params, seed)
-        self.classes_ = self.defended_.classes_
+        self.classes_ = np.unique(self.defended_.classes_)
         frozen = is_frozen(self.defended)
         known = not frozen or is_member is not None
         X_public = X if unlabeled and self.public is None else self._public_rows(X, known)
         soft = self._teacher().predict_proba(X_public)
         columns, seeded = np.arange(len(self.classes_)), self.random_state is not None
-        self.student_ = distill(self.student, X_public, soft, columns, seed, seeded=seeded)
+        order = output_order(self.student, self.classes_)
+        self.student_ = distill(self.student, X_public, soft, columns, seed, seeded=seeded, order=order)
         self.student_trained_on_ = RowSet.of(X_public)
         self.n_samples_fit_ = None if frozen else n_training_rows(self.defended_)
         return self
@@ -276,4 +277,4 @@ class DistilledDefense(ClassifierWrapper):
         return rows
 
     def _teacher(self):
-        return FittedClassifier(self.defended_, len(self.classes_))
+        return FittedClassifier(self.defended_, self.defended_.classes_)

@@ -39,8 +39,8 @@ def fit_on_rows(estimator, X, y, rows, seed, params, *, seeded):
     Returns
     -------
     fitted : Bunch
-        ``estimator``; ``classes``; ``n_samples``, the number of rows that trained it, None if a classifier in it is
-        frozen; ``not_trained_on``, a RowSet.
+        ``estimator``; ``classes``, one for each of its columns, in their order; ``n_samples``, the number of rows that
+        trained it, None if a classifier in it is frozen; ``not_trained_on``, a RowSet.
     """
     if isinstance(estimator, FrozenEstimator):
         trained, held_out = estimator, rows.held_out
@@ -90,7 +90,7 @@ def train(estimator, X, y, known, seed, params, *, seeded):
     -------
     trained : classifier
     classes : ndarray of shape (n_classes,)
-        One for each column.
+        One for each column, in their order: that of ``classes=`` for a net that was given them.
     held_out : ndarray of int
         The rows that the nets held out, by their ``train_split`` or as a part of their defense.
 

@@ -103,7 +103,7 @@ class TunedDefendedClassifier(ClassifierWrapper):
         ``affordable``, whether the calls are within the budget; ``eligible``, whether the divergence is within the
         error as well; ``rank_test_score``, the order of preference, 1 for the chosen entry.
     classes_ : ndarray of shape (n_classes,)
-        The labels.
+        The labels, sorted, in the order of the columns of ``predict_proba``.
     n_features_in_ : int
         Number of features, or of channels of images.
     feature_names_in_ : ndarray of shape (n_features,)

@@ -12,6 +12,7 @@ from skorch import NeuralNetClassifier
 from torch import nn
 from torch.utils.data import Dataset
 
+from skdiffence.utils._columns import sorted_columns
 from skdiffence.utils._frames import as_numbers
 from skdiffence.utils._loading import Rows, with_own_generator
 from skdiffence.utils._random import torch_seed
@@ -52,11 +53,12 @@ def from_module(
     ----------
     module : torch.nn.Module, or callable that returns one
         Takes a batch and returns one output for each class or, for two classes, a single output of shape (n_samples,)
-        or (n_samples, 1), which stands for the second class. Of a tuple the first element is taken, of a dict or
-        an object with ``logits`` these. The weights may have any floating-point type, half precision included.
+        or (n_samples, 1), which stands for the second of ``classes``. Of a tuple the first element is taken, of a dict
+        or an object with ``logits`` these. The weights may have any floating-point type, half precision included.
     classes : array-like of shape (n_classes,) or int
         The labels, in the order of the module's outputs. An integer is the number of classes, whose labels are the
-        numbers of the outputs.
+        numbers of the outputs. The classifier's own ``classes_`` are sorted, as scikit-learn expects them, and so are
+        the columns of its ``predict_proba``.
     state_dict : mapping, str or Path, default=None
         The trained weights, or a file of them that ``torch.save`` wrote. Nothing but tensors is read from a file.
         Names may start with the prefix of ``DataParallel`` or ``torch.compile``. They are converted to the type of the
@@ -75,7 +77,8 @@ def from_module(
     Returns
     -------
     classifier : FrozenEstimator
-        Holds a fitted :class:`skorch.NeuralNetClassifier` whose ``predict`` returns labels.
+        Holds a fitted :class:`skorch.NeuralNetClassifier` whose ``predict`` returns labels. Its ``classes_`` are
+        sorted, and column k of ``predict_proba`` is that of ``classes_[k]``.
 
     Raises
     ------
@@ -312,19 +315,27 @@ def _two_columns(proba):
 
 
 class ModuleClassifier(NeuralNetClassifier):
-    """A skorch classifier that predicts labels instead of column numbers, made by :func:`from_module`."""
+    """A skorch classifier that predicts labels instead of column numbers, made by :func:`from_module`.
+
+    Its parameter ``classes`` is in the order of the module's outputs, its attribute ``classes_`` is sorted.
+    """
+
+    @property
+    def classes_(self):
+        """The sorted labels, in the order of the columns of ``predict_proba``."""
+        return np.unique(self.classes)
 
     def predict(self, X):
         """Return the label of the largest probability of each row."""
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
     def predict_proba(self, X):
-        """Return the probabilities of the module for arrays, frames and lists of numbers."""
+        """Return the probabilities of the sorted classes, for arrays, frames and lists of numbers."""
         if not isinstance(X, (torch.Tensor, Dataset)):
             X = Rows(as_numbers(X))
         if not len(X):
             return np.empty((0, len(self.classes_)), dtype=np.float32)
-        return super().predict_proba(X)
+        return sorted_columns(super().predict_proba(X), self.classes)
 
     def get_iterator(self, dataset, training=False):
         """Return batches, drawn without torch's global generator where they are not for training."""

@@ -80,6 +80,23 @@ def predicts_columns(estimator):
     return isinstance(final, NeuralNet) and not isinstance(final, ModuleClassifier)
 
 
+def declared_classes(estimator):
+    """Return the labels that a net was given as ``classes``, in the order of its outputs.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted or not.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,) or None
+        None if ``predict`` gives no column indices, or the net was given none.
+    """
+    classes = getattr(final_estimator(estimator), "classes", None) if predicts_columns(estimator) else None
+    return None if classes is None else np.asarray(classes)
+
+
 def predicts_argmax(estimator):
     """Return whether ``predict`` is by construction the argmax of ``predict_proba``."""
     predict = getattr(type(final_estimator(estimator)), "predict", None)

@@ -1,11 +1,15 @@
 """Training rows that lack a class that the net has an output for, as a fold of cross-validation may: columns stay."""
 
+import pickle
+
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import KFold, cross_validate
+from sklearn.metrics import get_scorer
+from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -23,7 +27,9 @@ from skdiffence.defenses import (
     SELENAClassifier,
 )
 from skdiffence.model_selection import AttackScorer
+from skdiffence.utils._random import torch_seed
 from tests.defenses.cases import digits
+from tests.defenses.regenerators import NoiseRegenerator
 from tests.nets import LogitMLP, make_binary_net, make_logit_net, make_net
 
 NAMES = np.array(list("jihgfedcba"))  # in no sorted order
@@ -109,15 +115,90 @@ def test_labels_keep_their_type(dtype):
 @pytest.mark.parametrize("missing", [9, 4, 0])
 @pytest.mark.parametrize("wrap", [lambda net: net, lambda net: make_pipeline(StandardScaler(), net)])
 def test_text_labels_need_the_classes_of_the_net(missing, wrap):
-    """Declared classes are the outputs in their order, sorted or not; without them nothing tells which lacks rows."""
+    """Declared classes are the outputs in their order, sorted or not; without them nothing tells which lacks rows.
+
+    The answers are sorted, as scikit-learn expects them.
+    """
     X, y = rows(missing)
     declared = wrap(make_net(classes=NAMES.tolist()))
     defended = DefendedClassifier(declared, "passthrough", random_state=0).fit(X[1:], NAMES[y[1:]])
-    np.testing.assert_array_equal(defended.classes_, NAMES)
-    np.testing.assert_array_equal(defended.predict(X), NAMES[defended.predict_proba(X).argmax(axis=1)])
+    np.testing.assert_array_equal(defended.classes_, np.sort(NAMES))
+    np.testing.assert_array_equal(defended.column_classes_, NAMES)
+    own = defended.estimator_.predict_proba(X)
+    np.testing.assert_array_equal(defended.predict_proba(X), own[:, np.argsort(NAMES)])
+    np.testing.assert_array_equal(defended.predict(X), NAMES[own.argmax(axis=1)])
     assert defended.score(X[1:], NAMES[y[1:]]) > 0.5
     with pytest.raises(ValueError, match=r"each of the 9 classes. Got a net with 10 columns.*classes=\[\.\.\.\]"):
         DefendedClassifier(wrap(NET), "passthrough").fit(X[1:], NAMES[y[1:]])
+
+
+def frozen(classes):
+    X, y = digits()
+    net = make_net(classes=classes)
+    with torch_seed(0):
+        return FrozenEstimator(net.fit(X.astype(np.float32), y))
+
+
+@pytest.mark.parametrize("selection", [None, "first", "mean", "swap"])
+def test_names_are_answered_as_numbers(selection):
+    """A net under names in no sorted order and under numbers: scikit-learn's scorers give the same for both."""
+    X, y = digits()
+    regenerator = "passthrough" if selection is None else NoiseRegenerator(1.0)
+    settings = {} if selection is None else {"selection": selection, "n_candidates": 4}
+    named = DefendedClassifier(frozen(NAMES.tolist()), regenerator, random_state=0, **settings).fit(X, NAMES[y])
+    numbered = DefendedClassifier(frozen(None), regenerator, random_state=0, **settings).fit(X, y)
+    np.testing.assert_array_equal(named.predict(X), NAMES[numbered.predict(X)])
+    np.testing.assert_array_equal(named.predict_proba(X), numbered.predict_proba(X)[:, np.argsort(NAMES)])
+    for scoring in ("neg_log_loss", "roc_auc_ovr"):
+        score = get_scorer(scoring)
+        assert score(named, X, NAMES[y]) == pytest.approx(score(numbered, X, y), rel=1e-6)
+
+
+NAMED = make_net(classes=NAMES.tolist())
+NAMED_LOGITS = {"classes": NAMES.tolist(), "lr": 0.02, "optimizer": torch.optim.Adam, "max_epochs": 10, "verbose": 0}
+AROUND_NAMES = {
+    "bare": DefendedClassifier(NAMED, "passthrough"),
+    "defended": DefendedClassifier(NAMED, NoiseRegenerator(0.1), n_candidates=4),
+    "temperature": DefendedClassifier(NAMED, NoiseRegenerator(0.1), n_candidates=4, calibrate="temperature"),
+    "search": DefendedClassifier(GridSearchCV(NAMED, {"lr": [0.01]}, cv=2), "passthrough"),
+    "memguard": MemGuardClassifier(NAMED, attack_epochs=5, max_steps=3),
+    "output": OutputClassifier(NAMED),
+    "noise": OutputNoiseClassifier(NAMED),
+    "selena": SELENAClassifier(NAMED, **FEW),
+    "selena_submodels": SELENAClassifier(NAMED, **FEW, distill=False),
+    "distilled": DistilledDefense(DefendedClassifier(NAMED, "passthrough", calibration_size=0.5), student=NAMED),
+    "distilled_tree": DistilledDefense(
+        DefendedClassifier(NAMED, "passthrough", calibration_size=0.5), student=DecisionTreeClassifier()
+    ),
+    "hamp": DefendedClassifier(HAMPClassifier(LogitMLP, **NAMED_LOGITS), "passthrough"),
+    "relaxloss": OutputClassifier(RelaxLossClassifier(LogitMLP, **NAMED_LOGITS)),
+    "advreg": DefendedClassifier(AdvRegClassifier(LogitMLP, **NAMED_LOGITS), "passthrough"),
+}
+
+
+@pytest.mark.parametrize("form", AROUND_NAMES)
+def test_columns_of_declared_names_are_sorted(form):
+    """Behind every defense, and again after it was pickled."""
+    X, y = digits()
+    fitted = clone(AROUND_NAMES[form]).set_params(random_state=0).fit(X, NAMES[y])
+    np.testing.assert_array_equal(fitted.classes_, np.sort(NAMES))
+    proba = fitted.predict_proba(X)
+    np.testing.assert_array_equal(fitted.classes_[proba.argmax(axis=1)], fitted.predict(X))
+    assert fitted.score(X, NAMES[y]) > 0.4
+    assert get_scorer("roc_auc_ovr")(fitted, X, NAMES[y]) > 0.75
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict_proba(X), proba)
+
+
+def test_student_has_its_outputs_in_the_declared_order():
+    """As weights of the classes in its criterion need it; its answers are sorted."""
+    X, y = digits()
+    rest = [name for name in NAMES.tolist() if name != "j"]
+    for classes in (["j", *rest], [*rest, "j"]):
+        weight = torch.where(torch.tensor([name == "j" for name in classes]), 1.0, 1e-6)
+        student = make_net(classes=classes, criterion__weight=weight)
+        fitted = DistilledDefense(DecisionTreeClassifier(), student, public=X[80:], random_state=0)
+        proba = fitted.fit(X[:80], NAMES[y[:80]]).student_.predict_proba(X.astype(np.float32))
+        assert (proba.argmax(axis=1) == classes.index("j")).all()
 
 
 @pytest.mark.parametrize("labels", [NAMES.tolist()[:9], list(range(9)), list(range(1, 11))])
@@ -160,7 +241,7 @@ def test_frozen_net_without_classes(wrap):
         DefendedClassifier(FrozenEstimator(wrap(make_net().initialize())), "passthrough").fit(X, y)
     known = wrap(make_net(classes=NAMES.tolist()).initialize())
     defended = DefendedClassifier(FrozenEstimator(known), "passthrough").fit(X, NAMES[y])
-    np.testing.assert_array_equal(defended.classes_, NAMES)
+    np.testing.assert_array_equal(defended.classes_, np.sort(NAMES))
     with pytest.raises(ValueError, match="Got an unfitted one"):
         DefendedClassifier(FrozenEstimator(wrap(make_net())), "passthrough").fit(X, y)
 

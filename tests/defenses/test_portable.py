@@ -27,7 +27,7 @@ from skdiffence.defenses import DefendedClassifier
 from skdiffence.defenses._portable import KEY_VARIABLE
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.exceptions import DefenseWarning, VersionWarning
-from tests.defenses.cases import RULES, defend, digits, half, quiet
+from tests.defenses.cases import NAMES, RULES, defend, digits, half, quiet
 from tests.nets import MLP, make_net
 
 # skops trusts no trees, of which a changed file could make scikit-learn read beyond their ends.
@@ -86,10 +86,10 @@ def images():
     return X.reshape(-1, 1, 8, 8).astype(np.float32), y
 
 
-def trained_module():
+def trained_module(classes=10):
     X, y = digits()
     net = quiet(make_net(Tied, module__width=8).fit, X.astype(np.float32), y)
-    return from_module(net.module_, 10, output="proba")
+    return from_module(net.module_, classes, output="proba")
 
 
 CASES = {
@@ -97,6 +97,8 @@ CASES = {
     "tied weights": lambda: fitted(make_net(Tied, module__width=8)),
     "partial": lambda: fitted(make_net(partial(Tied, width=8))),
     "frozen module": lambda: fitted(trained_module(), calibration_size=0),
+    "frozen module with names": lambda: fitted(trained_module(NAMES), calibration_size=0),
+    "net with names": lambda: fitted(make_net(classes=NAMES.tolist())),
     "class weights": lambda: fitted(make_net(criterion__weight=torch.ones(10))),
     "row noise": lambda: fitted(regenerator=small_diffusion(noise="row", key="open sesame")),
     "exact": lambda: fitted(regenerator=small_diffusion(exact=True, n_steps=2)),

@@ -9,6 +9,10 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import VotingClassifier
+from sklearn.metrics import get_scorer
+from sklearn.naive_bayes import GaussianNB
 from torch import nn
 
 from skdiffence import DefendedClassifier, from_module
@@ -162,7 +166,7 @@ def test_weights_from_a_dict_or_a_file(tmp_path):
 def test_saved_and_loaded(tmp_path):
     """Joblib gives back the same answers, clones are the same, and weights are saved once."""
     module = seeded(lambda: LogitMLP(6, 3, 20000))
-    classifier = from_module(module, NAMES, mean=1.0, std=X.std(0))
+    classifier = from_module(module, NAMES[::-1], mean=1.0, std=X.std(0))
     joblib.dump(classifier, tmp_path / "net.joblib")
     loaded = joblib.load(tmp_path / "net.joblib")
     for other in (loaded, clone(loaded), copy.deepcopy(loaded)):
@@ -191,8 +195,64 @@ def test_audited_scored_attacked_and_defended():
     assert ThresholdAttack("confidence").fit(classifier, rows, y, is_member).score_samples(rows, y).shape == (120,)
     defended = DefendedClassifier(classifier, "passthrough").fit(rows, y)
     np.testing.assert_array_equal(defended.predict(rows), classifier.predict(rows))
-    np.testing.assert_array_equal(defended.classes_, NAMES[::-1])
+    np.testing.assert_array_equal(defended.classes_, NAMES)
     np.testing.assert_allclose(defended.predict_proba(rows), classifier.predict_proba(rows), atol=1e-6)
+
+
+@pytest.mark.parametrize("scoring", ["accuracy", "neg_log_loss", "roc_auc_ovr", "neg_brier_score"])
+@pytest.mark.parametrize("defend", [False, True])
+def test_scorers_read_names_as_they_read_numbers(scoring, defend):
+    """classes_ is sorted with its columns, whatever the order of the outputs: scikit-learn's scorers rely on it."""
+    names, y = np.array(["eel", "cat", "dog"]), np.arange(N) % 3
+    named, numbered = from_module(LOGITS, names), from_module(LOGITS, 3)
+    if defend:
+        named = DefendedClassifier(named, "passthrough").fit(X, names[y])
+        numbered = DefendedClassifier(numbered, "passthrough").fit(X, y)
+    np.testing.assert_array_equal(named.classes_, NAMES)
+    np.testing.assert_array_equal(named.predict_proba(X), numbered.predict_proba(X)[:, [1, 2, 0]])
+    np.testing.assert_array_equal(named.predict(X), names[numbered.predict(X)])
+    score = get_scorer(scoring)
+    assert score(named, X, names[y]) == pytest.approx(score(numbered, X, y), rel=1e-6)
+
+
+@pytest.mark.parametrize("scoring", ["roc_auc", "neg_log_loss"])
+def test_scorers_read_two_names_as_they_read_numbers(scoring):
+    """The single output stands for the second of the given classes, also if this is the first of the sorted ones."""
+    names, y = np.array(["low", "high"]), np.arange(N) % 2
+    named, numbered = from_module(BINARY, names), from_module(BINARY, 2)
+    np.testing.assert_array_equal(named.predict_proba(X), numbered.predict_proba(X)[:, ::-1])
+    score = get_scorer(scoring)
+    assert score(named, X, names[y]) == pytest.approx(score(numbered, X, y), rel=1e-6)
+
+
+def voting(classifier):
+    return VotingClassifier([("module", classifier), ("bayes", GaussianNB())], voting="soft")
+
+
+@pytest.mark.parametrize(
+    "around", [lambda classifier: CalibratedClassifierCV(classifier, method="temperature"), voting]
+)
+def test_estimators_around_names_answer_as_around_numbers(around):
+    """They put columns together by their place among the sorted classes."""
+    names, y = np.array(["eel", "cat", "dog"]), np.arange(N) % 3
+    named = around(from_module(LOGITS, names)).fit(X, names[y])
+    numbered = around(from_module(LOGITS, 3)).fit(X, y)
+    np.testing.assert_allclose(named.predict_proba(X), numbered.predict_proba(X)[:, [1, 2, 0]], rtol=1e-4)
+    np.testing.assert_array_equal(named.predict(X), names[numbered.predict(X)])
+
+
+@pytest.mark.parametrize("names", [["eel", "cat", "dog"], ["dog", "eel", "cat"], [3, 1, 2]])
+def test_exact_ties_keep_the_label_of_the_first_output(names):
+    """And the argmax of the probabilities is this label, though its column is not the first."""
+    module = Returning(LOGITS, torch.zeros_like)
+    classifier = from_module(module, names)
+    labels = np.full(N, names[0])
+    np.testing.assert_array_equal(classifier.predict(X), labels)
+    defended = DefendedClassifier(classifier, "passthrough").fit(X, np.array(names)[np.arange(N) % 3])
+    for each in (classifier, defended):
+        np.testing.assert_array_equal(each.predict(X), labels)
+        np.testing.assert_array_equal(each.classes_[each.predict_proba(X).argmax(axis=1)], labels)
+        np.testing.assert_allclose(each.predict_proba(X), 1 / 3, rtol=1e-6)
 
 
 def test_no_rows():

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from skdiffence._fitted import is_frozen, stored_rows
 from skdiffence.defenses._base import ClassifierWrapper, check_training_rows
 from skdiffence.defenses._calibration import split_rows
-from skdiffence.defenses._classifier import FittedClassifier, in_blocks, put_label_on_top
+from skdiffence.defenses._classifier import in_blocks, put_label_on_top
 from skdiffence.defenses._defended import DefendedClassifier
 from skdiffence.metrics import label_columns
 from skdiffence.utils._random import draw_seed, mix_seed
@@ -155,7 +155,7 @@ class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
         return self._answers(X)[1], label_columns(y, self.classes_)
 
     def _classifier(self):
-        return FittedClassifier(self.undefended_.estimator_, len(self.classes_))
+        return self.undefended_._classifier()
 
     def _defended(self, X):
         labels, proba = self._answers(X)

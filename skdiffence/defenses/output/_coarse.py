@@ -53,7 +53,7 @@ class OutputClassifier(OutputDefense):
     confidence_ : float
         The fitted confidence, if there is one.
     classes_ : ndarray of shape (n_classes,)
-        The labels.
+        The labels, sorted, in the order of the columns of ``predict_proba``.
     n_features_in_ : int
         Number of features, or of channels of images.
     feature_names_in_ : ndarray of shape (n_features,)

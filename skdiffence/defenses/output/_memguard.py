@@ -60,7 +60,7 @@ class MemGuardClassifier(OutputDefense):
     attack_accuracy_ : float
         Accuracy of g on its training rows. At one half there is no leak that g can find.
     classes_ : ndarray of shape (n_classes,)
-        The labels.
+        The labels, sorted, in the order of the columns of ``predict_proba``.
     n_features_in_ : int
         Number of features, or of channels of images.
     feature_names_in_ : ndarray of shape (n_features,)

@@ -43,7 +43,7 @@ class OutputNoiseClassifier(OutputDefense):
     undefended_ : DefendedClassifier
         The fitted classifier with its undefended answers.
     classes_ : ndarray of shape (n_classes,)
-        The labels.
+        The labels, sorted, in the order of the columns of ``predict_proba``.
     n_features_in_ : int
         Number of features, or of channels of images.
     feature_names_in_ : ndarray of shape (n_features,)

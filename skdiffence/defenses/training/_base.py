@@ -39,6 +39,16 @@ class TrainingDefense(NeuralNetClassifier, metaclass=ABCMeta):
         super().__init__(module, criterion=criterion, train_split=train_split, **net_params)
         self.random_state = random_state
 
+    @property
+    def classes_(self):
+        """The class codes, in the order of the columns.
+
+        These also where the net was given ``classes``: those are the labels, in the order of the outputs, for a
+        classifier around the net that takes labels. The net itself is fitted to codes and predicts codes.
+        """
+        classes = super().classes_
+        return classes if self.classes is None else np.arange(len(classes))
+
     @abstractmethod
     def defended_loss(self, logits, y):
         """Return the training loss of a batch.

@@ -10,6 +10,7 @@ from torch import nn
 from skdiffence.defenses._classes import count_outputs
 from skdiffence.defenses._classifier import FittedClassifier
 from skdiffence.defenses.training._base import TrainingDefense
+from skdiffence.metrics import label_columns
 from skdiffence.utils import _skorch as skorch
 from skdiffence.utils._frames import is_frame
 from skdiffence.utils._random import mix_seed, seed_nested, torch_seed
@@ -82,7 +83,30 @@ def check_net(net):
         )
 
 
-def distill(student, X, proba, classes, seed, *, seeded):
+def output_order(student, classes):
+    """Return the columns of soft labels that the outputs of a student stand for.
+
+    Parameters
+    ----------
+    student : classifier or regressor
+        Not changed.
+    classes : ndarray of shape (n_classes,)
+        The class of each column.
+
+    Returns
+    -------
+    order : ndarray of shape (n_classes,), dtype int
+        That of the ``classes`` which a net was given, if they are the same; otherwise the order of the columns.
+    """
+    columns, declared = np.arange(len(classes)), skorch.declared_classes(student)
+    try:
+        order = columns if declared is None else label_columns(declared, classes)
+    except ValueError:  # text and numbers
+        return columns
+    return order if np.array_equal(np.sort(order), columns) else columns
+
+
+def distill(student, X, proba, classes, seed, *, seeded, order=None):
     """Train a clone of a classifier or regressor on probabilities.
 
     Parameters
@@ -100,6 +124,8 @@ def distill(student, X, proba, classes, seed, *, seeded):
         Seeds training.
     seeded : bool
         Whether estimators without a ``random_state`` of their own are seeded, too.
+    order : ndarray of shape (n_classes,), dtype int, default=None
+        The column that each output of a net learns; None is their own order.
 
     Returns
     -------
@@ -124,7 +150,11 @@ def distill(student, X, proba, classes, seed, *, seeded):
         # Outputs without a class, as of one that the rows lack, learn a probability of zero.
         n_outputs = max(count_outputs(student, X, proba.argmax(axis=1)), len(classes))
         target = np.pad(proba, ((0, 0), (0, n_outputs - len(classes))))
-        trained.set_params(**{f"{prefix}classes": np.arange(n_outputs)} | _soft_criterion(net, prefix))
+        columns = np.arange(n_outputs)
+        if order is not None:
+            columns[: len(order)] = order
+            target = np.take(target, columns, axis=1)
+        trained.set_params(**{f"{prefix}classes": columns} | _soft_criterion(net, prefix))
     with torch_seed(mix_seed(seed, "student", data_digest(X, proba))):
         trained.fit(X, target)
     skorch.check_trained_to_the_end([net])
@@ -152,9 +182,9 @@ def student_proba(student, X, n_classes):
     if is_regressor(student):
         proba = student.predict(skorch.as_nets_take(student, X))
     else:
-        n_columns = len(student.classes_)
-        proba = FittedClassifier(student, n_columns).predict_proba(X)
-        if n_columns == n_classes:
+        columns = skorch.declared_classes(student)
+        proba = FittedClassifier(student, student.classes_ if columns is None else columns).predict_proba(X)
+        if proba.shape[1] == n_classes:
             return proba
     proba = np.clip(proba[:, :n_classes], _FLOOR, None)
     return proba / proba.sum(axis=1, keepdims=True)

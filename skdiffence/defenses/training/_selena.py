@@ -69,7 +69,7 @@ class SELENAClassifier(ClassifierWrapper):
     n_estimators_, n_excluded_ : int
         The parameters as they were in ``fit``. Others have no effect until the next.
     classes_ : ndarray of shape (n_classes,)
-        The labels.
+        The labels, sorted.
     n_features_in_ : int
         Number of features, or of channels of images.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -297,7 +297,8 @@ class SELENAClassifier(ClassifierWrapper):
         for number, (trained, columns) in enumerate(submodels):
             rows = np.flatnonzero(excluded[:, number])
             if len(rows):
-                proba = FittedClassifier(trained, len(columns)).predict_proba(safe_indexing(X, rows))
+                # Its columns as they are: each has its place in the sum.
+                proba = FittedClassifier(trained, np.arange(len(columns))).predict_proba(safe_indexing(X, rows))
                 total[np.ix_(rows, columns)] += proba
         return total / self.n_excluded_
 

@@ -22,7 +22,7 @@ def undefended_answers(estimator):
     answer : callable (X) -> (labels, proba)
         Labels as columns, in the order of the defended one's classes, and probabilities.
     """
-    return FittedClassifier(estimator.estimator_, len(estimator.classes_)).predict_both
+    return FittedClassifier(estimator.estimator_, estimator.column_classes_).predict_both
 
 
 # In place of the number of the candidate that answers, where the answer is an average.

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, ShuffleSplit, cross_val_score, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -16,6 +18,7 @@ from skorch.callbacks import EarlyStopping
 from skorch.dataset import ValidSplit
 from torch import nn
 
+from skdiffence.defenses import DefendedClassifier
 from skdiffence.model_selection import AttackScorer
 from skdiffence.utils._skorch import predicts_argmax
 from tests.defenses.cases import NAMES, defend, digits, quiet
@@ -38,6 +41,31 @@ def test_answers_are_probabilities_and_labels_their_argmax(name, seed):
     assert predicts_argmax(net)
     np.testing.assert_array_equal(net.predict(X), proba.argmax(axis=1))
     assert type(net).predict is NeuralNetClassifier.predict
+
+
+def test_given_classes_are_for_what_stands_around(name):
+    """The net is fitted to codes and predicts codes, which are its classes_; a wrapper answers the sorted names."""
+    X, y = codes()
+    given = NAMES[::-1][:10]
+    net = make(name, classes=given.tolist(), max_epochs=1).fit(X, y)
+    np.testing.assert_array_equal(net.classes_, np.arange(10))
+    calibrated = CalibratedClassifierCV(make(name, classes=given.tolist(), max_epochs=1), cv=2).fit(X, y)
+    np.testing.assert_array_equal(calibrated.classes_, np.arange(10))
+    frozen = DefendedClassifier(FrozenEstimator(net), "passthrough").fit(X, given[y])
+    trained = DefendedClassifier(clone(net), "passthrough").fit(X, given[y])
+    for defended in (frozen, trained):
+        np.testing.assert_array_equal(defended.classes_, np.sort(given))
+        np.testing.assert_array_equal(defended.predict(X), given[defended.estimator_.predict(X)])
+        own = defended.estimator_.predict_proba(X)
+        np.testing.assert_array_equal(defended.predict_proba(X), own[:, np.argsort(given)])
+
+
+def test_outputs_are_counted_where_labels_have_a_gap(name):
+    """Columns stay those of the module."""
+    X, y = codes()
+    keep = y != 4
+    defended = DefendedClassifier(make(name, max_epochs=1), "passthrough").fit(X[keep], y[keep])
+    np.testing.assert_array_equal(defended.classes_, np.arange(10))
 
 
 def test_learns(name):
