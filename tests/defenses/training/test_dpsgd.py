@@ -152,6 +152,7 @@ def test_target_epsilon_where_labels_have_a_gap():
     keep = y != 4
     defended = DefendedClassifier(private(target_epsilon=8.0), "passthrough").fit(X[keep], y[keep])
     np.testing.assert_array_equal(defended.classes_, np.arange(10))
+    np.testing.assert_array_equal(defended.estimator_.classes_, np.unique(y[keep]))
     assert 7.9 < defended.estimator_.epsilon_ <= 8
 
 

@@ -61,11 +61,12 @@ def test_given_classes_are_for_what_stands_around(name):
 
 
 def test_outputs_are_counted_where_labels_have_a_gap(name):
-    """Columns stay those of the module."""
+    """Columns stay those of the module, and the net is trained on these."""
     X, y = codes()
     keep = y != 4
     defended = DefendedClassifier(make(name, max_epochs=1), "passthrough").fit(X[keep], y[keep])
     np.testing.assert_array_equal(defended.classes_, np.arange(10))
+    np.testing.assert_array_equal(defended.estimator_.classes_, np.unique(y[keep]))
 
 
 def test_learns(name):
