@@ -3,6 +3,7 @@
 import io
 import os
 import tarfile
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -11,6 +12,8 @@ from sklearn.utils import Bunch
 from skdiffence.utils._images import has_channels_last
 from skdiffence.utils._sklearn import validate_params
 
+# The mode of Pillow that gray images are read in; all others are read as colors.
+_KEPT = {"1": "L", "L": "L", "LA": "L", "I": "I", "F": "F"}
 _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
@@ -22,7 +25,8 @@ def load_images(path):
     ----------
     path : str or path
         - A folder, or a tar archive of one (compressed or not), of image files. The class of a file is the name of the
-          folder that it lies in; folders above that may group the classes, as ``train/cat/1.png`` does.
+          folder that it lies in; folders above that may group the classes, as ``train/cat/1.png`` does. All images have
+          one size, one number of channels and one dtype.
         - A ``.npz`` file with arrays ``X`` of shape (n, channels, height, width), (n, height, width, channels) or
           (n, height, width), and ``y`` of shape (n,). Pickled objects are not loaded.
 
@@ -31,7 +35,10 @@ def load_images(path):
     images : Bunch
         With rows in the order of the file names, and the attributes
 
-        - ``data`` of shape (n_samples, channels, height, width), uint8 if read from image files
+        - ``data`` of shape (n_samples, channels, height, width). Of image files it has the values that are stored:
+          uint8 with one channel for gray images of at most 8 bits and with three for colors, without transparency;
+          uint16 with one channel for gray images of 16 bits, or int32 if their values are beyond those of uint16;
+          float32 with one channel for gray images of floating point
         - ``target`` of shape (n_samples,), dtype int64: indices of ``target_names``
         - ``target_names``: sorted labels
         - ``group`` of shape (n_samples,): the folder above each class, such as "train", or ""
@@ -41,10 +48,13 @@ def load_images(path):
     FileNotFoundError
         If there is nothing at the path.
     ValueError
-        If there are no images, they differ in size, or the file is of another kind.
+        If there are no images, one lies outside the folders of the classes, they differ in size, number of channels or
+        dtype, or the file is of another kind.
 
     Notes
     -----
+    Colors of 16 bits are reduced to 8, which is all that Pillow reads of them.
+
     Nothing is shuffled. If a folder groups "train" and "test" images, draw members and non-members from both together
     with :func:`membership_partition`, so that they have one distribution.
 
@@ -64,18 +74,16 @@ def load_images(path):
     if path.suffix == ".npz":
         return _from_npz(path)
     files = _files_of_folder(path) if path.is_dir() else _files_of_archive(path)
-    names, images = [], []
-    for name, image in files:
-        names.append(name)
-        images.append(_decode(name, image))
-    if not images:
+    decoded = sorted(((name, *_decode(name, content)) for name, content in files), key=itemgetter(0))
+    if not decoded:
         raise ValueError(f"path must hold image files ({', '.join(sorted(_SUFFIXES))}). Found none in {path}.")
-    _check_alike(names, images)
-    order = sorted(range(len(names)), key=names.__getitem__)
-    paths = [PurePosixPath(names[i]) for i in order]
+    names, modes, images = zip(*decoded, strict=True)
+    images = _narrowed(images)
+    _check_alike(names, modes, images)
+    paths = [PurePosixPath(name) for name in names]
     labels = np.array([each.parent.name for each in paths])
     group = np.array([each.parent.parent.name for each in paths])
-    return _bunch(_channels_first(np.stack([images[i] for i in order])), labels, group)
+    return _bunch(_channels_first(np.stack(images)), labels, group)
 
 
 def _bunch(data, labels, group):
@@ -90,7 +98,7 @@ def _is_image(name):
 def _files_of_folder(folder):
     for path in folder.rglob("*"):
         if _is_image(path.name) and path.is_file():
-            yield path.relative_to(folder).as_posix(), path.read_bytes()
+            yield _in_a_class(path.relative_to(folder).as_posix()), path.read_bytes()
 
 
 def _files_of_archive(path):
@@ -98,28 +106,53 @@ def _files_of_archive(path):
         with tarfile.open(path, "r|*") as archive:
             for member in archive:
                 if member.isfile() and _is_image(member.name):
-                    yield member.name.removeprefix("./"), archive.extractfile(member).read()
+                    yield _in_a_class(member.name.removeprefix("./")), archive.extractfile(member).read()
     except tarfile.ReadError as error:
         raise ValueError(f"path must be a folder, a tar archive or an .npz file. {path} is none: {error}") from None
 
 
+def _in_a_class(name):
+    if "/" not in name:
+        raise ValueError(
+            f"path must hold a folder for each class, with its images in it. {name} lies outside of them. Move it to "
+            "the folder of its class."
+        )
+    return name
+
+
 def _decode(name, content):
+    """Return the mode of an image and its values, which have one axis more if it has colors."""
     from PIL import Image, UnidentifiedImageError  # comes with diffusers
 
     try:
         with Image.open(io.BytesIO(content)) as image:
+            if image.mode.startswith("I;16"):  # of either byte order
+                return image.mode, np.asarray(image).astype(np.uint16)
             # Palettes and transparency become plain colors. Gray images keep one channel.
-            return np.asarray(image.convert("L" if image.mode in ("1", "L", "I;16") else "RGB"))
-    except (UnidentifiedImageError, OSError) as error:
+            plain = image.convert("LA") if image.mode == "La" else image
+            return image.mode, np.asarray(plain.convert(_KEPT.get(plain.mode, "RGB")))
+    except (UnidentifiedImageError, OSError, ValueError) as error:
         raise ValueError(f"{name} cannot be read as an image: {error}") from None
 
 
-def _check_alike(names, images):
-    for name, image in zip(names, images, strict=True):
+def _narrowed(images):
+    """Return images with the integers of 32 bits, as which some files of 16 bits are read, as uint16 if all fit."""
+    wide = [image for image in images if image.dtype == np.int32]
+    fits = all(image.min() >= 0 and image.max() <= np.iinfo(np.uint16).max for image in wide)
+    return [image.astype(np.uint16) if fits and image.dtype == np.int32 else image for image in images]
+
+
+def _check_alike(names, modes, images):
+    for name, mode, image in zip(names, modes, images, strict=True):
         if image.shape != images[0].shape:
             raise ValueError(
-                f"All images must have one size and number of channels. {names[0]} has shape {images[0].shape}, {name} "
-                f"has shape {image.shape}. Resize them first."
+                f"All images must have one size and number of channels. {names[0]} has mode {modes[0]!r} and shape "
+                f"{images[0].shape}, {name} has mode {mode!r} and shape {image.shape}. Resize or convert them first."
+            )
+        if image.dtype != images[0].dtype:
+            raise ValueError(
+                f"All images must have values of one dtype. {names[0]} has mode {modes[0]!r} and {images[0].dtype}, "
+                f"{name} has mode {mode!r} and {image.dtype}. Convert them to one mode first."
             )
 
 

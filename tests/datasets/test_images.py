@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from skdiffence.datasets import load_images
+from skdiffence.diffusion import DiffusionRegenerator
 
 
 def write_images(folder, mode="RGB", size=(5, 4)):
@@ -67,6 +68,78 @@ def test_different_sizes(tmp_path):
     Image.new("RGB", (9, 9)).save(tmp_path / "train" / "cat" / "9.png")
     with pytest.raises(ValueError, match=r"(?s)one size.*cat/.*Resize"):
         load_images(tmp_path)
+
+
+WORDS = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
+SIGNED = WORDS.astype(np.int32) - 1024
+
+
+def save_each(folder, *images):
+    """Write each image as a file of one class."""
+    (folder / "cat").mkdir()
+    for name, image in images:
+        image.save(folder / "cat" / name)
+
+
+@pytest.mark.parametrize(
+    ("image", "suffix", "expected"),
+    [
+        (Image.fromarray(WORDS), "png", WORDS),
+        (Image.frombytes("I;16B", (8, 8), WORDS.astype(">u2").tobytes()), "tif", WORDS),
+        (Image.fromarray(WORDS), "ppm", WORDS),  # read as integers of 32 bits
+        (Image.fromarray(WORDS.astype(np.int32)), "tif", WORDS),
+        (Image.fromarray(SIGNED), "tif", SIGNED),
+        (Image.fromarray(WORDS / np.float32(65535)), "tif", WORDS / np.float32(65535)),
+        (Image.fromarray(WORDS > 30000), "png", np.where(WORDS > 30000, 255, 0).astype(np.uint8)),
+    ],
+    ids=["16 bits", "big-endian", "ppm", "32 bits", "signed", "float", "1 bit"],
+)
+def test_gray_images_keep_their_values(tmp_path, image, suffix, expected):
+    """In one channel, in the machine's byte order, and the regenerator takes them with their range."""
+    save_each(tmp_path, (f"1.{suffix}", image), (f"2.{suffix}", image))
+    data = load_images(tmp_path).data
+    np.testing.assert_array_equal(data, np.stack([expected, expected])[:, None])
+    assert data.dtype == expected.dtype and data.dtype.isnative
+    regenerator = DiffusionRegenerator({"block_out_channels": (4,)}, timestep=0, max_epochs=1, random_state=0).fit(data)
+    np.testing.assert_array_equal(regenerator.value_range_, [expected.min(), expected.max()])
+    assert np.ptp(regenerator.transform(data)) > 0.5 * np.ptp(expected)
+
+
+def test_gray_images_with_transparency(tmp_path):
+    """They have one channel, as those without have, and none for transparency."""
+    gray = Image.fromarray((WORDS >> 8).astype(np.uint8))
+    save_each(tmp_path, ("1.png", gray.convert("LA")), ("2.png", gray))
+    data = load_images(tmp_path).data
+    assert data.shape == (2, 1, 8, 8) and data.dtype == np.uint8
+    np.testing.assert_array_equal(data[0], data[1])
+
+
+def test_integers_of_32_bits_are_of_one_dtype(tmp_path):
+    """One value beyond 16 bits keeps the whole folder in 32."""
+    save_each(tmp_path, ("1.tif", Image.fromarray(SIGNED)), ("2.tif", Image.fromarray(WORDS.astype(np.int32))))
+    np.testing.assert_array_equal(load_images(tmp_path).data, np.stack([SIGNED, WORDS])[:, None])
+
+
+@pytest.mark.parametrize("values", [WORDS, SIGNED, WORDS.astype(np.float32)], ids=["16 bits", "32 bits", "float"])
+def test_different_dtypes(tmp_path, values):
+    """Nothing says how values of one are those of the other: the message names the files and their modes."""
+    other = Image.fromarray(values)
+    save_each(tmp_path, ("1.tif", Image.new("L", (8, 8))), ("2.tif", other))
+    with pytest.raises(ValueError, match=rf"one dtype.*cat/1.tif has mode 'L'.*cat/2.tif has mode '{other.mode}'"):
+        load_images(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["folder", "archive"])
+def test_images_outside_of_classes(tmp_path, kind):
+    """The folder of the classes is none: the message names the file."""
+    save_each(tmp_path, ("1.png", Image.new("L", (8, 8))))
+    Image.new("L", (8, 8)).save(tmp_path / "2.png")
+    if kind == "archive":
+        with tarfile.open(tmp_path / "images.tar", "w") as archive:
+            archive.add(tmp_path / "cat", arcname="./cat")
+            archive.add(tmp_path / "2.png", arcname="./2.png")
+    with pytest.raises(ValueError, match="a folder for each class.*2.png lies outside"):
+        load_images(tmp_path if kind == "folder" else tmp_path / "images.tar")
 
 
 def test_broken_image(tmp_path):
