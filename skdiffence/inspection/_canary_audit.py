@@ -17,11 +17,11 @@ from skdiffence.attacks.shadow._signal_matrix import content_key, saturation, si
 from skdiffence.datasets import make_canaries
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.inspection.report._canary_report import CanaryAudit
-from skdiffence.metrics import cluster_bootstrap_interval, per_row_auc
+from skdiffence.metrics import cluster_bootstrap_interval, label_columns, per_row_auc
 from skdiffence.utils._cache import check_cache_seed
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions, num_samples, safe_indexing, validate_params
-from skdiffence.utils._validation import as_labels
+from skdiffence.utils._validation import as_class_labels, as_labels
 from skdiffence.utils._views import all_views
 
 _SIGNALS = ("logit", "hinge", "correctness")
@@ -142,9 +142,9 @@ def canary_audit(
     Raises
     ------
     ValueError
-        If there are too few rows, ``n_shadows`` is odd, one of ``X_test`` and ``y_test`` is missing, rates are not
-        between 0 and 1, ``cache_dir`` is given without ``random_state``, the estimator is frozen, or the canaries can't
-        be made.
+        If there are too few rows, ``n_shadows`` is odd, one of ``X_test`` and ``y_test`` is missing, ``y_test`` has no
+        label of ``y`` or is not one label for each row of ``X_test``, rates are not between 0 and 1, ``cache_dir`` is
+        given without ``random_state``, the estimator is frozen, or the canaries can't be made.
 
     Warns
     -----
@@ -183,7 +183,7 @@ def canary_audit(
     """
     X, y = np.asarray(X) if isinstance(X, list) else X, as_labels(y)
     rates = _check_rates(max_fpr)
-    _check_test_rows(X_test, y_test)
+    y_test = _check_test_labels(X_test, y_test, y)
     check_trainable(estimator)
     check_cache_seed(cache_dir, random_state)
     seed = draw_seed(random_state)
@@ -237,14 +237,31 @@ def _check_rates(max_fpr):
     return rates
 
 
-def _check_test_rows(X_test, y_test):
+def _check_test_labels(X_test, y_test, y):
+    """Return the labels of the test rows as an array, or None without test rows."""
     if (X_test is None) != (y_test is None):
         given = "X_test" if y_test is None else "y_test"
         raise ValueError(f"X_test and y_test must be given together. Got {given} only.")
-    if X_test is not None and num_samples(X_test) != num_samples(y_test):
+    if X_test is None:
+        return None
+    labels = as_class_labels(y_test, "y_test")
+    if labels.ndim != 1 or not len(labels):
         raise ValueError(
-            f"X_test and y_test must have one length. Got {num_samples(X_test)} and {num_samples(y_test)} rows."
+            f"y_test must hold one label for each row of X_test: shape ({num_samples(X_test)},). Got shape "
+            f"{labels.shape}."
         )
+    if num_samples(X_test) != len(labels):
+        raise ValueError(f"X_test and y_test must have one length. Got {num_samples(X_test)} and {len(labels)} rows.")
+    try:
+        known = label_columns(labels, np.unique(y)) >= 0
+    except ValueError:  # one of them is text
+        known = np.zeros(len(labels), dtype=bool)
+    if not known.any():
+        raise ValueError(
+            f"y_test must hold labels that y has, such as {y.flat[0]!r}. Got none of them, but labels such as "
+            f"{labels[0]!r}."
+        )
+    return labels
 
 
 def _default_number(n_samples):
@@ -307,4 +324,4 @@ def _measure(scores, name, *, membership, rates, confidence_level, n_resamples, 
 def _accuracies(models, X_test, y_test):
     if X_test is None:
         return None
-    return np.array([np.mean(np.asarray(model.predict(X_test)) == np.asarray(y_test)) for model in models])
+    return np.array([np.mean(np.asarray(model.predict(X_test)) == y_test) for model in models])

@@ -168,6 +168,8 @@ def test_accuracy_on_test_rows():
     assert 0.2 < result.accuracy.mean() < 1
     assert result.accuracy_sem == pytest.approx(result.accuracy.std(ddof=1) / np.sqrt(8))
     assert f"{result.accuracy.mean():.4f}, standard error {result.accuracy_sem:.4f}" in repr(result)
+    as_list = audit(GaussianNB(), X, y, X_test=X_test, y_test=y_test.tolist())
+    np.testing.assert_array_equal(as_list.accuracy, result.accuracy)
     bare = audit(GaussianNB(), X, y)
     assert bare.accuracy is None
     assert bare.accuracy_sem is None
@@ -229,6 +231,13 @@ def test_frame():
         ({"X_test": X_test}, "X_test and y_test must be given together. Got X_test only"),
         ({"y_test": y_test}, "Got y_test only"),
         ({"X_test": X_test, "y_test": y}, "must have one length. Got 80 and 120 rows"),
+        ({"X_test": X_test, "y_test": y_test[:, None]}, r"y_test must .* \(80,\). Got shape \(80, 1\)"),
+        ({"X_test": X_test, "y_test": np.eye(3)[y_test]}, r"y_test must hold one label.*\(80, 3\)"),
+        ({"X_test": X_test, "y_test": y_test.astype(str)}, r"y_test must hold labels that y has.*Got none.*'1'"),
+        ({"X_test": X_test, "y_test": y_test + 0.5}, "y_test must hold labels of classes"),
+        ({"X_test": X_test, "y_test": y_test + 3}, "y_test must hold labels that y has"),
+        ({"X_test": X_test, "y_test": y_test - np.where(y_test > 1, np.nan, 0)}, "y_test must hold finite labels"),
+        ({"X_test": X_test[:0], "y_test": y_test[:0]}, "y_test must hold one label for each row of X_test"),
         ({"max_fpr": (0.1, 1.0)}, "max_fpr must hold rates between 0 and 1"),
         ({"max_fpr": ()}, "max_fpr must hold rates between 0 and 1"),
         ({"cache_dir": "folder", "random_state": None}, "cache_dir needs random_state"),
