@@ -2,7 +2,9 @@
 
 import functools
 import math
+import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -88,6 +90,9 @@ class Encoder:
         return {"place": self._seen[id(value)][0], **self._encode(value, name)}
 
     def _encode(self, value, name):
+        if isinstance(value, os.PathLike):
+            # Not as plain text, which may stand for the name of a denoiser on the Hugging Face hub.
+            return {"is": "path", "value": os.fsdecode(value)}
         if isinstance(value, np.generic):
             return {"is": "scalar", "dtype": value.dtype.str, "value": self.encode(value.item(), name)}
         if isinstance(value, np.ndarray):
@@ -257,6 +262,9 @@ class Decoder:
 
     def _bunch(self, value):
         return Bunch(**self._dict(value))
+
+    def _path(self, value):
+        return Path(value["value"])
 
     def _device(self, value):
         return torch.device(value["value"])

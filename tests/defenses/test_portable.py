@@ -322,6 +322,20 @@ def test_wrong_key_files_are_refused(content, saved, tmp_path):
     assert raised.value.__cause__ is None
 
 
+@pytest.mark.parametrize("name", ["denoiser", "checkpoint_dir"])
+def test_paths(name, tmp_path):
+    """Parameters that are paths come back as paths, which are never taken for names on a hub."""
+    X, y = digits("strings")
+    small_diffusion(random_state=0).fit(X).save_pretrained(tmp_path / "place")
+    regenerator = small_diffusion(random_state=0).set_params(**{name: tmp_path / "place"})
+    defended, _ = fitted(regenerator=regenerator, selection="swap")
+    save(defended, tmp_path / "folder")
+    loaded = DefendedClassifier.from_pretrained(tmp_path / "folder", classes=[MLP])
+    assert getattr(loaded.regenerator_, name) == getattr(loaded.regenerator, name) == tmp_path / "place"
+    np.testing.assert_array_equal(loaded.predict_proba(X), defended.predict_proba(X))
+    quiet(loaded.fit, X, y)
+
+
 def test_rotated_key(tmp_path):
     """It gives other answers, and what was saved before keeps its own."""
     defended, X = fitted(selection="swap")
