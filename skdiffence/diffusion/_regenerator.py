@@ -93,9 +93,9 @@ class DiffusionRegenerator(VersionedMixin, InferenceOnlyMixin, BaseEstimator):
     ema_decay : float, default=0.995
         Decay of the moving average of the weights. The averaged weights are used.
     value_range : "auto" or pair, default="auto"
-        Lowest and highest value of an image, as numbers or as one number per channel. "auto" is (0, 255) for uint8.
-        Otherwise it is the first of (0, 1), (-1, 1) and (0, 255) that fits the data, or their minimum and maximum.
-        Ignored for rows, which are standardized by feature.
+        Lowest and highest value of an image, as numbers or as one number per channel. "auto" is (0, 255) for uint8, and
+        for values within it of which some are above 127. Otherwise it is the first of (0, 1) and (-1, 1) that fits the
+        data, or their minimum and maximum. Ignored for rows, which are standardized by feature.
     noise : {"shared", "row", "fresh"}, default="shared"
         - "shared": a function of the secret key and the candidate number, the same for all rows.
         - "row": also a function of the row, quantized to 8 bits of its value range.
