@@ -250,8 +250,8 @@ class TunedDefendedClassifier(ClassifierWrapper):
         if defended.regenerator is None:
             defended.set_params(regenerator=DiffusionRegenerator())
         if timesteps != [None] and not isinstance(defended.regenerator, FrozenEstimator):
-            shape = tuple(getattr(X, "shape", ()))[1:]
-            defended.set_params(regenerator__timestep=timestep_to_fit(defended.regenerator, timesteps, shape))
+            timestep = timestep_to_fit(defended.regenerator, timesteps, _row_shape(X))
+            defended.set_params(regenerator__timestep=timestep)
         with warnings.catch_warnings():
             # At the highest timestep, which may not be chosen; the choice is measured again.
             warnings.filterwarnings("ignore", "Only .* of the candidates", DefenseWarning)
@@ -379,6 +379,13 @@ class TunedDefendedClassifier(ClassifierWrapper):
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "best_estimator_")
+
+
+def _row_shape(X):
+    try:
+        return np.shape(X)[1:]
+    except (TypeError, ValueError, RuntimeError):  # rows that are no array, which fit refuses
+        return ()
 
 
 def _with_choice(defended, X, calibration, timestep, selection):

@@ -27,11 +27,11 @@ def fitted(denoiser, **params):
     return DiffusionRegenerator(denoiser, key="k", value_range=(0, 1), **params).fit(IMAGES)
 
 
-def tune(regenerator, **params):
+def tune(regenerator, images=IMAGES, **params):
     classifier = make_pipeline(FunctionTransformer(flat), LogisticRegression())
     defended = DefendedClassifier(classifier, regenerator, n_candidates=2, random_state=0)
     tuned = TunedDefendedClassifier(defended, selections=("swap",), **params)
-    return quiet(tuned.fit, IMAGES, LABELS, is_member=half(LABELS))
+    return quiet(tuned.fit, images, LABELS, is_member=half(LABELS))
 
 
 @pytest.mark.parametrize("frozen", [False, True])
@@ -71,6 +71,20 @@ def test_a_denoiser_to_be_trained_learns_what_resizing_asks_for():
     assert regenerator.max_timestep_ == highest > max(AUTO)
     assert regenerator.effective_timestep_ == pytest.approx(max(AUTO), abs=1)
     assert max(timesteps_to_measure(regenerator, "auto")) == highest
+
+
+def test_images_in_a_list_are_tuned_over_the_same_timesteps():
+    """Whether the denoiser learns enough does not depend on the container that images come in."""
+    regenerator = DiffusionRegenerator(Linear, max_epochs=1, value_range=(0, 1), resize=12)
+    expected, found = (tune(regenerator, images).cv_results_ for images in (IMAGES, list(IMAGES)))
+    assert list(found["param_timestep"]) == list(expected["param_timestep"])
+    assert max(found["param_timestep"]) > max(AUTO)
+
+
+def test_rows_of_different_lengths_are_refused_by_fit():
+    """Their shape is not asked for before."""
+    with pytest.raises(ValueError, match="inhomogeneous"):
+        tune(DiffusionRegenerator(max_epochs=1), [[0.0, 1.0], [0.0]] * 40)
 
 
 def test_no_timestep_is_above_what_the_denoiser_knows():
