@@ -1,9 +1,11 @@
 """The defended classifier: the wrapped classifier's labels, with probabilities computed on regenerated inputs."""
 
+import copy
 from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
@@ -17,6 +19,7 @@ from skdiffence.defenses._diagnosis import check_candidate_numbers, warn_if_argm
 from skdiffence.defenses._fit_classifier import fit_on_rows
 from skdiffence.defenses._portable import read_defended, write_defended
 from skdiffence.defenses._temperature import fit_temperature, scale
+from skdiffence.defenses._timesteps import thawed
 from skdiffence.defenses.rules._base import Rule
 from skdiffence.defenses.rules._registry import RULES, make_rule
 from skdiffence.diffusion import DiffusionRegenerator
@@ -288,6 +291,7 @@ class DefendedClassifier(ClassifierWrapper):
             the label.
         """
         check_is_fitted(self, "selection_")
+        self._check_as_fitted()
         selected = self._select(self._check_data(X))
         if self.calibrate is not None:
             selected.proba = scale(selected.proba, self.temperature_)
@@ -296,12 +300,26 @@ class DefendedClassifier(ClassifierWrapper):
     def rotate_key(self):
         """Replace the key of the regenerator by a new one; see :meth:`DiffusionRegenerator.rotate_key`.
 
+        A frozen regenerator, which others may use as well, keeps its key. This classifier then has a copy of its own.
+
         Returns
         -------
         self : DefendedClassifier
+
+        Raises
+        ------
+        ValueError
+            If the regenerator has no ``rotate_key``.
         """
         check_is_fitted(self, "selection_")
-        self.regenerator_.rotate_key()
+        regenerator = "passthrough" if self._is_passthrough() else thawed(self.regenerator_)
+        if not hasattr(regenerator, "rotate_key"):
+            got = repr(regenerator) if isinstance(regenerator, str) else type(regenerator).__name__
+            raise ValueError(f"regenerator must have a key to rotate, as DiffusionRegenerator has. Got {got}.")
+        if isinstance(self.regenerator_, FrozenEstimator):
+            regenerator = copy.copy(regenerator)
+            self.regenerator_ = FrozenEstimator(regenerator)
+        regenerator.rotate_key()
         return self
 
     def save_pretrained(self, folder, *, key_file=None):
@@ -386,7 +404,9 @@ class DefendedClassifier(ClassifierWrapper):
     @property
     def lipschitz_(self):
         """Bound on the change of the probit of an expected probability, per distance between denoiser inputs."""
-        return getattr(self.regenerator_, "estimator", self.regenerator_).signal_to_noise_
+        if self._is_passthrough():
+            raise AttributeError("lipschitz_ is that of a regenerator. There is none with regenerator='passthrough'.")
+        return thawed(self.regenerator_).signal_to_noise_
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "selection_")
@@ -457,6 +477,21 @@ class DefendedClassifier(ClassifierWrapper):
         return {"members" if known else "rows": rows.train[:_MEASURED_ROWS]}
 
     # Answering
+
+    def _check_as_fitted(self):
+        """Raise an error if a parameter was changed to one that only another fit can follow."""
+        if not self._is_passthrough() and isinstance(self.regenerator_, str):
+            raise NotFittedError(
+                "regenerator must be fitted to defend answers. It was 'passthrough' in fit and is another one now. "
+                "Call fit again."
+            )
+        if self.calibrate is not None:
+            check_is_fitted(
+                self,
+                "temperature_",
+                msg=f"calibrate={self.calibrate!r} needs the temperature that fit finds. It was None in fit. Call fit "
+                "again.",
+            )
 
     def _classifier(self):
         exact = not self._is_passthrough() and getattr(getattr(self, "regenerator_", None), "exact", False)

@@ -17,6 +17,7 @@ from skorch.dataset import Dataset, ValidSplit
 from skdiffence.base import InferenceOnlyMixin
 from skdiffence.defenses import MemGuardClassifier
 from skdiffence.defenses._calibration import split_rows
+from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.exceptions import DefenseWarning, MembershipWarning
 from skdiffence.utils._random import mix_seed
 from skdiffence.utils._rows import row_digests
@@ -283,6 +284,22 @@ def test_frozen_classifier_without_known_rows(kind):
     assert set(defended.retention_) == {"rows"}
     assert defended.n_samples_fit_ is None
     np.testing.assert_array_equal(defended.predict_proba(X).argmax(axis=1), defended.predict(X))
+
+
+def test_a_shared_regenerator_keeps_its_key():
+    """Rotation gives this classifier a copy with a new key; answers of others, and of the regenerator, stay."""
+    X, y = digits()
+    shared = DiffusionRegenerator({"width": 16}, timestep=100, max_epochs=1, random_state=0).fit(X)
+    first, second = (quiet(defend(LogisticRegression(), FrozenEstimator(shared)).fit, X, y) for _ in range(2))
+    regenerated, before, key = shared.transform(X), first.predict_proba(X), shared.key_
+    np.testing.assert_array_equal(second.predict_proba(X), before)
+    assert first.rotate_key() is first
+    assert shared.key_ is key and not shared.key_is_secret_
+    np.testing.assert_array_equal(shared.transform(X), regenerated)
+    np.testing.assert_array_equal(second.predict_proba(X), before)
+    assert isinstance(first.regenerator_, FrozenEstimator) and first.regenerator_.key_is_secret_
+    assert not np.array_equal(first.predict_proba(X), before)
+    assert first.lipschitz_ == second.lipschitz_ == shared.signal_to_noise_
 
 
 def test_frozen_regenerator_is_not_fitted_again():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 from sklearn.svm import SVC
 from sklearn.utils import Bunch
 from skorch.dataset import ValidSplit
@@ -235,6 +236,32 @@ def test_passthrough_is_the_undefended_baseline(selection):
     assert baseline.retention_ == baseline.fallback_rate_ == {}
     assert not len(baseline.calibrated_on_)
     assert baseline.denoiser_saw_members_ is False
+
+
+def test_a_regenerator_in_place_of_passthrough_needs_another_fit():
+    """No answer is undefended that asks for a defense; the other way round, the baseline shares what was fitted."""
+    X, y = digits()
+    defended = defend(make_net(), "passthrough").fit(X, y)
+    bare = defended.predict_proba(X)
+    defended.set_params(regenerator=NoiseRegenerator())
+    for method in ("predict_proba", "predict_log_proba", "select"):
+        with pytest.raises(NotFittedError, match="regenerator must be fitted.*'passthrough' in fit.*Call fit again"):
+            getattr(defended, method)(X)
+    assert not np.array_equal(quiet(defended.fit, X, y).predict_proba(X), bare)
+    np.testing.assert_array_equal(defended.set_params(regenerator="passthrough").predict_proba(X), bare)
+
+
+def test_passthrough_has_neither_key_nor_bound():
+    """The message says what is missing."""
+    baseline = defend(make_net(), "passthrough").fit(*digits())
+    with pytest.raises(ValueError, match="regenerator must have a key to rotate.*Got 'passthrough'"):
+        baseline.rotate_key()
+    with pytest.raises(AttributeError, match="none with regenerator='passthrough'"):
+        _ = baseline.lipschitz_
+    assert not hasattr(baseline, "lipschitz_")
+    keyless = fitted("net")[0]
+    with pytest.raises(ValueError, match="regenerator must have a key to rotate.*Got NoiseRegenerator"):
+        keyless.rotate_key()
 
 
 class SecondBest(ChoosingRule):
