@@ -11,6 +11,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import log_loss
 from sklearn.naive_bayes import GaussianNB
@@ -223,6 +224,17 @@ def test_refused_settings(params, is_member, message):
     """Each names what was wrong."""
     with pytest.raises(ValueError, match=message):
         scaled(**params).fit(*digits(), is_member=is_member)
+
+
+def test_a_temperature_that_was_not_fitted_needs_another_fit():
+    """Parameters of a fitted classifier can be changed, but what fit has not measured is not there."""
+    X, y = digits()
+    fitted = scaled(calibrate=None, calibration_size=0.25).fit(X, y).set_params(calibrate="temperature")
+    for method in ("predict_proba", "predict_log_proba", "select"):
+        with pytest.raises(NotFittedError, match=r"calibrate='temperature' needs .* None in fit. Call fit again"):
+            getattr(fitted, method)(X)
+    assert len(fitted.predict(X)) == len(X)
+    np.testing.assert_allclose(fitted.fit(X, y).predict_proba(X).sum(axis=1), 1)
 
 
 def test_undefended_baseline_holds_out_the_same_rows():

@@ -50,8 +50,9 @@ class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
         Raises
         ------
         ValueError
-            If X, y or ``is_member`` is invalid, or there are no calibration rows.
+            If X, y, ``is_member`` or a parameter is invalid, or there are no calibration rows.
         """
+        self._check_params()
         X, y = self._check_fit_data(X, y)
         is_member = check_training_rows(is_member, len(y))
         seed = draw_seed(self.random_state)
@@ -102,6 +103,9 @@ class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
         return self.undefended_.estimator_
 
     # For subclasses
+
+    def _check_params(self):
+        """Raise an error for a parameter that ``_parameter_constraints`` let pass."""
 
     def _share_to_calibrate(self):
         """Return the share of the rows to hold out if ``is_member`` is None; 0 if no calibration rows are needed."""

@@ -5,6 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
+from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.defenses.output._base import OutputDefense
 from skdiffence.utils._sklearn import HasMethods, Interval, StrOptions
@@ -147,11 +148,19 @@ class OutputClassifier(OutputDefense):
         if self.output == "round":
             return round_to_sum(proba, self.decimals)
         if self.output == "temperature":
-            return heat(proba, self.temperature_ if self.temperature is None else self.temperature)
+            return heat(proba, self._given_or_fitted("temperature"))
         if self.output == "top_k":
             return keep_top(proba, self.k)
-        confidence = self.confidence_ if self.confidence is None else self.confidence
-        return with_confidence(proba.argmax(axis=1), max(confidence, 1 / proba.shape[1]), proba.shape[1])
+        confidence = max(self._given_or_fitted("confidence"), 1 / proba.shape[1])
+        return with_confidence(proba.argmax(axis=1), confidence, proba.shape[1])
+
+    def _given_or_fitted(self, name):
+        if (given := getattr(self, name)) is not None:
+            return given
+        # A parameter may have been changed after fit.
+        msg = f"output={self.output!r} with {name}=None needs a {name} that fit has not measured. Call fit again."
+        check_is_fitted(self, f"{name}_", msg=msg)
+        return getattr(self, f"{name}_")
 
 
 def round_to_sum(proba, decimals):

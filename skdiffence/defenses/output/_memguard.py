@@ -44,7 +44,7 @@ class MemGuardClassifier(OutputDefense):
     step : float, default=0.1
         Length of a step, in log-probabilities.
     hidden_layer_sizes : tuple of int, default=(64, 32)
-        Hidden layers of g. The paper has (256, 128, 64).
+        Hidden layers of g, none if it is empty. The paper has (256, 128, 64).
     attack_epochs : int, default=400
         Number of full-batch steps of Adam that train g.
     random_state : int, RandomState instance or None, default=None
@@ -169,6 +169,10 @@ class MemGuardClassifier(OutputDefense):
     def _released(self, X):
         _, proba = self._answers(X)
         return proba, *self._noisy(proba)
+
+    def _check_params(self):
+        if not all(isinstance(size, Integral) and size >= 1 for size in self.hidden_layer_sizes):
+            raise ValueError(f"hidden_layer_sizes must hold whole numbers from 1 on. Got {self.hidden_layer_sizes!r}.")
 
     def _share_to_calibrate(self):
         return self.calibration_size

@@ -155,9 +155,24 @@ def test_uniform_numbers_of_rows():
 
 @pytest.mark.parametrize(
     ("params", "message"),
-    [({"distortion_budget": -1}, "distortion_budget"), ({"step": 0.0}, "step"), ({"calibration_size": 1.0}, "calibr")],
+    [
+        ({"distortion_budget": -1}, "distortion_budget"),
+        ({"step": 0.0}, "step"),
+        ({"calibration_size": 1.0}, "calibr"),
+        ({"hidden_layer_sizes": (8, 0)}, r"hidden_layer_sizes must hold whole numbers from 1 on. Got \(8, 0\)"),
+        ({"hidden_layer_sizes": [-3]}, "hidden_layer_sizes must hold"),
+        ({"hidden_layer_sizes": ("a",)}, "hidden_layer_sizes must hold"),
+        ({"hidden_layer_sizes": (8.0,)}, "hidden_layer_sizes must hold"),
+    ],
 )
 def test_refused_parameters(params, message):
     """Each is named."""
     with pytest.raises(ValueError, match=message):
         MemGuardClassifier(GaussianNB(), **params).fit(*digits())
+
+
+def test_an_attack_without_hidden_layers():
+    """It is a logistic regression."""
+    X, y = digits()
+    fitted = MemGuardClassifier(GaussianNB(), hidden_layer_sizes=(), attack_epochs=2, random_state=0).fit(X, y)
+    assert [weight.shape for weight in fitted.attack_.parameters()] == [(1, 10), (1,)]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.naive_bayes import GaussianNB
@@ -103,6 +104,21 @@ def test_nothing_is_held_out_where_nothing_is_measured(params):
     assert fitted.n_samples_fit_ == len(y)
     assert not len(fitted.not_trained_on_)
     assert not len(fitted.calibrated_on_)
+
+
+@pytest.mark.parametrize(("output", "name"), [("temperature", "temperature"), ("label", "confidence")])
+def test_what_was_not_measured_needs_another_fit(output, name):
+    """Another output can be set on a fitted classifier, with a value that is given or was measured."""
+    X, y = digits()
+    fitted = OutputClassifier(GaussianNB(), "round").fit(X, y).set_params(output=output)
+    with pytest.raises(NotFittedError, match=f"output='{output}' with {name}=None needs a {name}.*fit again"):
+        fitted.predict_proba(X)
+    given = fitted.set_params(**{name: 0.9}).predict_proba(X)
+    np.testing.assert_array_equal(given, fitted.fit(X, y).predict_proba(X))
+    measured = OutputClassifier(GaussianNB(), output).fit(X, y)
+    expected = measured.predict_proba(X)
+    measured.set_params(output="round").predict_proba(X)
+    np.testing.assert_array_equal(measured.set_params(output=output).predict_proba(X), expected)
 
 
 @pytest.mark.parametrize("output", ["round", "temperature", "top_k", "label"])
