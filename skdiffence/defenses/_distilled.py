@@ -163,13 +163,17 @@ class DistilledDefense(ClassifierWrapper):
         self._check_student()
         params, seed = self._routed(fit_params), draw_seed(self.random_state)
         unlabeled = y is None and isinstance(self.defended, FrozenEstimator)
+        n_public = num_samples(X) if unlabeled else 0
+        if n_public == 1:
+            X = safe_indexing(X, np.zeros(2, dtype=int))  # labels, real ones or not, must be of two classes
         # A frozen teacher learns from no label: any will do.
         X, y = self._check_fit_data(X, np.resize(frozen_classes(self.defended), num_samples(X)) if unlabeled else y)
         self.defended_ = self._fit_teacher(X, y, is_member, params, seed)
         self.classes_ = np.unique(self.defended_.classes_)
         frozen = is_frozen(self.defended)
         known = not frozen or is_member is not None
-        X_public = X if unlabeled and self.public is None else self._public_rows(X, known)
+        is_public = unlabeled and self.public is None
+        X_public = safe_indexing(X, np.arange(n_public)) if is_public else self._public_rows(X, known)
         soft = self._teacher().predict_proba(X_public)
         columns, seeded = np.arange(len(self.classes_)), self.random_state is not None
         order = output_order(self.student, self.classes_)

@@ -149,6 +149,19 @@ def test_frozen_teachers_are_not_trained(make):
     np.testing.assert_array_equal(labeled.predict_proba(X), unlabeled.predict_proba(X))
 
 
+@pytest.mark.parametrize("kind", ["rows", "frame", "list"])
+def test_one_row_without_a_label(kind):
+    """It may be all that a student learns from, and all that is given beside public rows."""
+    X, y, public = parts("frame" if kind == "frame" else "rows")
+    teacher = FrozenEstimator(quiet(defend(GaussianNB(), selection="swap").fit, X, y))
+    row = public[:1].tolist() if kind == "list" else public[:1]
+    alone = distilled(teacher).fit(row)
+    np.testing.assert_allclose(alone.student_.predict(public), np.repeat(alone.student_.predict(row), len(public), 0))
+    assert len(alone.student_trained_on_) == len(alone.student_.predict(row)) == 1
+    given, expected = (distilled(teacher, public=public).fit(rows) for rows in (row, public))
+    np.testing.assert_array_equal(given.predict_proba(public), expected.predict_proba(public))
+
+
 def test_tuned_teacher():
     """The chosen rule teaches."""
     X, y, public = parts()
