@@ -8,8 +8,9 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from skdiffence.utils._frames import ready_for
 from skdiffence.utils._modules import from_module
-from skdiffence.utils._sklearn import HasMethods, fit_context
+from skdiffence.utils._sklearn import HasMethods, fit_context, output_container
 
 __all__ = ["InferenceOnly", "InferenceOnlyMixin", "MembershipAttack", "from_module", "is_inference_only"]
 
@@ -20,6 +21,9 @@ class InferenceOnlyMixin(TransformerMixin):
     ``fit_transform(X)`` fits and returns X unchanged, so it is not ``fit(X).transform(X)``. Inside a
     :class:`~sklearn.pipeline.Pipeline` the steps after this one are therefore trained on real inputs
     and answer on transformed ones.
+
+    A subclass with ``get_feature_names_out`` has ``set_output``, as any transformer has. If that asks for a container,
+    ``fit_transform`` returns the values of X in one.
     """
 
     _inference_only = True
@@ -42,10 +46,10 @@ class InferenceOnlyMixin(TransformerMixin):
         Returns
         -------
         X : array-like
-            The very object that was given.
+            The very object that was given, or its values in the container that ``set_output`` asks for.
         """
         self.fit(X, y, **fit_params)
-        return X
+        return ready_for(X, output_container(self))
 
 
 def is_inference_only(estimator):
@@ -75,7 +79,8 @@ def _inner_has(name):
 class InferenceOnly(InferenceOnlyMixin, MetaEstimatorMixin, BaseEstimator):
     """Make any transformer act at inference only.
 
-    ``fit_transform(X)`` fits the transformer and returns X unchanged; ``transform`` is the transformer's.
+    ``fit_transform(X)`` fits the transformer and returns X unchanged; ``transform`` is the transformer's, and so are
+    the names of the features that ``set_output`` needs.
     Use it for purifiers of other libraries, frozen ones included, in front of a classifier.
 
     Parameters
@@ -145,12 +150,44 @@ class InferenceOnly(InferenceOnlyMixin, MetaEstimatorMixin, BaseEstimator):
             What the transformer makes of X.
         """
         check_is_fitted(self, "transformer_")
-        return self.transformer_.transform(X)
+        return ready_for(self.transformer_.transform(X), output_container(self))
+
+    @available_if(_inner_has("get_feature_names_out"))
+    def get_feature_names_out(self, input_features=None):
+        """Return the transformer's names of the features that it returns.
+
+        Parameters
+        ----------
+        input_features : array-like of shape (n_features,), default=None
+            Names of the features of X.
+
+        Returns
+        -------
+        names : ndarray of shape (n_features_out,), dtype object
+
+        Raises
+        ------
+        ValueError
+            If they are not as many as X has. Steps of a Pipeline that are trained on X can't answer on others.
+        """
+        check_is_fitted(self, "transformer_")
+        names = self.transformer_.get_feature_names_out(input_features)
+        if len(names) != (n := getattr(self, "n_features_in_", len(names))):
+            raise ValueError(
+                f"transformer must return as many features as it is given to be named at inference only. Got "
+                f"{type(self.transformer_).__name__}, which makes {len(names)} features of {n}."
+            )
+        return names
 
     @property
     def n_features_in_(self):
         """Number of features that the transformer was fitted on."""
         return self.transformer_.n_features_in_
+
+    @property
+    def feature_names_in_(self):
+        """Column names, where X was a frame with names."""
+        return self.transformer_.feature_names_in_
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

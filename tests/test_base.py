@@ -4,9 +4,12 @@ import io
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_validate
@@ -160,6 +163,38 @@ def test_wrapper_delegates_to_what_was_fitted():
     assert purifier.transformer_ is not given
     assert InferenceOnly(StandardScaler()).fit(images[:, 0, 0]).n_features_in_ == 8
     assert not hasattr(InferenceOnly(StandardScaler()), "n_features_in_")
+
+
+@pytest.mark.parametrize("wanted", ["pandas", "polars"])
+def test_wrapper_names_features_as_the_transformer(wanted):
+    """In a Pipeline of frames, whose last step is trained on the real values under the names that it answers on."""
+    pytest.importorskip(wanted)
+    X, y = rows()
+    X = pd.DataFrame(X[:, 18:22], columns=list("abcd"))
+    for transformer, names in ((StandardScaler(), list("abcd")), (PCA(), ["pca0", "pca1", "pca2", "pca3"])):
+        pipeline = make_pipeline(InferenceOnly(transformer), LogisticRegression()).set_output(transform=wanted)
+        pipeline.fit(X, y)
+        assert list(X.columns) == list(pipeline[0].feature_names_in_) == list("abcd")
+        assert list(pipeline[:-1].get_feature_names_out()) == list(pipeline[-1].feature_names_in_) == names
+        np.testing.assert_allclose(pipeline[-1].coef_, LogisticRegression().fit(X, y).coef_, atol=1e-4)
+        transformed = pipeline[:-1].transform(X)
+        assert type(transformed).__module__.startswith(wanted) and list(transformed.columns) == names
+        np.testing.assert_allclose(np.asarray(transformed), clone(transformer).fit_transform(X))
+
+
+def test_wrapper_of_what_cannot_be_named():
+    """Names need a transformer that has some, as many as there are features; without them arrays pass."""
+    X, _ = rows()
+    fewer = InferenceOnly(PCA(2)).fit(X)
+    assert fewer.transform(X).shape == (len(X), 2)
+    with pytest.raises(ValueError, match="transformer must return as many features.*PCA, which makes 2 features of 64"):
+        fewer.set_output(transform="pandas").transform(X)
+    unnamed = InferenceOnly(FunctionTransformer(np.negative))
+    assert not hasattr(unnamed, "get_feature_names_out") and not hasattr(unnamed, "set_output")
+    with config_context(transform_output="pandas"):
+        assert unnamed.fit_transform(digits("images")[0]).ndim == 4
+    with pytest.raises(ValueError, match="not fitted yet"):
+        InferenceOnly(StandardScaler()).get_feature_names_out()
 
 
 def test_wrapper_refuses_what_does_not_transform():

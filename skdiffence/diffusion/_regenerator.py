@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.base import InferenceOnlyMixin
@@ -22,17 +22,17 @@ from skdiffence.diffusion._pretrained import Pretrained, save_pretrained
 from skdiffence.diffusion._schedule import Schedule, check_steps
 from skdiffence.exceptions import DefenseWarning
 from skdiffence.utils._cache import check_cache_seed
-from skdiffence.utils._frames import is_frame, like
+from skdiffence.utils._frames import is_frame, like, ready_for
 from skdiffence.utils._parallel import blocks_of_workers, run
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._rows import data_digest
 from skdiffence.utils._secret import SecretBytes, SecretParameter
-from skdiffence.utils._sklearn import Interval, StrOptions, fit_context
+from skdiffence.utils._sklearn import Interval, StrOptions, fit_context, output_container
 from skdiffence.utils._torch import resolve_device
 from skdiffence.utils._versions import VersionedMixin
 
 
-class DiffusionRegenerator(VersionedMixin, InferenceOnlyMixin, BaseEstimator):
+class DiffusionRegenerator(VersionedMixin, InferenceOnlyMixin, OneToOneFeatureMixin, BaseEstimator):
     """Regenerate inputs by diffusion: add noise up to a timestep, then remove it with a denoiser.
 
     Regenerated inputs keep what is typical of the data and lose the detail of single inputs, by which the confidence of
@@ -345,7 +345,7 @@ class DiffusionRegenerator(VersionedMixin, InferenceOnlyMixin, BaseEstimator):
         Returns
         -------
         X : array-like
-            The given object itself.
+            The given object itself, or its values in the container that ``set_output`` asks for.
         """
         return super().fit_transform(X, y)
 
@@ -362,9 +362,41 @@ class DiffusionRegenerator(VersionedMixin, InferenceOnlyMixin, BaseEstimator):
         Returns
         -------
         X_regenerated : ndarray or data frame of the shape of X
-            See :meth:`regenerate`.
+            See :meth:`regenerate`. If ``set_output`` asks for a container, rows are in that one.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`regenerate`, or if ``set_output`` asks for a frame of images.
         """
-        return self.regenerate(X, 0)
+        if (container := output_container(self)) != "default":
+            self.get_feature_names_out()  # before images are regenerated in vain
+        return ready_for(self.regenerate(X, 0), container)
+
+    def get_feature_names_out(self, input_features=None):
+        """Return the names of the features of regenerated rows, which are those of the rows.
+
+        Parameters
+        ----------
+        input_features : array-like of str of shape (n_features,), default=None
+            Names of the features. None is those of the frame that ``fit`` was given, or "x0", "x1" and so on.
+
+        Returns
+        -------
+        names : ndarray of shape (n_features,), dtype object
+
+        Raises
+        ------
+        ValueError
+            If the regenerator was fitted to images, or the names are not those of ``fit``.
+        """
+        check_is_fitted(self)
+        if self.image_shape_ is not None:
+            raise ValueError(
+                "X must be rows for its features to be named, as the columns of a data frame are. Got images of shape "
+                f"{self.image_shape_} in fit. Images stay arrays with set_output(transform='default')."
+            )
+        return super().get_feature_names_out(input_features)
 
     def regenerate(self, X, candidate=0):
         """Regenerate X with the noise of a candidate.

@@ -207,6 +207,30 @@ def with_columns_of(values, X):
     return type(X)(values, columns=X.columns, index=X.index if len(values) == len(X) else None)
 
 
+def ready_for(X, container):
+    """Return rows that scikit-learn can put in a container without changing the given ones.
+
+    It renames the columns of a frame in place, and takes no frame of another kind.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix or data frame of shape (n_samples, ...)
+        Rows.
+    container : {"default", "pandas", "polars"}
+        As :func:`~skdiffence.utils._sklearn.output_container` returns it.
+
+    Returns
+    -------
+    X : array-like, sparse matrix or data frame of shape (n_samples, ...)
+        X itself for "default", and if it is no frame.
+    """
+    if container == "default" or not is_frame(X):
+        return X
+    if is_polars(X) != (container == "polars"):
+        return as_numbers(X) if has_numbers(X) else np.asarray(X)
+    return X.clone() if is_polars(X) else X.copy(deep=False)
+
+
 def _polars_column(values, column):
     """Return changed values in the dtype and with the name of a column; missing values stay missing."""
     changed = type(column)(column.name, _rounded(values, column.clear().to_numpy().dtype).astype(np.float64))

@@ -7,6 +7,7 @@ from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._metadata_requests import _routing_enabled as routing_enabled
 from sklearn.utils._param_validation import HasMethods as _HasMethods
 from sklearn.utils._param_validation import Hidden, Interval, Options, StrOptions, validate_params
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _num_samples as num_samples
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "all_or_nothing",
     "fit_context",
     "num_samples",
+    "output_container",
     "routing_enabled",
     "safe_indexing",
     "validate_params",
@@ -36,6 +38,22 @@ class HasMethods(_HasMethods):
     def is_satisfied_by(self, val):
         """Return whether a value is such an object."""
         return not isinstance(val, type) and super().is_satisfied_by(val)
+
+
+def output_container(transformer):
+    """Return what scikit-learn puts the output of a transformer in.
+
+    Parameters
+    ----------
+    transformer : transformer
+        Asked by its ``set_output``, or else by the global configuration.
+
+    Returns
+    -------
+    container : {"default", "pandas", "polars"}
+        "default" leaves the output as it is, as for a transformer that does not name its features.
+    """
+    return _get_output_config("transform", transformer)["dense"] if hasattr(transformer, "set_output") else "default"
 
 
 # Estimators whose fit is running, by id: a fit inside it, such as that of the parent class, is a part of it.

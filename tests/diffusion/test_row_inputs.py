@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.compose import make_column_transformer
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -100,6 +102,90 @@ def test_pipeline_selects_columns_by_name_behind_the_regenerator(kind):
     model = make_pipeline(DiffusionRegenerator(**QUICK), columns, LogisticRegression()).fit(X, y)
     assert model.predict(X).shape == (N_ROWS,)
     assert type(model[0].transform(X)) is type(X)
+
+
+def framed(kind):
+    """Return the frame of a kind with three columns."""
+    X = frame()
+    if kind == "pandas":
+        return X
+    return pytest.importorskip("polars").from_dict({name: X[name].to_numpy() for name in X})
+
+
+@pytest.mark.parametrize("given", ["pandas", "polars", "array"])
+@pytest.mark.parametrize("wanted", ["pandas", "polars"])
+def test_pipeline_with_frames_between_its_steps(wanted, given):
+    """The containers change nothing but the names: the pipeline answers as with arrays in between."""
+    pytest.importorskip("polars")
+    X, y = COMMON if given == "array" else framed(given), (COMMON[:, 2] > 0).astype(int)
+    steps = StandardScaler(), DiffusionRegenerator(**QUICK), LogisticRegression()
+    expected = make_pipeline(*clone(steps)).fit(X, y).predict_proba(X)
+    model = make_pipeline(*steps).set_output(transform=wanted).fit(X, y)
+    np.testing.assert_allclose(model.predict_proba(X), expected, rtol=1e-6)
+    names = ["x0", "x1", "x2"] if given == "array" else ["seconds", "code", "size"]
+    assert list(model[:-1].get_feature_names_out()) == list(model[-1].feature_names_in_) == names
+    between = model[:-1].transform(X)
+    assert type(between).__module__.startswith(wanted) and list(between.columns) == names
+    if wanted == given == "pandas":
+        assert between.index.equals(X.index)
+
+
+@pytest.mark.parametrize("wanted", ["default", "pandas", "polars"])
+def test_columns_of_which_some_are_regenerated(wanted):
+    """Names come through a ColumnTransformer, at fit, where values are unchanged, and at prediction."""
+    if wanted == "polars":
+        pytest.importorskip("polars")
+    X = frame()
+    columns = make_column_transformer((DiffusionRegenerator(**QUICK), ["seconds", "size"]), remainder="passthrough")
+    columns.set_output(transform=wanted)
+    at_fit, found = columns.fit_transform(X), columns.transform(X)
+    names = ["diffusionregenerator__seconds", "diffusionregenerator__size", "remainder__code"]
+    assert list(columns.get_feature_names_out()) == names
+    if wanted != "default":
+        assert list(at_fit.columns) == list(found.columns) == names
+    np.testing.assert_array_equal(np.asarray(at_fit), X[["seconds", "size", "code"]])
+    assert (np.asarray(found)[:, :2] != np.asarray(at_fit)[:, :2]).all()
+
+
+@pytest.mark.parametrize("given", ["pandas", "polars"])
+@pytest.mark.parametrize("wanted", ["pandas", "polars"])
+def test_containers_of_rows(wanted, given):
+    """They hold what is in the default one, and no frame that was given is changed."""
+    pytest.importorskip("polars")
+    X = framed(given)
+    if given == "pandas":
+        X = X.set_axis([3, 1, 2], axis=1)  # names that are no text are none to scikit-learn
+    columns, regenerator = list(X.columns), DiffusionRegenerator(**QUICK)
+    expected = regenerator.fit(X).transform(X)
+    at_fit = regenerator.set_output(transform=wanted).fit_transform(X)
+    found = regenerator.transform(X)
+    assert list(X.columns) == columns
+    names = ["x0", "x1", "x2"] if given == "pandas" else columns
+    for rows, values in ((at_fit, X), (found, expected)):
+        assert type(rows).__module__.startswith(wanted)
+        assert list(rows.columns) == names
+        np.testing.assert_array_equal(np.asarray(rows), np.asarray(values))
+
+
+def test_names_are_those_of_rows():
+    """Given names must be those of fit; images have no columns, which is said before any is regenerated."""
+    regenerator = DiffusionRegenerator(**QUICK).fit(frame())
+    assert list(regenerator.get_feature_names_out()) == ["seconds", "code", "size"]
+    with pytest.raises(ValueError, match="input_features is not equal"):
+        regenerator.get_feature_names_out(["a", "b", "c"])
+    with pytest.raises(NotFittedError):
+        DiffusionRegenerator().get_feature_names_out()
+    images = np.random.default_rng(0).random((4, 1, 8, 8))
+    regenerator = DiffusionRegenerator({"block_out_channels": (4,)}, max_epochs=1).fit(images)
+    message = r"X must be rows for its features to be named.*images of shape \(1, 8, 8\).*transform='default'"
+    with pytest.raises(ValueError, match=message):
+        regenerator.get_feature_names_out()
+    assert regenerator.transform(images).shape == regenerator.fit_transform(images).shape == images.shape
+    regenerator.set_output(transform="pandas")
+    for method in (regenerator.transform, regenerator.fit_transform):
+        with pytest.raises(ValueError, match=message):
+            method(images)
+    assert regenerator.set_output(transform="default").transform(images).shape == images.shape
 
 
 def with_gaps(X, share=0.2):
