@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.base import InferenceOnlyMixin
@@ -362,19 +363,22 @@ class DiffusionRegenerator(VersionedMixin, InferenceOnlyMixin, OneToOneFeatureMi
         Returns
         -------
         X_regenerated : ndarray or data frame of the shape of X
-            See :meth:`regenerate`. If ``set_output`` asks for a container, rows are in that one.
+            See :meth:`regenerate`. If ``set_output`` or scikit-learn's configuration asks for a container, rows are in
+            that one, and images, which have no names of features, in an array.
 
         Raises
         ------
         ValueError
-            As :meth:`regenerate`, or if ``set_output`` asks for a frame of images.
+            As :meth:`regenerate`.
         """
-        if (container := output_container(self)) != "default":
-            self.get_feature_names_out()  # before images are regenerated in vain
-        return ready_for(self.regenerate(X, 0), container)
+        return ready_for(self.regenerate(X, 0), output_container(self))
 
+    def _has_rows(self):
+        return getattr(self, "image_shape_", None) is None
+
+    @available_if(_has_rows)
     def get_feature_names_out(self, input_features=None):
-        """Return the names of the features of regenerated rows, which are those of the rows.
+        """Return the names of the features of regenerated rows, which are those of the rows. Images have none.
 
         Parameters
         ----------
@@ -388,14 +392,8 @@ class DiffusionRegenerator(VersionedMixin, InferenceOnlyMixin, OneToOneFeatureMi
         Raises
         ------
         ValueError
-            If the regenerator was fitted to images, or the names are not those of ``fit``.
+            If the names are not those of ``fit``.
         """
-        check_is_fitted(self)
-        if self.image_shape_ is not None:
-            raise ValueError(
-                "X must be rows for its features to be named, as the columns of a data frame are. Got images of shape "
-                f"{self.image_shape_} in fit. Images stay arrays with set_output(transform='default')."
-            )
         return super().get_feature_names_out(input_features)
 
     def regenerate(self, X, candidate=0):
