@@ -170,7 +170,7 @@ def test_containers_of_rows(wanted, given):
 
 
 def test_names_are_those_of_rows():
-    """Given names must be those of fit. Images have none, and stay arrays where frames are asked of all transformers."""
+    """Given names must be those of fit. Images have none, and stay arrays where transformers are asked for frames."""
     regenerator = DiffusionRegenerator(**QUICK).fit(frame())
     assert list(regenerator.get_feature_names_out()) == ["seconds", "code", "size"]
     with pytest.raises(ValueError, match="input_features is not equal"):
