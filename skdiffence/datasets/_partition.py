@@ -51,9 +51,10 @@ def membership_partition(n_samples, sizes, *, random_state=None):
     (4, 4, 2)
     """
     for name, size in sizes.items():
-        if not isinstance(size, Integral) or size < 1 or name == "rest":
+        if not isinstance(size, Integral) or isinstance(size, bool) or size < 1 or not _is_name(name):
             raise ValueError(
-                f"sizes must map names other than 'rest' to integers of at least 1. Got {name!r}: {size!r}."
+                "sizes must map names to integers of at least 1; 'rest' and the methods of a dict, such as 'items', "
+                f"can't be names. Got {name!r}: {size!r}."
             )
     needed = sum(sizes.values())
     if needed > n_samples:
@@ -62,3 +63,7 @@ def membership_partition(n_samples, sizes, *, random_state=None):
     stops = np.cumsum([0, *sizes.values(), n_samples - needed])
     names = [*sizes, "rest"]
     return Bunch(**{name: np.sort(order[a:b]) for name, a, b in zip(names, stops[:-1], stops[1:], strict=True)})
+
+
+def _is_name(name):
+    return isinstance(name, str) and name != "rest" and not hasattr(dict, name)

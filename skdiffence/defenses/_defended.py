@@ -334,17 +334,19 @@ class DefendedClassifier(ClassifierWrapper):
         Parameters
         ----------
         folder : str or path
-            Where to write. An earlier classifier is replaced.
+            Where to write. An earlier classifier is replaced; the folder keeps its permissions.
         key_file : str or path, default=None
-            File of the keys, which keeps the keys of other folders in it. None is the file that the environment
-            variable ``SKDIFFENCE_KEY_FILE`` names, or ``noise.key`` in the folder.
+            File of the keys, which keeps the keys of other folders in it, outside of this folder. None is the file that
+            the environment variable ``SKDIFFENCE_KEY_FILE`` names, or ``noise.key`` in the folder.
 
         Raises
         ------
         FileExistsError
             If the folder exists and holds something else.
         TypeError
-            If a part of the classifier can only be pickled, such as a function.
+            If a part of the classifier can only be pickled, such as a function or the hook of a layer.
+        ValueError
+            If ``key_file`` is in the folder.
 
         Warns
         -----
@@ -368,7 +370,8 @@ class DefendedClassifier(ClassifierWrapper):
         classes : list of classes, default=()
             Classes of your own that the classifier is made of, such as the module of a net.
         key_file : str or path, default=None
-            File of the keys, as in :meth:`save_pretrained`.
+            File of the keys. None is ``noise.key`` in the folder if it is there, and otherwise the file that the
+            environment variable ``SKDIFFENCE_KEY_FILE`` names.
 
         Returns
         -------

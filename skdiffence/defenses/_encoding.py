@@ -14,7 +14,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 from skorch import NeuralNet
 from skorch.dataset import Dataset
+from skorch.history import History
 from torch import nn
+from torch.nn.utils import parametrize
 from torch.utils.data import Dataset as TorchDataset
 
 from skdiffence.utils._optional import import_optional
@@ -36,6 +38,10 @@ _BUILTINS = {"float", "int", "str", "bool"}
 # Parts of a net that only matter while it is trained.
 _OF_TRAINING = {"callbacks": None, "callbacks_": [], "optimizer_": None, "train_split": None, "virtual_params_": {}}
 _MODULE_PARTS = set(vars(nn.Module()))
+# What recurrent layers compute from their parameters.
+_RNN_PARTS = {"_flat_weights", "_flat_weight_refs"}
+# Hooks of torch's own that compute a weight which is saved beside them.
+_HOOKS_OF_WEIGHTS = "torch.nn.utils."
 
 
 class Encoder:
@@ -100,6 +106,8 @@ class Encoder:
         if isinstance(value, torch.Tensor):
             learns = value.requires_grad if isinstance(value, nn.Parameter) else None
             return {"is": "tensor", "name": self._add_tensor(value), "learns": learns}
+        if isinstance(value, History):
+            return {"is": "history", "items": [self.encode(item, f"{name}[...]") for item in value]}
         for kind, cls in _CONTAINERS.items():
             if type(value) is cls or (kind == "list" and isinstance(value, list)):
                 return {"is": kind, "items": [self.encode(item, f"{name}[...]") for item in value]}
@@ -154,8 +162,10 @@ class Encoder:
         return {"is": "array", "name": key, "dtype": value.dtype.str, "shape": list(value.shape)}
 
     def _module(self, value, name):
+        _check_without_code(value, name)
         state = vars(value)
-        extra = {key: item for key, item in state.items() if key not in _MODULE_PARTS or key == "training"}
+        left_out = _MODULE_PARTS - {"training"} | (_RNN_PARTS if isinstance(value, nn.RNNBase) else set())
+        extra = {key: item for key, item in state.items() if key not in left_out}
         parts = {key: state[f"_{key}"] for key in ("parameters", "buffers", "modules")}
         return {
             "is": "module",
@@ -187,6 +197,22 @@ class Encoder:
         return len(self.secrets) - 1
 
 
+def _check_without_code(module, name):
+    """Raise an error for a layer whose answers depend on code that is not that of its class."""
+    hooks = [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
+    foreign = [hook for hook in hooks if not type(hook).__module__.startswith(_HOOKS_OF_WEIGHTS)]
+    if foreign:
+        got, remedy = "forward hooks", "Remove them, or make what they do a part of forward"
+    elif parametrize.is_parametrized(module):
+        got, remedy = "parametrizations", "Make plain weights of them, by torch's remove_parametrizations"
+    else:
+        return
+    raise TypeError(
+        f"{name} can't be written without pickle. Got a {type(module).__qualname__} with {got}. {remedy}, or keep this "
+        "classifier with joblib.dump(..., compress=1)."
+    )
+
+
 class Decoder:
     """Turn what :class:`Encoder` has made back into objects.
 
@@ -201,7 +227,7 @@ class Decoder:
     """
 
     def __init__(self, classes, *, arrays, tensors, parts, secrets):
-        self.classes = {cls.__qualname__: cls for cls in classes}
+        self.classes, self._moved = list(classes), {}
         self.arrays, self.tensors, self.parts, self.secrets = arrays, tensors, parts, secrets
         self._made = {}
 
@@ -251,6 +277,9 @@ class Decoder:
     def _list(self, value):
         return [self.decode(item) for item in value["items"]]
 
+    def _history(self, value):
+        return History(self._list(value))
+
     def _tuple(self, value):
         return tuple(self._list(value))
 
@@ -299,6 +328,8 @@ class Decoder:
         for kind in ("parameters", "buffers", "modules"):
             vars(made)[f"_{kind}"].update({key: self.decode(item) for key, item in value[kind].items()})
         made._non_persistent_buffers_set = set(value["not_saved"])
+        if isinstance(made, nn.RNNBase):
+            made._init_flat_weights()
         return made
 
     def _diffusers(self, value):
@@ -314,8 +345,9 @@ class Decoder:
 
     def _class(self, value):
         module, name = value["module"], value["name"]
-        if name in self.classes:
-            return self.classes[name]
+        called_so = [cls for cls in self.classes if cls.__qualname__ == name]
+        if found := [cls for cls in called_so if cls.__module__ == module]:
+            return found[0]
         cls = sys.modules.get(module)
         for part in name.split("."):
             cls = getattr(cls, part, None)
@@ -325,6 +357,15 @@ class Decoder:
                 return cls
             if library != "builtins" and issubclass(cls, _LIBRARIES.get(library, ())):
                 return cls
+        # A class may have moved to another module, but takes the place of one class only.
+        if len(called_so) == 1 and self._moved.setdefault(called_so[0], module) == module:
+            return called_so[0]
+        if called_so:
+            given = ", ".join(f"{each.__module__}.{name}" for each in called_so)
+            raise ValueError(
+                f"The folder holds objects of the class {name} of {module}, and classes= has {given}, which may be "
+                f"others. Import the class from {module}."
+            )
         raise ValueError(
             f"The folder holds objects of the class {name} of {module}, which is not loaded unless you name it: "
             f"from_pretrained(folder, classes=[{name.rpartition('.')[2]}])."

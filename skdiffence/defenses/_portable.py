@@ -1,5 +1,6 @@
 """Folders of defended classifiers: JSON, safetensors and, for parts of scikit-learn, skops; the key in a file apart."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -15,23 +16,30 @@ from safetensors.torch import save as save_tensors
 
 from skdiffence.defenses._encoding import Decoder, Encoder, read_part, write_part
 from skdiffence.exceptions import DefenseWarning
-from skdiffence.utils._files import whole_file
+from skdiffence.utils._files import lock, opened, whole_file
 from skdiffence.utils._fingerprint import named_versions
 from skdiffence.utils._folders import read_folder, whole_folder
 from skdiffence.utils._versions import warn_if_other_versions
 
 KEY_VARIABLE = "SKDIFFENCE_KEY_FILE"
 _NOTES, _KEY = "defended.json", "noise.key"
+# Seconds to wait for others who write to the same file of keys.
+_PATIENCE = 30.0
 
 
 def write_defended(classifier, folder, key_file):
     """Write a fitted classifier to a folder and its keys to a file; see ``DefendedClassifier.save_pretrained``."""
     _check_replaceable(Path(folder))
+    key_file = _key_file(key_file)
+    if key_file is not None and key_file.resolve().is_relative_to(Path(folder).resolve()):
+        raise ValueError(
+            f"key_file must lie outside of the folder, which is replaced as a whole. Got {key_file}. Without key_file "
+            f"the key is written to {_KEY} in the folder."
+        )
     encoder = Encoder()
     encoded = encoder.encode(classifier, "classifier")
     _warn_of(classifier, encoder.left_out)
-    key_file = _key_file(key_file)
-    ident = _write_keys(key_file, encoder.secrets) if key_file is not None else secrets.token_hex(16)
+    ident = _add_keys(key_file, encoder.secrets) if key_file is not None else secrets.token_hex(16)
     with whole_folder(folder) as unfinished:
         (unfinished / "arrays.safetensors").write_bytes(save_arrays(encoder.arrays))
         (unfinished / "tensors.safetensors").write_bytes(save_tensors(encoder.tensors))
@@ -42,7 +50,7 @@ def write_defended(classifier, folder, key_file):
         text = json.dumps(notes, indent=1)
         (unfinished / _NOTES).write_text(json.dumps({"checksum": _checksum(text.encode()), "notes": text}), "utf-8")
         if key_file is None:
-            _write_keys(unfinished / _KEY, encoder.secrets, ident)
+            _write_keys(unfinished / _KEY, {ident: encoder.secrets})
 
 
 def read_defended(cls, folder, classes, key_file):
@@ -59,7 +67,7 @@ def _read(cls, folder, classes, key_file):
         arrays=load_arrays(files["arrays.safetensors"]),
         tensors=load_tensors(files["tensors.safetensors"]),
         parts={name.removesuffix(".skops"): partial(read_part, folder / name, classes) for name in files},
-        secrets=_read_keys(folder, _key_file(key_file), notes["key"]),
+        secrets=_read_keys(folder, key_file, notes["key"]),
     )
     made = decoder.decode(notes["classifier"])
     if not isinstance(made, cls):
@@ -125,22 +133,40 @@ def _key_file(key_file):
     return Path(given) if given else None
 
 
-def _write_keys(path, keys, ident=None):
+def _add_keys(path, keys):
     """Add keys to a file, and return the name under which they are found there."""
-    known = _known_keys(path) if path.exists() else {}
-    keys = [list(key) for key in keys]
-    same = [name for name, others in known.items() if others == keys]
-    if same and ident is None:
-        return same[0]
-    ident = secrets.token_hex(16) if ident is None else ident
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Others who add keys to this file wait, for all of it is written anew.
+    with opened(path.parent) as handle:
+        _wait_for(handle, path)
+        known = _known_keys(path) if path.exists() else {}
+        keys = [list(key) for key in keys]
+        same = [name for name, others in known.items() if others == keys]
+        if same:
+            return same[0]
+        ident = secrets.token_hex(16)
+        _write_keys(path, {**known, ident: keys})
+        return ident
+
+
+def _wait_for(handle, path):
+    locked = True
+    with contextlib.suppress(OSError):  # some file systems have no locks
+        locked = lock(handle, patience=_PATIENCE)
+    if not locked:
+        raise TimeoutError(f"key_file {path} can't be written to: another process holds its folder. Save again later.")
+
+
+def _write_keys(path, keys):
     with whole_file(path, private=True) as unfinished:
-        unfinished.write_text(json.dumps({"keys": {**known, ident: keys}}, indent=1), encoding="utf-8")
-    return ident
+        unfinished.write_text(json.dumps({"keys": keys}, indent=1), encoding="utf-8")
 
 
 def _read_keys(folder, key_file, ident):
-    path = folder / _KEY if key_file is None else key_file
+    inside = folder / _KEY
+    # A folder that has its key needs no other file, whatever the environment says.
+    path = inside if key_file is None and inside.is_file() else _key_file(key_file) or inside
     if not path.is_file():
         raise ValueError(
             f"The key of the noise is not there: {path} does not exist. Give its place as key_file= or in the "

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import tempfile
 import time
 from pathlib import Path
@@ -33,9 +34,9 @@ def whole_file(path, *, private=False):
     Parameters
     ----------
     path : str or path
-        The path of the file. An existing file is replaced.
+        The path of the file. An existing file is replaced, and its permissions are kept; a link is followed.
     private : bool, default=False
-        Whether only the current user can read the file.
+        Whether only the current user can read the file, whatever the permissions were.
 
     Yields
     ------
@@ -43,12 +44,24 @@ def whole_file(path, *, private=False):
         The temporary path, in the same folder and with the same suffix. It exists, empty. It is removed if the block
         raises, and by the next call in this folder if the process is killed.
     """
-    path = Path(path)
+    path = Path(path).resolve()
     remove_leftovers(path.parent)
-    with temporary(path, lambda place: _new_file(place, 0o600 if private else 0o666)) as unfinished:
+    before = None if private else mode_of(path)
+    mode = 0o600 if private or before is not None else 0o666
+    with temporary(path, lambda place: _new_file(place, mode)) as unfinished:
         yield unfinished
         flush(unfinished)
+        if before is not None:
+            os.chmod(unfinished, before)
         os.replace(unfinished, path)
+
+
+def mode_of(path):
+    """Return the permissions of a file or folder, or None if there is none."""
+    try:
+        return stat.S_IMODE(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return None
 
 
 def check_writable(folder, names=()):

@@ -11,6 +11,7 @@ from skdiffence.utils._files import (
     flush,
     is_at,
     lock,
+    mode_of,
     old_versions,
     opened,
     remove,
@@ -31,7 +32,7 @@ def whole_folder(folder):
     Parameters
     ----------
     folder : str or path
-        The path of the folder. An existing one is replaced; a link is followed.
+        The path of the folder. An existing one is replaced, and its permissions are kept; a link is followed.
 
     Yields
     ------
@@ -48,8 +49,11 @@ def whole_folder(folder):
         raise OSError(f"{folder} is the current folder, or around it, and cannot be replaced. Give another folder.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     recover(folder)
-    with temporary(folder, os.mkdir) as unfinished:
+    before = mode_of(folder)
+    with temporary(folder, lambda place: os.mkdir(place, 0o777 if before is None else 0o700)) as unfinished:
         yield unfinished
+        if before is not None:
+            os.chmod(unfinished, before)
         for file in unfinished.rglob("*"):
             if file.is_file():
                 flush(file)

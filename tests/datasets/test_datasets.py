@@ -31,7 +31,15 @@ def test_seed_decides_the_partition():
 
 @pytest.mark.parametrize(
     ("sizes", "message"),
-    [({"a": 11}, "sizes need 11 rows"), ({"a": 0}, "Got 'a': 0"), ({"rest": 2}, "Got 'rest': 2"), ({"a": 1.5}, "1.5")],
+    [
+        ({"a": 11}, "sizes need 11 rows"),
+        ({"a": 0}, "Got 'a': 0"),
+        ({"rest": 2}, "Got 'rest': 2"),
+        ({"a": 1.5}, "1.5"),
+        ({"a": True}, "Got 'a': True"),
+        ({"items": 2}, "can't be names. Got 'items': 2"),
+        ({1: 2}, "can't be names. Got 1: 2"),
+    ],
 )
 def test_impossible_sizes(sizes, message):
     """The message names what came."""

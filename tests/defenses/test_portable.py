@@ -9,10 +9,12 @@ import sys
 import warnings
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from joblib import Parallel, delayed
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
@@ -24,7 +26,7 @@ from torch import nn
 
 from skdiffence.base import from_module
 from skdiffence.defenses import DefendedClassifier
-from skdiffence.defenses._portable import KEY_VARIABLE
+from skdiffence.defenses._portable import KEY_VARIABLE, _add_keys
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.exceptions import DefenseWarning, VersionWarning
 from tests.defenses.cases import NAMES, RULES, defend, digits, half, quiet
@@ -336,6 +338,52 @@ def test_paths(name, tmp_path):
     quiet(loaded.fit, X, y)
 
 
+def test_key_in_the_folder_is_found_whatever_the_environment_says(saved, tmp_path, monkeypatch):
+    """A folder that was saved before the variable was set can still answer."""
+    other, _ = fitted(selection="swap")
+    save(other, tmp_path / "other", key_file=tmp_path / "keys")
+    monkeypatch.setenv(KEY_VARIABLE, str(tmp_path / "keys"))
+    loaded = DefendedClassifier.from_pretrained(saved[2], classes=[MLP])
+    np.testing.assert_array_equal(loaded.predict_proba(saved[1]), saved[0].predict_proba(saved[1]))
+
+
+def test_key_file_inside_the_folder_is_refused(saved, tmp_path):
+    """It would be lost with the folder that is replaced."""
+    for key_file in (tmp_path / "folder" / "noise.keys", tmp_path / "folder"):
+        with pytest.raises(ValueError, match="key_file must lie outside of the folder"):
+            save(saved[0], tmp_path / "folder", key_file=key_file)
+    assert not list(tmp_path.iterdir())
+
+
+def test_link_to_a_key_file_is_followed(saved, tmp_path):
+    """The file that it leads to gets the key, and the link stays."""
+    (tmp_path / "vault").mkdir()
+    link = tmp_path / "keys"
+    link.symlink_to(tmp_path / "vault" / "real")
+    for name in ("one", "two"):
+        save(saved[0], tmp_path / name, key_file=link)
+    assert link.is_symlink()
+    DefendedClassifier.from_pretrained(tmp_path / "two", classes=[MLP], key_file=tmp_path / "vault" / "real")
+
+
+def test_keys_that_are_added_at_the_same_time(tmp_path):
+    """Writers of one file wait for each other, and no key is lost."""
+    names = Parallel(n_jobs=4, backend="threading")(
+        delayed(_add_keys)(tmp_path / "keys", [("attribute bytes", f"{number:02x}")]) for number in range(40)
+    )
+    known = json.loads((tmp_path / "keys").read_text())["keys"]
+    assert {name: known[name][0][1] for name in names} == {name: f"{k:02x}" for k, name in enumerate(names)}
+
+
+def test_permissions_of_a_folder_are_kept(saved, tmp_path):
+    """Who closed a folder finds it closed after the next save."""
+    folder = tmp_path / "folder"
+    save(saved[0], folder)
+    folder.chmod(0o700)
+    save(saved[0], folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
 def test_rotated_key(tmp_path):
     """It gives other answers, and what was saved before keeps its own."""
     defended, X = fitted(selection="swap")
@@ -412,6 +460,94 @@ def test_what_needs_pickle_is_named(tmp_path):
     with pytest.raises(TypeError, match=r"predict_nonlinearity can't be written without pickle.*joblib.dump"):
         save(defended, tmp_path / "folder")
     assert not list(tmp_path.iterdir())
+
+
+def double(layer, inputs, output):
+    """A hook."""
+    return 2 * output
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda layer: layer.register_forward_hook(double), "forward hooks"),
+        (nn.utils.parametrizations.weight_norm, "parametrizations"),
+    ],
+)
+def test_layers_that_answer_by_more_than_their_class_are_refused(change, what, tmp_path):
+    """What is loaded would answer otherwise, or could not be loaded."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 10))
+    change(net[2])
+    defended, _ = fitted(from_module(net, 10), selection="swap")
+    with pytest.raises(TypeError, match=f"can't be written without pickle. Got a .*Linear with {what}"):
+        save(defended, tmp_path / "folder")
+    assert not list(tmp_path.iterdir())
+
+
+class Recurrent(nn.Module):
+    """Reads the rows of an image one after the other."""
+
+    def __init__(self, kind=nn.LSTM):
+        super().__init__()
+        self.inner = kind(8, 6, batch_first=True)
+        self.last = nn.Linear(6, 10)
+
+    def forward(self, X):
+        """Return probabilities."""
+        return self.last(self.inner(X.reshape(-1, 8, 8))[0][:, -1]).softmax(-1)
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_recurrent_layers(kind, tmp_path):
+    """They keep their weights in one piece beside the parameters, which is made anew."""
+    defended, X = fitted(make_net(Recurrent, module__kind=kind, max_epochs=1), selection="swap")
+    save(defended, tmp_path / "folder")
+    loaded = DefendedClassifier.from_pretrained(tmp_path / "folder", classes=[Recurrent])
+    np.testing.assert_array_equal(loaded.predict_proba(X), defended.predict_proba(X))
+    X, y = digits("strings")
+    quiet(loaded.fit, X, y)
+
+
+def test_history_of_training_comes_back(saved):
+    """It is read by epochs and columns, as before."""
+    loaded = DefendedClassifier.from_pretrained(saved[2], classes=[MLP])
+    assert loaded.estimator_.history[:, "train_loss"] == saved[0].estimator_.history[:, "train_loss"]
+
+
+class Shifted(nn.LayerNorm):
+    """Stands in for a layer of one's own."""
+
+    def forward(self, X):
+        """Do something else than the layer of torch."""
+        return torch.tanh(super().forward(X) + 1)
+
+
+def in_module(monkeypatch, module, name="LayerNorm"):
+    """Return a class of a name that others have, in a module of its own."""
+    cls = type(name, (Shifted,), {"__module__": module, "__qualname__": name})
+    monkeypatch.setitem(sys.modules, module, SimpleNamespace(**{name: cls}))
+    return cls
+
+
+def test_classes_of_one_name_are_told_apart(tmp_path, monkeypatch):
+    """One's own, torch's, and those of two modules; a class that has moved is found if nothing else is called so."""
+    one, other = (in_module(monkeypatch, f"library_{name}") for name in "ab")
+    torch.manual_seed(0)
+    layers = [nn.Linear(64, 8), one(8), nn.Linear(8, 8), nn.LayerNorm(8), nn.Linear(8, 8), other(8), nn.Linear(8, 10)]
+    defended, X = fitted(from_module(nn.Sequential(*layers), 10), selection="swap")
+    save(defended, tmp_path / "all")
+    for classes in ([one, other], [other, one]):
+        loaded = DefendedClassifier.from_pretrained(tmp_path / "all", classes=classes)
+        np.testing.assert_array_equal(loaded.predict_proba(X), defended.predict_proba(X))
+    moved = [in_module(monkeypatch, f"elsewhere_{name}") for name in "ab"]
+    for classes in (moved[:1], moved, [one, moved[0], moved[1]]):
+        with pytest.raises(ValueError, match="LayerNorm of library_[ab], and classes= has .*LayerNorm, which may be"):
+            DefendedClassifier.from_pretrained(tmp_path / "all", classes=classes)
+    defended, X = fitted(from_module(nn.Sequential(*layers[:5], nn.Linear(8, 10)), 10), selection="swap")
+    save(defended, tmp_path / "one")
+    loaded = DefendedClassifier.from_pretrained(tmp_path / "one", classes=moved[:1])
+    np.testing.assert_array_equal(loaded.predict_proba(X), defended.predict_proba(X))
 
 
 def test_left_out_callbacks_are_named(tmp_path):

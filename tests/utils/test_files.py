@@ -70,3 +70,17 @@ def test_permissions(tmp_path):
     finally:
         os.umask(before)
     assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("True", "False")] == [0o600, 0o644]
+
+
+def test_a_file_that_is_replaced_keeps_its_permissions_and_links(tmp_path):
+    """Closed files stay closed, private ones become so, and what a link leads to is what is replaced."""
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "link").symlink_to("file")
+    for mode, private in ((0o640, False), (0o600, False), (0o644, True)):
+        (tmp_path / "file").chmod(mode)
+        with whole_file(tmp_path / "link", private=private) as unfinished:
+            unfinished.write_text(str(mode))
+            assert stat.S_IMODE(unfinished.stat().st_mode) == 0o600
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "file").read_text() == str(mode)
+        assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == (0o600 if private else mode)
