@@ -6,8 +6,8 @@
 
 PATH is a folder of images (one folder for each class), an archive of one, or an ``.npz`` file with ``X`` and ``y``.
 Every stage is kept in DIR under a digest of what it was made from: the same command goes on where a run was stopped,
-and with ``--minutes`` it begins nothing new after that time, and writes what it has. "smoke" only shows that all of it
-runs, and its figures mean nothing; "cpu" is a small run for two cores, "paper" is one of 25,000 members for two cores
+and with ``--minutes`` it begins nothing new after that time, and writes what is there. "smoke" only shows that all
+of it runs, and its figures mean nothing; "cpu" is a small run for two cores, "paper" is one of 25,000 members for two cores
 and some hours, "gpu" has the paper's sizes. Another seed is another shuffle of all but the public rows, another
 training of each target and another key, for which few targets and answers may be enough (``--targets``, ``--answers``),
 with some parts left out (``--without``).
@@ -93,8 +93,29 @@ def choose_rule(experiment, timestep, rules):
     return min(leaks, key=lambda rule: (round(leaks[rule][0], 2), leaks[rule][1]))
 
 
+class Attempts:
+    """Stages that are gone through as long as there is time, and after that those which an earlier run has kept."""
+
+    def __init__(self):
+        self.first_missing = None
+
+    def __call__(self, stage, *args):
+        """Return what a stage finds, or None if it is still to be made and there is no time left."""
+        try:
+            return stage(*args)
+        except OutOfTime as error:
+            self.first_missing = self.first_missing or error
+            return None
+
+
 def run(experiment, options, results):
-    """Go through all stages, and put what they find into ``results``, which stays empty if it is to stop earlier."""
+    """Go through all stages, and put what they find into ``results``, which stays empty if it is to stop earlier.
+
+    Raises
+    ------
+    OutOfTime
+        Naming the first stage that was left out, after those that were kept have been put into ``results``.
+    """
     attacked = options.targets if "all" in experiment.preset.lira_targets else experiment.preset.lira_targets
     if options.until == "targets":
         for target in options.targets:
@@ -113,29 +134,37 @@ def run(experiment, options, results):
     results |= {"timestep": timestep, "chosen_rule": experiment.chosen_rule, "curve": experiment.curve()}
     results |= {"milliseconds": {}, "records": [], "floors": {}, "asked": [], "lira": [], "canaries": []}
     table = rows_of_table(experiment, timestep, options)
+    attempt = Attempts()
     for target in options.targets:
         for _, name, how in (row for row in table if row[0] == target):
-            results["records"].append(experiment.record(name, target, how))
+            record = attempt(experiment.record, name, target, how)
+            if record is None and name == UNDEFENDED:
+                break  # what the others are compared with
+            results["records"] += [record] if record else []
 
     made = {target: {name: how for one, name, how in table if one == target} for target in options.targets}
     for target in options.targets:
         if "floors" not in options.without:
-            results["floors"][target] = experiment.floor(target)
+            found = attempt(experiment.floor, target)
+            results["floors"] |= {target: found} if found else {}
         names = options.ask or ((*ASKED, experiment.chosen_rule) if target == UNDEFENDED else ASKED_ON_OTHERS)
         for name in dict.fromkeys(names) if "asked" not in options.without else ():
             if name in made[target]:
-                found = experiment.asked(target, made[target][name], options.asked_rows)
-                results["asked"].append({"target": target, "name": name, "attacks": found})
+                found = attempt(experiment.asked, target, made[target][name], options.asked_rows)
+                results["asked"] += [{"target": target, "name": name, "attacks": found}] if found else []
     if "timing" not in options.without and UNDEFENDED in made:
         for name in (name for name in (UNDEFENDED, *rules, *TIMED) if name in made[UNDEFENDED]):
-            results["milliseconds"][name] = experiment.milliseconds(made[UNDEFENDED][name])
+            found = attempt(experiment.milliseconds, made[UNDEFENDED][name])
+            results["milliseconds"] |= {name: found} if found else {}
     # Only further rows may have wrong labels: nobody scores these.
     parts = ("lira", "canaries") if experiment.preset.further else ("lira",)
     for target in (target for target in attacked if target in made):
         for name in (name for name in LIRA_ANSWERS if name in made[target]):
             for part in (part for part in parts if part not in options.without):
-                found = getattr(experiment, part)(target, made[target][name])
-                results[part].append({"target": target, "name": name, "attacks": found})
+                found = attempt(getattr(experiment, part), target, made[target][name])
+                results[part] += [{"target": target, "name": name, "attacks": found}] if found else []
+    if attempt.first_missing:
+        raise attempt.first_missing
 
 
 def main():
