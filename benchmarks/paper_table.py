@@ -7,8 +7,8 @@
 PATH is a folder of images (one folder for each class), an archive of one, or an ``.npz`` file with ``X`` and ``y``.
 Every stage is kept in DIR under a digest of what it was made from: the same command goes on where a run was stopped,
 and with ``--minutes`` it begins nothing new after that time, and writes what is there. "smoke" only shows that all
-of it runs, and its figures mean nothing; "cpu" is a small run for two cores, "paper" is one of 25,000 members for two cores
-and some hours, "gpu" has the paper's sizes. Another seed is another shuffle of all but the public rows, another
+of it runs, and its figures mean nothing; "cpu" is a small run for two cores, "paper" is one of 25,000 members for two
+cores and some hours, "gpu" has the paper's sizes. Another seed is another shuffle of all but the public rows, another
 training of each target and another key, for which few targets and answers may be enough (``--targets``, ``--answers``),
 with some parts left out (``--without``).
 What it writes, in a folder of DIR for each seed: ``results.json``, with every figure of the tables; ``table.txt``; and
