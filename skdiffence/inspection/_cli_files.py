@@ -1,11 +1,13 @@
 """The files of the command ``audit``: models, rows as arrays or tables, and the folder of the report."""
 
+import warnings
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import joblib
 import numpy as np
 
+from skdiffence.exceptions import MembershipWarning
 from skdiffence.utils._files import check_writable, whole_file
 from skdiffence.utils._frames import is_numeric
 from skdiffence.utils._optional import import_optional
@@ -104,7 +106,7 @@ def load_sides(paths, label, model):
     if len(tables) < len(paths):
         raise CommandError(f"--members and --non-members must be files of one kind. Got {' and '.join(paths)}.")
     text = [label] if np.asarray(getattr(model, "classes_", ())).dtype.kind in "OSU" else []
-    frames = _with_equal_types([_read_table(path, text) for path in paths], paths, text)
+    frames = _with_equal_types([_read_table(path, text, label) for path in paths], paths, text, label)
     return [_split_label(frame, path, label, model) for frame, path in zip(frames, paths, strict=True)]
 
 
@@ -189,7 +191,7 @@ def _load_arrays(path):
         ) from error
 
 
-def _read_table(path, text):
+def _read_table(path, text, label):
     """Return a table; the named columns as text."""
     pandas = import_optional("pandas", extra="audit")
     if _suffixes(path)[-1] in _PARQUET:
@@ -198,14 +200,42 @@ def _read_table(path, text):
         if _suffixes(path)[-1] in _PARQUET:
             return pandas.read_parquet(path)
         separator = next(_CSV[suffix] for suffix in _suffixes(path) if suffix in _CSV)
-        return pandas.read_csv(path, sep=separator, dtype=dict.fromkeys(text, str), low_memory=False)
+        options = {"sep": separator, "dtype": dict.fromkeys(text, str), "low_memory": False}
+        return _with_all_words(pandas.read_csv(path, **options), path, options, label)
     except FileNotFoundError:
         raise CommandError(f"{path} does not exist.") from None
     except Exception as error:  # readers raise errors of their own
         raise CommandError(f"{path} can't be read as a table: {error}") from error
 
 
-def _with_equal_types(frames, paths, text):
+def _with_all_words(frame, path, options, label):
+    """Return a table with the words in columns of text that pandas takes for missing values, such as None and NA.
+
+    Only empty cells are missing there, which is how ``to_csv`` writes missing values. Columns of numbers stay as read.
+    """
+    texts = [name for name in frame.columns if name in options["dtype"] or _has_text(frame[name])]
+    if not frame[texts].isna().any(axis=None):
+        return frame
+    pandas = import_optional("pandas", extra="audit")
+    words = pandas.read_csv(path, keep_default_na=False, na_values=[""], **options)[texts]
+    lost = {name: words[name][frame[name].isna()].dropna().unique() for name in texts if name != label}
+    if found := {name: sorted(lost[name]) for name in lost if len(lost[name])}:
+        named = "; ".join(f"{', '.join(map(repr, cells))} in column {name!r}" for name, cells in found.items())
+        warnings.warn(
+            f"{path} has {named}: taken as text. If the model was trained on what pandas.read_csv made of such a file, "
+            "these cells were missing values. Leave them empty then, as frame.to_csv does.",
+            MembershipWarning,
+            stacklevel=2,
+        )
+    frame[texts] = words
+    return frame
+
+
+def _has_text(column):
+    return _kind(column) == "O" and any(isinstance(cell, str) for cell in column.unique())
+
+
+def _with_equal_types(frames, paths, text, label):
     """Return the tables, with columns whose types were guessed differently read again as text.
 
     A column of codes can look like numbers in one file and not in the other.
@@ -214,7 +244,7 @@ def _with_equal_types(frames, paths, text):
     unlike = [name for name in shared if _kind(frames[0][name]) != _kind(frames[1][name])]
     if not unlike or any(_suffixes(path)[-1] in _PARQUET for path in paths):
         return frames
-    return [_read_table(path, [*text, *unlike]) for path in paths]
+    return [_read_table(path, [*text, *unlike], label) for path in paths]
 
 
 def _kind(column):

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import warnings
 
 import joblib
 import numpy as np
@@ -14,6 +15,7 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from skdiffence.__main__ import main
+from skdiffence.exceptions import MembershipWarning
 from skdiffence.inspection._cli_files import CommandError, load_sides
 
 pandas = pytest.importorskip("pandas")
@@ -121,6 +123,44 @@ def test_missing_numbers_on_one_side_stay_numbers(tmp_path):
     paths = written(tmp_path, "age,y\n7,0\n12,1\n", "age,y\n,0\n12,1\n")
     (X, _), (Z, _) = load_sides(paths, "y", Named(["age"]))
     assert X["age"].dtype.kind in "if" and Z["age"].dtype.kind == "f"
+
+
+@pytest.mark.filterwarnings("ignore::skdiffence.exceptions.MembershipWarning")
+def test_words_for_nothing_are_text_in_columns_of_text(tmp_path):
+    """A category called None is one, as in the frame that was written; a number that is not there is missing."""
+    frame = pandas.DataFrame(
+        {
+            "smokes": ["None", "some", None, "NA"],
+            "sick": [True, False, True, np.nan],
+            "age": [1.5, None, 2, 3],
+            "y": ["n/a", "null", "well", "None"],
+        }
+    )
+    paths = [str(tmp_path / "a.csv")] * 2
+    for dots in ("", "NA"):
+        frame.astype({"age": object}).fillna({"age": dots}).to_csv(paths[0], index=False)
+        for classes in (["n/a"], [0]):
+            X, y = load_sides(paths, "y", Named(["smokes", "sick", "age"], classes))[0]
+            pandas.testing.assert_frame_equal(X, frame[["smokes", "sick", "age"]])
+            assert y.tolist() == frame["y"].tolist()
+
+
+def test_words_for_nothing_in_codes(tmp_path):
+    """What is text on one side is text on both, with its words."""
+    paths = written(tmp_path, "code,drug,y\n7,None,0\nNA,None,1\n", "code,drug,y\nA7,,0\n,wine,1\n")
+    with pytest.warns(MembershipWarning, match="0.csv has 'NA' in column 'code'; 'None' in column 'drug': taken as"):
+        (X, _), (Z, _) = load_sides(paths, "y", Named(["code", "drug"]))
+    assert X.to_numpy().tolist() == [["7", "None"], ["NA", "None"]]
+    assert Z.isna().to_numpy().tolist() == [[False, True], [True, False]]
+
+
+def test_words_for_nothing_are_warned_of_in_features_only(tmp_path):
+    """A classifier can't have been trained on missing labels, but on missing values of a file that has such words."""
+    frame = pandas.DataFrame({"a": ["x", None, "y"], "y": ["None", "NA", "b"]})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_sides([str(tmp_path / "a.csv")] * 2, "y", Named(["a"]))
 
 
 def test_labels_of_digits_that_were_trained_as_text(tmp_path):
