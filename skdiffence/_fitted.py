@@ -198,9 +198,7 @@ def stored_rows(estimator, X):
             if not len(rows) or part.steps is None:
                 n_lost += len(rows)
                 continue
-            # Steps round differently from call to call, and nets record their rows in float32.
-            recomputed = bool(part.steps) or isinstance(part.estimator, NeuralNet)
-            found, n_missing = rows.find(part.transform(X), recomputed=recomputed)
+            found, n_missing = rows.find(part.transform(X), recomputed=_may_be_rounded(part, rows))
             mask |= found
             n_lost += n_missing
         masks["calibrated_on_"] |= _trained_student(part, X)
@@ -212,7 +210,12 @@ def _trained_student(part, X):
     rows = getattr(part.estimator, "student_trained_on_", ())
     if not len(rows) or part.steps is None:
         return False
-    return rows.find(part.transform(X), recomputed=bool(part.steps))[0]
+    return rows.find(part.transform(X), recomputed=_may_be_rounded(part, rows))[0]
+
+
+def _may_be_rounded(part, rows):
+    # Steps round differently from call to call, nets record their rows in float32, and files hold float32 as decimals.
+    return bool(part.steps) or isinstance(part.estimator, NeuralNet) or rows.is_float32
 
 
 def _recording_parts(estimator):

@@ -60,6 +60,14 @@ def _is_large(X):
     return isinstance(X, np.ndarray) and X.ndim > 1 and len(X) > 1 and X.size > _DENSE_VALUES and is_numeric(X.dtype)
 
 
+def _is_float32(X):
+    """Return whether rows are floating-point numbers that float32 holds, with or without small integers beside them."""
+    dtypes = [dtype for _, dtype, _ in frame_columns(X)] if is_frame(X) else [getattr(X, "dtype", None)]
+    if not all(isinstance(dtype, np.dtype) and np.can_cast(dtype, np.float32) for dtype in dtypes):
+        return False
+    return any(dtype.kind == "f" for dtype in dtypes)
+
+
 @dataclass(frozen=True)
 class _Contents:
     """What rows hold, each part an array of shape (n, d) or None.
@@ -288,18 +296,23 @@ class RowSet:
     rounded : ndarray of dtype S16, default=None
         Keyed digests of the rows rounded to float32; None for the same as ``digests``. By these, rows are found that
         were computed again, as by a step of a pipeline, and differ in their last bits.
+    is_float32 : bool, default=False
+        Whether the rows were given as float32. The same rows from a file of decimals differ in their last bits.
     """
 
-    def __init__(self, digests, key, rounded=None):
+    is_float32 = False  # of sets that were pickled before this was recorded
+
+    def __init__(self, digests, key, rounded=None, *, is_float32=False):
         self.digests = np.unique(digests)
         self.key = key
         self.rounded = self.digests if rounded is None else np.unique(rounded)
+        self.is_float32 = is_float32
 
     @classmethod
     def of(cls, X, key=None):
         """Return the set of the rows of X, with a random key unless one is given."""
         key = secrets.token_bytes(_KEY_SIZE) if key is None else key
-        return cls(row_digests(X, key), key, row_digests(X, key, as_float32=True))
+        return cls(row_digests(X, key), key, row_digests(X, key, as_float32=True), is_float32=_is_float32(X))
 
     @classmethod
     def empty(cls):
@@ -308,7 +321,8 @@ class RowSet:
 
     def without(self, other):
         """Return the set without the rows of another set that has the same key."""
-        return RowSet(np.setdiff1d(self.digests, other.digests), self.key, np.setdiff1d(self.rounded, other.rounded))
+        digests, rounded = np.setdiff1d(self.digests, other.digests), np.setdiff1d(self.rounded, other.rounded)
+        return RowSet(digests, self.key, rounded, is_float32=self.is_float32)
 
     def contains(self, X):
         """Return for each row of X whether it is in the set.

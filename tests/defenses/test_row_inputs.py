@@ -51,6 +51,27 @@ def test_exactly_the_recorded_rows_are_found(name, around):
     assert stored.not_trained_on.sum() == N_ROWS - model[-1].n_samples_fit_ == len(model[-1].not_trained_on_)
 
 
+def test_recorded_float32_rows_are_found_among_decimals():
+    """As a file of text holds them; the fitted set itself compares exactly."""
+    X = np.random.default_rng(1).normal(size=(N_ROWS, 3)).astype(np.float32)
+    model = DefendedClassifier(BOOSTED, "passthrough", calibration_size=0.3, random_state=0).fit(X, Y)
+    decimals = np.array(X.astype(str), dtype=np.float64)
+    assert not model.not_trained_on_.contains(decimals).any()
+    found, expected = stored_rows(model, decimals), stored_rows(model, X)
+    assert expected.not_trained_on.sum() == N_ROWS - model.n_samples_fit_
+    np.testing.assert_array_equal(found.not_trained_on, expected.not_trained_on)
+    assert found.n_lost == 0
+
+
+@pytest.mark.parametrize("held_by_float32", [False, True])
+def test_recorded_float64_rows_are_not_taken_for_others(held_by_float32):
+    """A row that differs in its last bits is another row, also where float32 holds the recorded one."""
+    X = np.random.default_rng(1).normal(size=(N_ROWS, 3))
+    X = np.rint(X * 100) if held_by_float32 else X
+    model = DefendedClassifier(BOOSTED, "passthrough", calibration_size=0.3, random_state=0).fit(X, Y)
+    assert not stored_rows(model, np.nextafter(X, np.inf)).any.any()
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, int])
 def test_rows_of_nets_are_found_as_they_were_given(dtype):
     """A net gets float32, but what is stored of its rows is not rounded."""

@@ -15,6 +15,7 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from skdiffence.__main__ import main
+from skdiffence.defenses import DefendedClassifier
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.inspection._cli_files import CommandError, load_sides
 
@@ -109,6 +110,22 @@ def test_arrays_for_models_trained_on_arrays(tmp_path):
     assert isinstance(X, np.ndarray) and X.tolist() == [[1, 2]]
     X, _ = load_sides(paths, "y", NeuralNetClassifier(nn.Linear))[0]
     assert X.dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_that_a_model_was_calibrated_on_are_left_out(tmp_path, dtype):
+    """As from arrays: a table of decimals has them in another precision than a model that was given float32."""
+    X = np.random.default_rng(0).normal(size=(160, 4)).astype(dtype)
+    y, is_member = np.arange(160) % 2, np.arange(160) < 60
+    model = DefendedClassifier(RandomForestClassifier(5, random_state=0), "passthrough", calibrate="temperature")
+    joblib.dump(model.fit(X[:100], y[:100], is_member=is_member[:100]), tmp_path / "m.joblib")
+    frame = pandas.DataFrame(X).assign(defaulted=y)
+    frame[is_member].to_csv(tmp_path / "members.csv", index=False)
+    frame[~is_member].to_csv(tmp_path / "others.csv", index=False)
+    assert main(command(tmp_path, "--label", "defaulted")) in (0, 1)
+    rows = json.loads((tmp_path / "out" / "report.json").read_text())["rows"]
+    assert rows["held_out_or_calibrated_left_out"] == len(model.calibrated_on_) == 40
+    assert rows["n_members"] == rows["n_non_members"] == 60
 
 
 def test_column_that_looks_like_numbers_in_one_file_only(tmp_path):

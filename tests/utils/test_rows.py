@@ -1,6 +1,7 @@
 """Rows recognized by content."""
 
 import hashlib
+import pickle
 from decimal import Decimal
 
 import numpy as np
@@ -232,6 +233,37 @@ def test_recomputed_rows_are_found_by_what_float32_holds_of_them():
     assert n_lost == 0
     left = rows.without(RowSet.of(again[:1], key=rows.key))
     assert left.find(again, recomputed=True)[0].tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("X", "expected"),
+    [
+        (np.zeros((2, 3), np.float32), True),
+        (np.zeros((2, 3), np.float16), True),
+        (sparse.csr_array(np.eye(2, dtype=np.float32)), True),
+        (pd.DataFrame({"a": np.zeros(2, np.float32), "b": np.zeros(2, np.int8)}), True),
+        (np.zeros((2, 3)), False),
+        (np.zeros((2, 3), int), False),
+        (np.zeros((2, 3), np.uint8), False),
+        ([[0.0, 1.0]], False),
+        (pd.DataFrame({"a": np.zeros(2, np.float32), "id": [1, 2]}), False),
+        (pd.DataFrame({"a": np.zeros(2, np.float32), "b": pd.Series([0.1, "x"], dtype=object)}), False),
+        (pd.DataFrame({"a": np.zeros(2, np.float32), "b": pd.Categorical([0.1, 0.2])}), False),
+    ],
+)
+def test_row_set_knows_whether_its_rows_were_float32(X, expected):
+    """No other rows may be looked for by what float32 holds of them: of some it would not hold all."""
+    rows = RowSet.of(X)
+    assert rows.is_float32 is expected
+    assert rows.without(RowSet.of(X[:1], key=rows.key)).is_float32 is expected
+    assert pickle.loads(pickle.dumps(rows)).is_float32 is expected
+
+
+def test_row_set_of_an_earlier_version():
+    """A set that was pickled before it was recorded whether rows were float32."""
+    rows = RowSet.of(np.zeros((2, 3), np.float32))
+    del vars(rows)["is_float32"]
+    assert pickle.loads(pickle.dumps(rows)).is_float32 is False
 
 
 @settings(deadline=None, max_examples=40)
