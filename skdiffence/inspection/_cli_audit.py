@@ -91,7 +91,8 @@ def run_audit(options):
     """
     # An audit takes minutes: what it writes to is tried first.
     folder = check_writable(options.output, AUDIT_FILES)
-    check_scores_file(options.scores)
+    read = [*options.models, options.members, options.non_members, *filter(None, [options.undefended])]
+    check_scores_file(options.scores, [*read, *(folder / name for name in AUDIT_FILES)])
     names = _names(options.models)
     if options.undefended is not None and len(names) > 1:
         raise CommandError(f"--undefended belongs to one model. Got {len(names)}: audit it as one of them.")

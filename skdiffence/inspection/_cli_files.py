@@ -110,21 +110,26 @@ def load_sides(paths, label, model):
     return [_split_label(frame, path, label, model) for frame, path in zip(frames, paths, strict=True)]
 
 
-def check_scores_file(path):
+def check_scores_file(path, taken=()):
     """Check that scores can be written to a file, before anything is computed.
 
     Parameters
     ----------
     path : str or None
         The file, CSV or parquet; None writes nothing.
+    taken : iterable of str or path, default=()
+        Files that the command reads or writes itself.
 
     Raises
     ------
     CommandError, ImportError, OSError
-        If its name has another ending, a library is missing, or its folder can't be written to.
+        If its name has another ending or is that of a taken file, a library is missing, or its folder can't be
+        written to.
     """
     if path is None:
         return
+    if Path(path).resolve() in {Path(each).resolve() for each in taken}:
+        raise CommandError(f"--scores must be a file of its own. Got {path}, which this audit reads or writes itself.")
     if Path(path).suffix.lower() not in (".csv", *_PARQUET):
         raise CommandError(f"--scores must be a .csv or .parquet file. Got {path}.")
     import_optional("pandas", extra="audit")

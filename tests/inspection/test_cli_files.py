@@ -1,6 +1,7 @@
 """Rows from tables: what reaches the model, and what a person is told who forgot something."""
 
 import json
+import shutil
 import sys
 import warnings
 
@@ -280,6 +281,23 @@ def test_scores_file_that_cannot_be_written(folder, tmp_path, capsys, name):
     given[1] = str(folder / "no-model.joblib")
     assert main(given) == 2
     assert name.partition("/")[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["members.csv", "others.csv", "sub/../link.csv", "n.csv", "m.csv", "out/attacks.csv"])
+def test_scores_file_that_the_audit_reads_or_writes_itself(folder, tmp_path, capsys, name):
+    """Training rows would be lost, or the table of the report; also by another path to the same file."""
+    for each in ("members.csv", "others.csv"):
+        shutil.copy(folder / each, tmp_path)
+    for each in ("m.joblib", "m.csv", "n.csv"):
+        shutil.copy(folder / "m.joblib", tmp_path / each)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link.csv").symlink_to("members.csv")
+    before = (tmp_path / name).read_bytes() if (tmp_path / name).exists() else None
+    given = command(tmp_path, "--label", "defaulted", "--scores", str(tmp_path / name))
+    given[1] = str(tmp_path / "m.csv")
+    assert main([*given, "--undefended", str(tmp_path / "n.csv")]) == 2
+    assert "--scores must be a file of its own" in capsys.readouterr().err
+    assert ((tmp_path / name).read_bytes() if (tmp_path / name).exists() else None) == before
 
 
 def test_without_the_option_no_file_holds_a_score(folder):
