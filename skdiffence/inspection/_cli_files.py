@@ -14,6 +14,7 @@ from skdiffence.utils._optional import import_optional
 from skdiffence.utils._skorch import nets_inside
 
 _CSV, _PARQUET = {".csv": ",", ".tsv": "\t"}, (".parquet", ".pq")
+_COMPRESSED = (".gz", ".bz2", ".zip", ".xz", ".zst")
 _FROM_TORCH = (
     "{path} is a file of torch, and not a model saved by joblib.dump. Make a classifier of it and save that: "
     "joblib.dump(classifier, 'model.joblib', compress=1), with "
@@ -162,12 +163,14 @@ def _check_parquet(path):
         raise CommandError(f"{path}: parquet files need pyarrow (pip install pyarrow).") from None
 
 
-def _suffixes(path):
-    return [suffix.lower() for suffix in Path(path).suffixes[-2:]]
+def _suffix(path):
+    """Return the suffix that says what a file holds, in lower case: of a compressed file the one before the last."""
+    suffixes = ["", *(suffix.lower() for suffix in Path(path).suffixes)]
+    return suffixes[-2] if suffixes[-1] in _COMPRESSED else suffixes[-1]
 
 
 def _is_table(path):
-    return any(suffix in (*_CSV, *_PARQUET) for suffix in _suffixes(path))
+    return _suffix(path) in (*_CSV, *_PARQUET)
 
 
 def _load_arrays(path):
@@ -199,13 +202,12 @@ def _load_arrays(path):
 def _read_table(path, text, label):
     """Return a table; the named columns as text."""
     pandas = import_optional("pandas", extra="audit")
-    if _suffixes(path)[-1] in _PARQUET:
+    if _suffix(path) in _PARQUET:
         _check_parquet(path)
     try:
-        if _suffixes(path)[-1] in _PARQUET:
+        if _suffix(path) in _PARQUET:
             return pandas.read_parquet(path)
-        separator = next(_CSV[suffix] for suffix in _suffixes(path) if suffix in _CSV)
-        options = {"sep": separator, "dtype": dict.fromkeys(text, str), "low_memory": False}
+        options = {"sep": _CSV[_suffix(path)], "dtype": dict.fromkeys(text, str), "low_memory": False}
         return _with_all_words(pandas.read_csv(path, **options), path, options, label)
     except FileNotFoundError:
         raise CommandError(f"{path} does not exist.") from None
@@ -247,7 +249,7 @@ def _with_equal_types(frames, paths, text, label):
     """
     shared = [name for name in frames[0].columns if name in frames[1].columns]
     unlike = [name for name in shared if _kind(frames[0][name]) != _kind(frames[1][name])]
-    if not unlike or any(_suffixes(path)[-1] in _PARQUET for path in paths):
+    if not unlike or any(_suffix(path) in _PARQUET for path in paths):
         return frames
     return [_read_table(path, [*text, *unlike], label) for path in paths]
 

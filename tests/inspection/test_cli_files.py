@@ -211,6 +211,24 @@ def test_tables_that_do_not_exist(tmp_path, name):
         load_sides([str(tmp_path / name)] * 2, "y", Named(["a"]))
 
 
+@pytest.mark.parametrize("name", ["data.csv.npz", "a.tsv.b.NPZ", "a.csv.gz.npz"])
+def test_arrays_made_of_a_table(tmp_path, name):
+    """The last suffix says what a file holds, whatever it was made of."""
+    with open(tmp_path / name, "wb") as file:
+        np.savez(file, X=np.ones((2, 3)), y=np.zeros(2))
+    X, y = load_sides([str(tmp_path / name)] * 2, None, Named())[0]
+    assert X.shape == (2, 3) and y.shape == (2,)
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.b.TSV.xz", "a.csv.zip", "a.npz.csv"])
+def test_tables_by_their_suffixes(tmp_path, name):
+    """Compressed or not."""
+    frame = people(5, 1)
+    frame.to_csv(tmp_path / name, index=False, sep="\t" if "TSV" in name else ",")
+    X, y = load_sides([str(tmp_path / name)] * 2, "defaulted", Named(["town", "age"]))[0]
+    assert list(X.columns) == ["town", "age"] and y.tolist() == frame["defaulted"].tolist()
+
+
 def test_label_for_arrays(tmp_path):
     """An option that has no effect is a mistake."""
     np.savez(tmp_path / "a.npz", X=np.zeros((2, 2)), y=np.zeros(2))
