@@ -273,7 +273,9 @@ def _split_label(frame, path, label, model):
         raise CommandError(f"{path} is a table: it has no column {label!r}. Its columns are {columns}.{hint}")
     X, y = frame, None
     if label is not None:
-        X, y = frame.drop(columns=label), frame[label]
+        # Columns of a parquet file can have names that are no text.
+        column = frame.columns[names.index(label)]
+        X, y = frame.drop(columns=column), frame[column]
         if y.isna().any():
             raise CommandError(f"{path} must have a label in each row. {y.isna().sum()} cells of {label!r} are empty.")
         y = y.to_numpy()

@@ -245,6 +245,14 @@ def test_parquet(tmp_path):
     assert X["town"].dtype == "category" and y.tolist() == frame["defaulted"].tolist()
 
 
+def test_parquet_with_numbers_as_names(tmp_path):
+    """As the columns of an array have in a frame: the label is named as it is printed."""
+    pytest.importorskip("pyarrow")
+    pandas.DataFrame([[1.0, 2.0, 0], [3.0, 4.0, 1]]).to_parquet(tmp_path / "a.parquet")
+    X, y = load_sides([str(tmp_path / "a.parquet")] * 2, "2", Named())[0]
+    assert X.tolist() == [[1, 2], [3, 4]] and y.tolist() == [0, 1]
+
+
 def test_parquet_without_its_library(tmp_path, monkeypatch):
     """Says what to install."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
