@@ -14,7 +14,7 @@ from skdiffence._demo._demo import FILES, run_demo
 from skdiffence._demo._digits import DemoSettings
 from skdiffence.diffusion._cli_convert import add_convert_parser, run_convert
 from skdiffence.inspection._cli_audit import AUDIT_FILES, SCORES, TRUST, add_audit_parser, attacks_above, run_audit
-from skdiffence.inspection._cli_files import CommandError
+from skdiffence.inspection._cli_files import CommandError, shown
 
 _FAILED, _UNUSABLE = 1, 2
 
@@ -116,7 +116,7 @@ def _demo(options):
     print(f"\n{run.table}\n\n{run.meaning}\n")
     for check, holds in run.checks:
         print(f"[{'ok' if holds else 'FAILED'}] {check}")
-    print(f"\nIn {options.output}: {', '.join(FILES)}")
+    print(shown(f"\nIn {options.output}: {', '.join(FILES)}"))
     return 0 if all(holds for _, holds in run.checks) else _FAILED
 
 
@@ -125,9 +125,9 @@ def _audit(options):
     with _importable_here():
         report = run_audit(options)
     if options.scores is not None:
-        print(f"warning: scores of each row are in {options.scores}. {SCORES}", file=sys.stderr)
+        print(shown(f"warning: scores of each row are in {options.scores}. {SCORES}"), file=sys.stderr)
     above = attacks_above(report, options.fail_above, options.fail_by)
-    print("\n".join(["", str(report), "", *above, f"In {options.output}: {', '.join(AUDIT_FILES)}"]))
+    print(shown("\n".join(["", str(report), "", *above, f"In {options.output}: {', '.join(AUDIT_FILES)}"])))
     return _FAILED if report.failed_controls or above else 0
 
 
@@ -143,5 +143,5 @@ def _importable_here():
 
 
 def _convert(options):
-    print(run_convert(options))
+    print(shown(run_convert(options)))
     return 0

@@ -5,7 +5,14 @@ from pathlib import Path
 
 from skdiffence.attacks import get_attack_names
 from skdiffence.inspection._audit import SUITES, audit
-from skdiffence.inspection._cli_files import CommandError, check_scores_file, load_model, load_sides, write_table
+from skdiffence.inspection._cli_files import (
+    CommandError,
+    check_scores_file,
+    load_model,
+    load_sides,
+    shown,
+    write_table,
+)
 from skdiffence.inspection.report._comparison import AuditComparison
 from skdiffence.utils._files import check_writable
 
@@ -109,10 +116,10 @@ def run_audit(options):
 
 def _names(paths):
     """Return the file names of models, or their paths where these are not distinct."""
-    names = [Path(path).name for path in paths]
+    names = [shown(Path(path).name) for path in paths]
     if len(set(paths)) < len(paths):
         raise CommandError(f"Each model must be named once. Got {' '.join(paths)}.")
-    return names if len(set(names)) == len(names) else list(paths)
+    return names if len(set(names)) == len(names) else [shown(path) for path in paths]
 
 
 def _audit_one(path, model, undefended, options):
@@ -124,7 +131,7 @@ def _audit_one(path, model, undefended, options):
         undefended=undefended,
         max_fpr="auto" if options.max_fpr is None else options.max_fpr,
         show_rows=options.show_rows,
-        subject=f"{path}; members {options.members}, non-members {options.non_members}",
+        subject=shown(f"{path}; members {options.members}, non-members {options.non_members}"),
         random_state=options.seed,
         verbose=1,
     )

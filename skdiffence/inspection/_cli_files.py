@@ -27,6 +27,22 @@ class CommandError(Exception):
     """The input can't be used; the message says why."""
 
 
+def shown(text):
+    r"""Return a text that has a path in it so that it can be printed and written.
+
+    Parameters
+    ----------
+    text : str
+        Bytes of a path that are no UTF-8 are lone surrogates in it.
+
+    Returns
+    -------
+    text : str
+        With ``\udce9`` for the byte e9, say.
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def load_model(path):
     """Return what joblib saved in a file.
 

@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import os
+import shutil
 import sys
 
 import joblib
@@ -248,6 +250,24 @@ def test_models_that_cannot_be_compared(files, two, more, message, capsys):
     given = [*two[:2], two[1], *two[2:]] if more == "twice" else [*two, "--undefended", two[1]]
     assert main(given) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="paths are text on other systems")
+@pytest.mark.parametrize("n_models", [1, 2])
+def test_paths_that_are_no_utf8(files, tmp_path, capsys, n_models):
+    """The report shows their bytes: an audit of an hour is not lost to a name."""
+    folder = tmp_path / os.fsdecode(b"donn\xe9es")
+    folder.mkdir()
+    for name in ("members.npz", "others.npz"):
+        shutil.copy(files / name, folder)
+    names = [os.fsdecode(b"mod\xe8le.joblib"), "m.joblib"][:n_models]
+    for name in names:
+        shutil.copy(files / "m.joblib", folder / name)
+    given = command(folder, "--attacks", "entropy", "--scores", str(folder / "s.csv"), model=names[0])
+    assert main([*given[:2], *(str(folder / name) for name in names[1:]), *given[2:]]) == 0
+    assert {path.name for path in (folder / "out").iterdir()} == {"report.html", "report.json", "attacks.csv"}
+    assert r"donn\udce9es/out: report.html" in capsys.readouterr().out
+    assert r"donn\udce9es/others.npz" in (folder / "out" / "report.html").read_text(encoding="utf-8")
 
 
 def test_models_of_one_name_are_told_apart_by_their_folders():

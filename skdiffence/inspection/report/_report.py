@@ -285,5 +285,5 @@ def written(text, file):
     if file is None:
         return text
     with whole_file(file) as path:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
     return None
