@@ -55,9 +55,11 @@ def read_checkpoint(path, part=None):
     except FileNotFoundError:
         raise
     except Exception as error:  # torch raises errors of all kinds for files that are no checkpoints
+        # torch's own message advises to unpickle what it refuses.
+        why = "" if "weights_only" in str(error) else f": {str(error).partition(chr(10))[0]}"
         raise LayoutError(
             f"{path} is no checkpoint of tensors, or holds objects that could run code when loaded, and is refused "
-            f"({type(error).__name__}: {str(error).partition(chr(10))[0]})."
+            f"({type(error).__name__}{why})."
         ) from error
     if not isinstance(content, dict):
         raise LayoutError(f"{path} must hold a dictionary of weights. Got {type(content).__name__}.")
@@ -97,30 +99,44 @@ def convert(weights, *, head_channels=64):
     LayoutError
         If the weights are laid out in another way, or need a class label.
     """
-    if "head.weight" in weights and "tail.2.weight" in weights:
-        return _convert_ddpm(weights)
-    if "input_blocks.0.0.weight" in weights:
-        return _convert_guided(weights, head_channels)
+    try:
+        if "head.weight" in weights and "tail.2.weight" in weights:
+            return _convert_ddpm(_Weights(weights))
+        if "input_blocks.0.0.weight" in weights:
+            return _convert_guided(_Weights(weights), head_channels)
+    except LayoutError:
+        raise
+    except (IndexError, RuntimeError, ValueError) as error:  # of names without numbers, and of weights of other shapes
+        raise LayoutError(
+            "the checkpoint has layers of other names or shapes than those of pytorch-ddpm and guided-diffusion: "
+            f"{error}."
+        ) from error
     raise LayoutError(
         "the checkpoint is of neither pytorch-ddpm (it has no head.weight) nor guided-diffusion (no "
         f"input_blocks.0.0.weight). It has {', '.join(list(weights)[:5])}."
     )
 
 
+class _Weights(dict):
+    """Weights by name, of which one that is missing is a fault of the checkpoint."""
+
+    def __missing__(self, name):
+        raise LayoutError(f"the checkpoint lacks {name}, which the layout of its other layers asks for.")
+
+
 class _Renamed:
     """Takes layers by their old names and keeps them by their new ones, each once."""
 
     def __init__(self, weights):
-        self.left, self.new = dict(weights), {}
+        self.left, self.new = _Weights(weights), {}
 
     def __contains__(self, name):
         return f"{name}.weight" in self.left
 
     def take(self, new, old, change=lambda weight: weight):
         """Move one layer, its weight changed by a function."""
-        if f"{old}.weight" not in self.left:
-            raise LayoutError(f"the checkpoint lacks {old}.weight, which the layout of its other layers asks for.")
-        self.new[f"{new}.weight"] = change(self.left.pop(f"{old}.weight"))
+        self.new[f"{new}.weight"] = change(self.left[f"{old}.weight"])
+        del self.left[f"{old}.weight"]
         if f"{old}.bias" in self.left:
             self.new[f"{new}.bias"] = self.left.pop(f"{old}.bias")
 
@@ -294,7 +310,10 @@ def _convert_guided(weights, head_channels):
 def _guided_blocks(layers, n_items, by_convolution):
     """Return the number of residual blocks of a level, from where downsamplings or attention are."""
     if by_convolution:
-        return next(k for k in range(1, n_items) if f"input_blocks.{k}.0.op" in layers) - 1
+        n_blocks = next((k for k in range(1, n_items) if f"input_blocks.{k}.0.op" in layers), 0) - 1
+        if n_blocks < 1:
+            raise LayoutError("the checkpoint has no residual block before the first of its downsamplings (.0.op).")
+        return n_blocks
     # A residual block that shrinks images looks as any other, but has no attention behind it. The last level has none.
     n_blocks = 0
     while f"input_blocks.{n_items - 1 - n_blocks}.1.qkv" in layers:

@@ -139,6 +139,33 @@ BAD = {
         "embeds timesteps by another table",
     ),
     "attention of heads of another width": (guided_weights(32, (1, 1, 1)), "Give --head-channels"),
+    "nothing but the ends of pytorch-ddpm": (
+        {"head.weight": torch.zeros(8, 3, 3, 3), "tail.2.weight": torch.zeros(3, 8, 3, 3)},
+        "lacks time_embedding.timembedding.0.weight",
+    ),
+    "no width of a level": (
+        without(ddpm_weights(**SMALL), "downblocks.0.block1.2.weight"),
+        "lacks downblocks.0.block1.2.weight",
+    ),
+    "embeddings of another shape": (
+        {**ddpm_weights(**SMALL), "time_embedding.timembedding.0.weight": torch.ones(60)},
+        "other names or shapes",
+    ),
+    "attention of another shape": (
+        {**ddpm_weights(**SMALL), "middleblocks.0.attn.proj_q.weight": torch.ones(2, 2, 2, 2)},
+        "other names or shapes",
+    ),
+    "blocks without numbers": ({**ddpm_weights(**SMALL), "downblocks.a.b": torch.ones(1)}, "other names or shapes"),
+    "nothing but the first block": ({"input_blocks.0.0.weight": torch.zeros(8, 3, 3, 3)}, "levels cannot be told"),
+    "no width of a level of guided-diffusion": (
+        without(guided_weights(), "input_blocks.1.0.out_layers.3.weight"),
+        "lacks input_blocks.1.0.out_layers.3.weight",
+    ),
+    "nothing but a downsampling": (
+        {"input_blocks.0.0.weight": torch.zeros(8, 3, 3, 3), "input_blocks.1.0.op.weight": torch.zeros(8, 8, 3, 3)},
+        "no residual block before",
+    ),
+    "a downsampling elsewhere": ({**guided_weights(), "middle_block.0.op.x": torch.ones(1)}, "the checkpoint"),
     "levels that cannot be told": (guided_weights(attends=()), "levels cannot be told apart"),
 }
 
@@ -165,7 +192,7 @@ class Harmful:
 
 @pytest.mark.parametrize("kind", ["objects", "pickle", "text", "missing", "folder"])
 def test_files_that_are_no_checkpoints(kind, tmp_path, capsys):
-    """No code in a file is run; a file that is none is named."""
+    """No code in a file is run, nor is it advised how; a file that is none is named."""
     path = tmp_path / "ckpt.pt"
     if kind == "objects":
         torch.save({"ema_model": ddpm_weights(**SMALL), "config": Harmful(str(tmp_path / "harm"))}, path)
@@ -176,7 +203,9 @@ def test_files_that_are_no_checkpoints(kind, tmp_path, capsys):
     elif kind == "folder":
         path.mkdir()
     assert main(["convert", str(path), str(tmp_path / "folder")]) == 2
-    assert "ckpt.pt" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "ckpt.pt" in said
+    assert "Re-running" not in said and "can still be loaded" not in said
     assert not (tmp_path / "harm").exists() and not (tmp_path / "folder").exists()
 
 
