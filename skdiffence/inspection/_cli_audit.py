@@ -117,7 +117,7 @@ def run_audit(options):
 def _names(paths):
     """Return the file names of models, or their paths where these are not distinct."""
     names = [shown(Path(path).name) for path in paths]
-    if len(set(paths)) < len(paths):
+    if len({Path(path).resolve() for path in paths}) < len(paths):
         raise CommandError(f"Each model must be named once. Got {' '.join(paths)}.")
     return names if len(set(names)) == len(names) else [shown(path) for path in paths]
 

@@ -18,6 +18,7 @@ from torch import nn
 from skdiffence.__main__ import main
 from skdiffence.datasets import membership_partition
 from skdiffence.inspection._cli_audit import _attacks, _names
+from skdiffence.inspection._cli_files import CommandError
 
 
 @pytest.fixture(scope="module")
@@ -268,6 +269,19 @@ def test_paths_that_are_no_utf8(files, tmp_path, capsys, n_models):
     assert {path.name for path in (folder / "out").iterdir()} == {"report.html", "report.json", "attacks.csv"}
     assert r"donn\udce9es/out: report.html" in capsys.readouterr().out
     assert r"donn\udce9es/others.npz" in (folder / "out" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("again", ["./m.joblib", "sub/../m.joblib", "link.joblib"])
+def test_one_model_by_two_paths(tmp_path, monkeypatch, again):
+    """It is one model, whatever it is called."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("m.joblib", "n.joblib"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link.joblib").symlink_to("m.joblib")
+    with pytest.raises(CommandError, match="named once"):
+        _names(["m.joblib", "n.joblib", again])
+    assert _names(["m.joblib", "n.joblib"]) == ["m.joblib", "n.joblib"]
 
 
 def test_models_of_one_name_are_told_apart_by_their_folders():
