@@ -1,6 +1,7 @@
 """The figures of an attack and of a classifier's answers: every audit, scorer and display measures by these."""
 
 from functools import partial
+from itertools import product
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
@@ -10,6 +11,7 @@ from skdiffence._evaluation._results import (
     NOT_MEASURED,
     AttackResult,
     Estimate,
+    Identification,
     LeakBeyondLabels,
     OperatingPoint,
     strongest,
@@ -26,11 +28,15 @@ from skdiffence.metrics import (
     operating_point,
     tpr_at_fpr_score,
 )
+from skdiffence.metrics._checks import RATE_TOLERANCE
 from skdiffence.metrics._operating_point import FEWEST_AT_RATE
 
 LEVELS = (0.001, 0.01, 0.05, 0.1)
 _UTILITY = ("accuracy", "neg_log_loss", "expected_calibration_error", "failure_detection_auc")
 _MUCH_BETTER = 3.0  # standard errors
+LOW_RATE = 0.01  # highest false positive rate at which members count as identified ...
+SURE_RATIO = 10  # ... if this many times as many of them are called members
+_ERROR = 0.05  # probability that an interval of any attack and rate misses
 _INTERVALS = {roc_auc_score: auc_interval, attack_accuracy_score: accuracy_interval}
 
 
@@ -125,6 +131,50 @@ def _operating_point(is_member, scores, level, *, confidence_level, interval):
 def _by_class(is_member, scores, classes, confidence_level):
     groups = group_scores(is_member, scores, classes, roc_auc_score, confidence_level=confidence_level)
     return {str(label): {name: float(value) for name, value in group.items()} for label, group in groups.items()}
+
+
+def surely_identified(said, signals, is_member, levels):
+    """Return the attacks that identify members with certainty at a low false positive rate.
+
+    A point counts if its false positive rate is at most 1 % and stands for at least ten non-members, and if the lower
+    end of the interval of its true positive rate is at least ten times that rate. The intervals of all points looked
+    at hold together with a probability of at least 95 % (Bonferroni). Without a leak the true rate is the false
+    positive rate itself, a tenth of what the lower end must reach, so that hardly any audit finds such a point.
+
+    A signal is looked at in both directions. The direction that an attack learns is that of the area: where a few
+    members are certain and the others a little less confident than non-members, it is the wrong one for the few.
+
+    Parameters
+    ----------
+    said : dict of str to AttackScores
+        Scores of all attacks, by name.
+    signals : dict of str to (ndarray of shape (n_samples,) or None)
+        Signals of the attacks that learn nothing but a direction; None for other attacks.
+    is_member : ndarray of shape (n_samples,), dtype bool
+        True for members.
+    levels : iterable of float
+        False positive rates of the audit.
+
+    Returns
+    -------
+    identified : tuple of Identification
+        Of each attack that has such points the clearest; the clearest of all comes first.
+    """
+    n_fewest = FEWEST_AT_RATE - RATE_TOLERANCE
+    low = [level for level in levels if level <= LOW_RATE and level * np.count_nonzero(~is_member) >= n_fewest]
+    ways = [(name, each.scores) for name, each in said.items() if signals.get(name) is None]
+    ways += [(name, sign * signals[name]) for name in said if signals.get(name) is not None for sign in (1, -1)]
+    n_points, clearest = len(low) * len(ways), {}
+    for (name, scores), level in product(ways, low):
+        if tpr_at_fpr_score(is_member, scores, max_fpr=level) < SURE_RATIO * level:
+            continue
+        confidence_level = 1 - _ERROR / n_points
+        point = _operating_point(is_member, scores, level, confidence_level=confidence_level, interval=None)
+        as_learned = point.tpr.value == tpr_at_fpr_score(is_member, said[name].scores, max_fpr=level)
+        found = Identification(name, point, confidence_level, n_points, as_learned)
+        if found.ratio >= SURE_RATIO and (name not in clearest or found.ratio > clearest[name].ratio):
+            clearest[name] = found
+    return tuple(sorted(clearest.values(), key=lambda found: -found.ratio))
 
 
 def leak_beyond_labels(results, said, is_member, *, confidence_level=0.95):

@@ -187,6 +187,41 @@ class LeakBeyondLabels:
 
 
 @dataclass(frozen=True)
+class Identification:
+    """The point of an attack that identifies members with certainty at a low false positive rate.
+
+    Parameters
+    ----------
+    attack : str
+        Its name.
+    point : OperatingPoint
+        Its operating point, whose interval has the confidence level below.
+    confidence_level : float
+        Coverage of that interval, corrected for the number of points that were looked at.
+    n_points : int
+        Number of points that were looked at, of all attacks and directions together.
+    as_learned : bool
+        Whether the attack itself has that point: False if it learned another direction of its signal.
+    """
+
+    attack: str
+    point: OperatingPoint
+    confidence_level: float
+    n_points: int
+    as_learned: bool
+
+    @property
+    def ratio(self):
+        """How many times as often members are identified as non-members, at least."""
+        return self.point.tpr.low / self.point.max_fpr
+
+    def to_dict(self):
+        """Return all fields as plain values."""
+        how = {name: value for name, value in vars(self).items() if name != "point"}
+        return how | self.point.to_dict()
+
+
+@dataclass(frozen=True)
 class TargetResult:
     """What attacks achieved on a classifier, and what its answers are worth.
 
@@ -206,6 +241,9 @@ class TargetResult:
         Rows that the classifier was asked about for all attacks together, by method.
     seconds_asked : float
         How long that took.
+    identified : tuple of Identification, default=()
+        Of each attack that identifies members with certainty at a low false positive rate, the clearest point; the
+        clearest of all comes first.
     """
 
     attacks: tuple
@@ -215,6 +253,7 @@ class TargetResult:
     utility: dict
     rows_asked: dict
     seconds_asked: float
+    identified: tuple = ()
 
     @property
     def floor(self):
@@ -224,6 +263,33 @@ class TargetResult:
     def is_weaker_than_labels(self, attack):
         """Return whether an attack that reads more than labels finds less than the floor."""
         return self.floor is not None and not attack.label_only and attack.auc.value < self.floor.auc.value
+
+    def identifies(self, *, label_only):
+        """Return the attacks of one kind that identify members with certainty.
+
+        Parameters
+        ----------
+        label_only : bool
+            Whether to look at attacks that read labels only, or at all others.
+
+        Returns
+        -------
+        identified : list of Identification
+        """
+        names = {attack.attack for attack in self.attacks if attack.label_only == label_only}
+        return [each for each in self.identified if each.attack in names]
+
+    def identifies_beyond_labels(self):
+        """Return whether an attack that reads more than labels surely identifies more members than labels do."""
+        return any(
+            each.point.tpr.low > max((point.tpr.high for point in self._of_labels(each.point.max_fpr)), default=0.0)
+            for each in self.identifies(label_only=False)
+        )
+
+    def _of_labels(self, max_fpr):
+        points = [point for attack in self.attacks if attack.label_only for point in attack.tpr_at_fpr]
+        points += [each.point for each in self.identifies(label_only=True)]
+        return [point for point in points if point.max_fpr == max_fpr]
 
     def to_dict(self):
         """Return all fields and the floor as plain values."""
@@ -235,6 +301,7 @@ class TargetResult:
             "beyond_labels": self.beyond_labels and self.beyond_labels.to_dict(),
             "among_correct": self.among_correct and self.among_correct.to_dict(),
             "floor": self.floor and self.floor.attack,
+            "identified": [each.to_dict() for each in self.identified],
             "utility": self.utility,
             "rows_asked": self.rows_asked,
             "seconds_asked": self.seconds_asked,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skdiffence._evaluation._measure import leak_beyond_labels, measure_attack, measure_utility
+from skdiffence._evaluation._measure import leak_beyond_labels, measure_attack, measure_utility, surely_identified
 from skdiffence._evaluation._results import ChanceComparison, TargetResult, strongest
 from skdiffence._evaluation._run_attack import QueriedTarget, query_target, run_attack
 from skdiffence._evaluation._significance import compare_with_chance, undirected_signal
@@ -77,6 +77,7 @@ def audit_target(target, rows, attacks, settings, bar):
         },
         rows_asked=queried.rows_queried,
         seconds_asked=queried.seconds,
+        identified=surely_identified(said, signals, rows.is_member, settings["levels"]),
     )
     return AuditedTarget(queried, result, {name: each.scores for name, each in said.items()})
 

@@ -8,8 +8,15 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from skdiffence._evaluation._cross_fit import AttackScores
-from skdiffence._evaluation._measure import LEVELS, leak_beyond_labels, lowest_reliable_level, measure_attack
-from skdiffence._evaluation._results import NOT_MEASURED, AttackResult, Estimate, TargetResult
+from skdiffence._evaluation._measure import (
+    LEVELS,
+    leak_beyond_labels,
+    lowest_reliable_level,
+    measure_attack,
+    surely_identified,
+)
+from skdiffence._evaluation._results import NOT_MEASURED, AttackResult, Estimate, OperatingPoint, TargetResult
+from skdiffence._evaluation._significance import compare_with_chance
 from skdiffence.metrics import (
     accuracy_interval,
     attack_accuracy_score,
@@ -136,3 +143,107 @@ def test_leak_beyond_labels_is_a_paired_difference():
 def test_no_leak_beyond_labels_without_attacks_of_both_kinds():
     results = [replace(measure_attack("a", SAID, IS_MEMBER), label_only=True)]
     assert leak_beyond_labels(results, {"a": SAID}, IS_MEMBER) is None
+
+
+def sure_members(share, n=1000, seed=0):
+    """Return scores of n members and n others of which a share of the members stands above all others."""
+    scores = np.random.default_rng(seed).normal(size=2 * n)
+    scores[: round(share * n)] += 20
+    return scores, np.arange(2 * n) < n
+
+
+def identified(is_member, *scores, levels=LEVELS):
+    """Return which of the attacks with the given scores identify members with certainty."""
+    said = {f"attack {i}": AttackScores(each) for i, each in enumerate(scores)}
+    return surely_identified(said, {}, is_member, levels)
+
+
+def test_members_are_identified_by_the_corrected_interval():
+    """It is that of the metrics at a level divided by the attacks and reliable rates: 5 % by two times one here."""
+    scores, is_member = sure_members(0.2)
+    (found,) = identified(is_member, scores, np.zeros(2000))
+    assert (found.attack, found.n_points, found.confidence_level) == ("attack 0", 2, 0.975)
+    ends = tpr_at_fpr_interval(is_member, scores, max_fpr=0.01, confidence_level=0.975)
+    assert (found.point.tpr.low, found.point.tpr.high) == pytest.approx(ends)
+    assert found.point.max_fpr == 0.01 and found.point.tpr.low >= 0.1
+    assert found.ratio == pytest.approx(100 * ends[0])
+
+
+def test_few_rows_or_many_attacks_make_nothing_certain():
+    """What is certain for one attack is not if it is the best of 20, nor at a rate that few non-members stand for."""
+    scores, is_member = sure_members(0.119)
+    assert identified(is_member, scores)
+    assert not identified(is_member, scores, *np.zeros((19, 2000)))
+    assert not identified(*reversed(sure_members(0.5, n=999)))
+
+
+def test_both_directions_of_a_signal_are_looked_at():
+    """The direction of the area is the wrong one for a few certain members, and counts as two looks."""
+    scores, is_member = sure_members(0.2)
+    said = {"a": AttackScores(-scores)}
+    assert not surely_identified(said, {"a": None}, is_member, LEVELS)
+    (found,) = surely_identified(said, {"a": -scores}, is_member, LEVELS)
+    assert found.n_points == 2 and not found.as_learned
+    (found,) = surely_identified({"a": AttackScores(scores)}, {"a": -scores}, is_member, LEVELS)
+    assert found.as_learned
+
+
+def test_low_rates_alone_count():
+    """All members above half of the others: twice as often as non-members at a rate of a half, and no more at 1 %."""
+    scores = np.r_[np.full(1000, 1.0), np.arange(1000) % 2]
+    assert not identified(np.arange(2000) < 1000, scores, levels=(0.05, 0.1, 0.5))
+
+
+def test_clearest_point_comes_first():
+    """Each attack has its own clearest rate, and the attack that identifies most at the lowest rate is the first."""
+    weak, is_member = sure_members(0.15, n=20000)
+    strong, _ = sure_members(0.4, n=20000)
+    found = identified(is_member, weak, strong, levels=LEVELS)
+    assert [(each.attack, each.point.max_fpr) for each in found] == [("attack 1", 0.001), ("attack 0", 0.001)]
+
+
+def null_scores(rng, n_rows):
+    """Return scores of attacks that find nothing: smooth, heavy-tailed, coarse, of two values, and two alike."""
+    noise = rng.normal(size=n_rows)
+    return {
+        "smooth": noise,
+        "alike": noise + 0.3 * rng.normal(size=n_rows),
+        "heavy": rng.standard_cauchy(n_rows),
+        "coarse": np.round(rng.normal(size=n_rows)),
+        "rare": (rng.random(n_rows) < 0.02).astype(float),
+    }
+
+
+def test_leaks_are_hardly_ever_claimed_where_there_is_none():
+    """In 100 null audits of five attacks 5 % may claim a leak by the areas, and none by identifying members."""
+    is_member, half, n_claims = np.arange(2000) % 2 == 0, np.arange(2000) // 2 % 2, 0
+    keys, everywhere = np.arange(2000), np.ones(2000, dtype=bool)
+    for seed in range(100):
+        said = {
+            name: AttackScores(scores, half=half)
+            for name, scores in null_scores(np.random.default_rng(seed), 2000).items()
+        }
+        signals = {name: each.scores for name, each in said.items()}
+        assert not surely_identified(said, signals, is_member, LEVELS)
+        chance = compare_with_chance(said, signals, is_member, everywhere, keys, n_permutations=40, seed=seed)
+        n_claims += chance.p_value <= 0.05
+    assert n_claims <= 12  # more happen in 0.3 % of 100 draws at 0.05
+
+
+def test_identification_beyond_labels():
+    """Attacks on answers must surely identify more members than attacks on labels may at the same rate."""
+    scores, is_member = sure_members(0.3)
+    said = {"answers": AttackScores(scores), "labels": AttackScores(scores)}
+    results = [
+        replace(measure_attack(name, each, is_member, fpr_levels=LEVELS), label_only=name == "labels")
+        for name, each in said.items()
+    ]
+    found = surely_identified(said, {}, is_member, LEVELS)
+    alike = TargetResult(tuple(results), None, None, None, {}, {}, 0.0, identified=found)
+    assert not alike.identifies_beyond_labels()
+    assert [each.attack for each in alike.identifies(label_only=True)] == ["labels"]
+    weak = OperatingPoint(0.01, Estimate(0.01, 0.0, 0.02), 0.01, True)
+    blind = replace(alike, attacks=(results[0], replace(results[1], tpr_at_fpr=(weak,))), identified=found[:1])
+    assert blind.identifies_beyond_labels()
+    plain = [each.to_dict() for each in found]
+    assert json.loads(json.dumps(plain)) == plain

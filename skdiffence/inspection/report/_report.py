@@ -34,7 +34,8 @@ class AuditReport:
         ``worst``, the strongest of them compared with as many random-guess attacks; ``floor``, the strongest attack
         that sees labels only; ``beyond_labels``, by how much the strongest other attack exceeds the floor;
         ``among_correct``, the strongest other attack among correctly labeled rows, compared with random guesses;
-        ``utility`` for members and non-members; ``rows_asked``, by method, and ``seconds_asked``.
+        ``utility`` for members and non-members; ``rows_asked``, by method, and ``seconds_asked``; ``identified``, the
+        attacks that identify members with certainty at a low false positive rate.
     controls : dict of str to ControlResult
         "null", "positive" and "blind". Each has ``holds``, None if it was not run; ``why``; and ``attacks``.
     rows : dict of str to int or None

@@ -2,10 +2,14 @@
 
 import numpy as np
 
+from skdiffence._evaluation._measure import LOW_RATE, SURE_RATIO
 from skdiffence.inspection.report._format import counted, interval, number, percent, words
 from skdiffence.inspection.report._strongest import strongest_on
+from skdiffence.metrics._operating_point import FEWEST_AT_RATE
 
 _LEVEL = 0.05  # of significance
+# Non-members that it takes to see whether members are identified at a low false positive rate.
+FEWEST_FOR_LOW_RATE = round(FEWEST_AT_RATE / LOW_RATE)
 
 
 def statistics(report):
@@ -20,12 +24,12 @@ def statistics(report):
     -------
     sentences : list of str
     """
-    sentences = [_strongest(report), _low_fpr(report), _floor(report), *_beyond_labels(report)]
+    sentences = [_strongest(report), _low_fpr(report), *_identified(report), _floor(report), *_beyond_labels(report)]
     return [*sentences, *_undefended(report), _utility(report), _significance(report)]
 
 
 def leaks_beyond_labels(target, level):
-    """Return whether the strongest attack on answers finds more than labels tell.
+    """Return whether attacks on answers find more than labels tell: in the area, or by identifying more members.
 
     Parameters
     ----------
@@ -38,6 +42,8 @@ def leaks_beyond_labels(target, level):
     -------
     leaks : bool
     """
+    if target.identifies_beyond_labels():
+        return True
     if target.beyond_labels is not None:
         return target.beyond_labels.difference.low > 0
     # Without a floor, what is found among correctly labeled rows is the best sign.
@@ -88,6 +94,22 @@ def _low_fpr(report):
     return f"{text} That rate is below 10 of the {n_others} non-members: the figure is noise."
 
 
+def _identified(report):
+    """Return a sentence on the attack that identifies members most clearly, with the corrected interval."""
+    identified = report.targets["audited"].identified
+    if not identified:
+        return []
+    clearest = identified[0]
+    tpr, rate = clearest.point.tpr, clearest.point.max_fpr
+    corrected = f"{percent(tpr.low)} to {percent(tpr.high)}, corrected for {counted(clearest.n_points, 'point')}"
+    learned = "" if clearest.as_learned else " In the tables it has less: the direction that it learned is another one."
+    return [
+        f"At a false positive rate of {percent(rate)}, {words(clearest.attack)} identifies {percent(tpr.value)} of the "
+        f"members ({corrected} that were looked at): with certainty at least {SURE_RATIO} times as many as "
+        f"non-members.{learned}"
+    ]
+
+
 def point_at(attack, max_fpr):
     """Return the operating point of an attack at one of the audit's false positive rates."""
     return next(point for point in attack.tpr_at_fpr if point.max_fpr == max_fpr)
@@ -112,8 +134,9 @@ def floor_kind(report):
 def _beyond_labels(report):
     target, sentences = report.targets["audited"], []
     if (beyond := target.beyond_labels) is not None:
-        leaks = leaks_beyond_labels(target, _LEVEL)
-        found = "a leak beyond labels" if leaks else "no leak beyond labels was found"
+        found = "a leak beyond labels" if beyond.difference.low > 0 else "no leak beyond labels was found"
+        if beyond.difference.low <= 0 and target.identifies_beyond_labels():
+            found = "no leak beyond labels on average, but more members are identified than labels tell"
         sentences.append(
             f"The AUC of the strongest attack {_on(report, beyond.attack)}, less that of the floor is "
             f"{interval(beyond.difference)}: {found}."

@@ -2,14 +2,19 @@
 
 from dataclasses import dataclass
 
+from skdiffence._evaluation._measure import LOW_RATE
 from skdiffence.inspection.report._format import counted, percent, words
-from skdiffence.inspection.report._statistics import leaks_beyond_labels, most_identified, statistics
+from skdiffence.inspection.report._statistics import (
+    FEWEST_FOR_LOW_RATE,
+    leaks_beyond_labels,
+    most_identified,
+    statistics,
+)
 from skdiffence.inspection.report._strongest import strongest_on
 
 _LEVEL = 0.05  # of significance
-# Up to this AUC, a leak is called so. A few members who are identified almost surely make it at least serious.
+# Up to this AUC, a leak is called so. A few members who are identified with certainty make it at least serious.
 _SEVERITIES = {0.55: "slight", 0.65: "moderate", 0.8: "serious", 1.0: "severe"}
-_SURE = 10  # times as many members as non-members
 
 _HEADLINES = {
     "invalid": "A control failed: the figures below can't be relied on.",
@@ -45,11 +50,14 @@ class Verdict:
     Parameters
     ----------
     status : {"invalid", "leak", "labels only", "none found"}
-        "invalid" if a control failed; "labels only" if the labels leak and no leak beyond them was found.
+        "invalid" if a control failed; "leak" if the attacks together find more than chance explains, or one of them
+        identifies members with certainty at a false positive rate of 1 % or less; "labels only" if the labels leak and
+        no leak beyond them was found.
     severity : {"unknown", "none found", "slight", "moderate", "serious", "severe"}
         How bad it is: "unknown" if a control failed, otherwise by the AUC of the strongest attack, up to 0.55, 0.65,
-        0.8 and above, and at least "serious" if members are identified ten times as often as non-members at a false
-        positive rate of 1 % or less.
+        0.8 and above, and at least "serious" if an attack identifies members with certainty at a false positive rate
+        of 1 % or less: ten times as often as non-members, by the lower end of an interval that is corrected for the
+        number of attacks and rates.
     headline : str
         One sentence.
     next_step : str
@@ -93,11 +101,12 @@ def verdict(report):
 def _status(report):
     if report.failed_controls:
         return "invalid"
-    if report.worst.p_value > _LEVEL:
-        return "none found"
     target = report.targets["audited"]
+    # An area is an average: a few members who are identified with certainty can be lost in it.
+    if report.worst.p_value > _LEVEL and not target.identified:
+        return "none found"
     # Labels are named only where an attack on labels alone was run and finds something.
-    labels_tell = target.floor is not None and target.floor.auc.low > 0.5
+    labels_tell = target.floor is not None and target.floor.auc.low > 0.5 or bool(target.identifies(label_only=True))
     return "labels only" if labels_tell and not leaks_beyond_labels(target, _LEVEL) else "leak"
 
 
@@ -105,23 +114,34 @@ def _severity(report, status):
     if status in ("invalid", "none found"):
         return "unknown" if status == "invalid" else status
     severity = next(name for auc, name in _SEVERITIES.items() if report.worst.auc.value <= auc)
-    point = most_identified(report)
-    sure = point is not None and point.is_reliable and point.max_fpr <= 0.01 and point.tpr.low >= _SURE * point.max_fpr
-    return "serious" if sure and severity in ("slight", "moderate") else severity
+    is_sure = bool(report.targets["audited"].identified)
+    return "serious" if is_sure and severity in ("slight", "moderate") else severity
 
 
 def _how_bad(report, severity):
     if severity == "unknown":
         return []
     if severity == "none found":
-        return [f"How bad: nothing was found that chance would not explain. {_in_words(report.worst)}."]
-    point = most_identified(report)
+        return [f"How bad: no attack found more than chance explains. {_in_words(report.worst)}.", *_too_few(report)]
+    identified = report.targets["audited"].identified
+    point = identified[0].point if identified else most_identified(report)
     text = f"How bad: {severity}. {_in_words(report.worst)}"
     if point is None or not point.is_reliable:
         return [f"{text}."]
     return [
         f"{text}. An attacker who accepts to accuse {percent(point.max_fpr)} of the non-members wrongly identifies "
         f"{percent(point.tpr.value)} of the members."
+    ]
+
+
+def _too_few(report):
+    """Return a sentence if there are too few non-members to see that a few members are identified."""
+    n_others = report.rows["n_non_members"]
+    if n_others >= FEWEST_FOR_LOW_RATE:
+        return []
+    return [
+        f"Whether a few members are identified at a false positive rate of {percent(LOW_RATE)} was not tested: it "
+        f"takes {FEWEST_FOR_LOW_RATE} non-members, and there are {n_others}."
     ]
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from skdiffence._evaluation._results import Estimate, OperatingPoint
+from skdiffence._evaluation._results import Estimate, Identification, OperatingPoint
 from skdiffence.attacks import get_attack_names
 from skdiffence.inspection import audit
-from skdiffence.inspection.report._format import words
+from skdiffence.inspection.report._format import percent, words
 from tests.attacks.targets import normal
 from tests.inspection.audit_cases import Labels, sides
 
@@ -116,20 +116,88 @@ def test_severity(both, auc, severity):
 
 def test_members_who_are_identified_almost_surely_are_serious(both):
     """An average over all rows hides them."""
-    report = with_areas(both, "audited", entropy=0.6, correctness=0.51)
-    old = report.targets["audited"]
-    point = OperatingPoint(0.01, Estimate(0.2, 0.15, 0.25), 0.01, True)
-    attacks = tuple(replace(attack, tpr_at_fpr=(point,)) for attack in old.attacks)
-    targets = report.targets | {"audited": replace(old, attacks=attacks)}
-    report = replace(report, targets=targets, settings=report.settings | {"max_fpr": 0.01})
+    report = identifying(with_areas(both, "audited", entropy=0.6, correctness=0.51), "entropy")
     assert report.verdict.severity == "serious"
     assert "identifies 20 % of the members" in report.verdict.sentences[0]
+
+
+def identifying(report, attack):
+    """Return a report in which an attack surely identifies a fifth of the members at a rate of 0.5 %."""
+    point = OperatingPoint(0.005, Estimate(0.2, 0.15, 0.25), 0.005, True)
+    found = Identification(attack, point, 0.975, 2, True)
+    target = report.targets["audited"]
+    attacks = tuple(
+        replace(each, tpr_at_fpr=(*each.tpr_at_fpr, point)) if each.attack == attack else each
+        for each in target.attacks
+    )
+    targets = report.targets | {"audited": replace(target, attacks=attacks, identified=(found,))}
+    return replace(report, targets=targets)
+
+
+def few_certain(rng, n):
+    """Draw log-odds of which 15 % are certain, and the others so low that the mean rank is that of non-members."""
+    return np.where(rng.random(n) < 0.15, 20.0, rng.normal(-0.2, 1.0, size=n))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("max_fpr", ["auto", 0.1])
+def test_members_who_are_identified_with_certainty_are_a_leak(max_fpr, seed):
+    """Areas are near those of chance, whose direction may be the wrong one: the verdict was "no leak"."""
+    target, members, others = sides(few_certain, normal(0.0), n=2000, seed=seed)
+    settings = {"attacks": ["confidence", "correctness"], "n_permutations": 100, "random_state": 0}
+    report = sound(audit(target, members, others, max_fpr=max_fpr, **settings))
+    assert report.worst.auc.value < 0.6
+    assert (report.verdict.status, report.verdict.severity) == ("leak", "serious")
+    (found,) = report.to_dict()["targets"]["audited"]["identified"]
+    assert (found["attack"], found["max_fpr"]) == ("confidence", 0.01)
+    # Both directions of the one, and the learned scores of the other.
+    assert found["n_points"] == 3 and found["confidence_level"] == pytest.approx(1 - 0.05 / 3)
+    said = f"identifies {percent(found['tpr'])} of the members"
+    assert f"accuse 1.0 % of the non-members wrongly {said}" in report.verdict.sentences[0]
+    (certain,) = [text for text in report.verdict.statistics if "with certainty" in text]
+    assert f"confidence {said}" in certain and "corrected for 3 points" in certain
+    in_table = report.targets["audited"].attacks[0].tpr_at_fpr[1].tpr.value
+    assert ("In the tables it has less" in certain) == (in_table < 0.1) == (not found["as_learned"])
+
+
+def test_severity_is_that_of_no_single_rate(both):
+    """Members who are identified at another rate than the one in the table count the same."""
+    report = identifying(with_areas(both, "audited", entropy=0.6, correctness=0.51), "entropy")
+    for max_fpr in (0.1, 0.05, None):
+        each = replace(report, settings=report.settings | {"max_fpr": max_fpr})
+        assert each.verdict.severity == "serious"
+        assert "accuse 0.5 % of the non-members" in each.verdict.sentences[0]
+
+
+@pytest.mark.parametrize(("attack", "status"), [("entropy", "leak"), ("correctness", "labels only")])
+def test_identified_members_are_a_leak_of_what_the_attack_reads(both, attack, status):
+    """Also where the difference of the areas is not certain: more members are identified than labels tell."""
+    target = both.targets["audited"]
+    unsure = replace(target.beyond_labels, difference=Estimate(0.04, -0.02, 0.1))
+    target = replace(target, beyond_labels=unsure, worst=replace(target.worst, p_value=0.5))
+    report = replace(both, targets=both.targets | {"audited": target})
+    assert report.verdict.status == "none found"
+    report = identifying(with_areas(report, "audited", entropy=0.55, correctness=0.54), attack)
+    assert report.verdict.status == status
+    said = "more members are identified than labels tell"
+    assert any(said in text for text in report.verdict.statistics) == (status == "leak")
+
+
+def test_identified_members_do_not_hide_a_failed_control(both):
+    """Then no figure can be relied on."""
+    report = identifying(both, "entropy")
+    failed = {name: replace(control, holds=False) for name, control in report.controls.items()}
+    verdict = replace(report, controls=failed).verdict
+    assert (verdict.status, verdict.severity) == ("invalid", "unknown")
 
 
 def test_nothing_found():
     """Says so, and that this is no proof."""
     report = audit(*sides(normal(0.0), normal(0.0), seed=3), attacks=["entropy"], n_permutations=100, random_state=0)
     assert report.verdict.severity == "none found"
+    assert report.verdict.sentences[0].startswith("How bad: no attack found more than chance explains.")
+    (untested,) = [text for text in report.verdict.sentences if "a few members" in text]
+    assert "it takes 1000 non-members, and there are 100" in untested
     assert report.verdict.next_step.endswith("No leak found is not the same as no leak.")
 
 
