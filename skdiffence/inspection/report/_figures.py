@@ -21,6 +21,7 @@ from skdiffence.inspection.displays._mixin import (
     new_axes,
 )
 from skdiffence.inspection.displays._roc import MembershipRocDisplay
+from skdiffence.inspection.displays._roc_curve import roc_curves
 from skdiffence.inspection.displays._signal import SignalDisplay
 from skdiffence.inspection.report._format import words
 from skdiffence.inspection.report._statistics import floor_kind
@@ -104,20 +105,48 @@ def roc_figure(report, names):
     -------
     figure : Figure
     """
-    confidence, curves = report.settings["confidence_level"], {}
+    curves = {}
     for target, attack in compared_attacks(report):
         what = "the floor" if attack.label_only else names[target]
-        curves[f"{words(attack.attack)}, {what}"] = report.scores[target][attack.attack]
+        curves[f"{words(attack.attack)}, {what}"] = target, attack
 
     def draw(ax):
-        return MembershipRocDisplay.from_predictions(report.is_member, curves, confidence_level=confidence, ax=ax)
+        return roc_display(report, curves).plot(ax)
 
     caption = (
         "The strongest attack on probabilities, and the floor. At each single false positive rate, a band holds the "
-        f"true curve with {100 * confidence:g} % confidence. A single point is that of an attack with two scores, a "
-        "dashed curve equals another one."
+        f"true curve with {100 * report.settings['confidence_level']:g} % confidence. A single point is that of an "
+        "attack with two scores, a dashed curve equals another one."
     )
     return _figure("ROC curves on logarithmic axes", caption, draw, (6, 5.6))
+
+
+def roc_display(report, curves):
+    """Return the display of ROC curves, with the areas and intervals of the report.
+
+    Parameters
+    ----------
+    report : AuditReport
+        The report.
+    curves : dict of str to tuple of (str, AttackResult)
+        Target and attack by the name of the curve.
+
+    Returns
+    -------
+    display : MembershipRocDisplay
+        Not plotted. An attack whose area is that of the reversed scores has the curve of its own scores, whose rates
+        are those of the tables, and is called so.
+    """
+    level = report.settings["confidence_level"]
+    scores = {name: report.scores[target][attack.attack] for name, (target, attack) in curves.items()}
+    areas = [attack.auc for _, attack in curves.values()]
+    drawn = roc_curves(report.is_member, scores, level) | {
+        "roc_auc": [area.value for area in areas],
+        "roc_auc_interval": [(area.low, area.high) for area in areas],
+    }
+    reversed_ = [attack.roc_auc.value < 0.5 for _, attack in curves.values()]
+    names = [f"{name}, area reversed" if back else name for name, back in zip(curves, reversed_, strict=True)]
+    return MembershipRocDisplay(**drawn, name=names, confidence_level=level)
 
 
 def compared_attacks(report):

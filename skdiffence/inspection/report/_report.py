@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from tabulate import tabulate
 
-from skdiffence.inspection.displays._roc import MembershipRocDisplay
+from skdiffence.inspection.report._figures import roc_display
 from skdiffence.inspection.report._format import queries
 from skdiffence.inspection.report._html import notebook_html, page_html
 from skdiffence.inspection.report._sections import attack_heading, attack_line
@@ -213,7 +213,7 @@ class AuditReport:
     def plot(self, ax=None):
         """Draw the ROC curves of the audited classifier's attacks on logarithmic axes.
 
-        Needs matplotlib.
+        Needs matplotlib. Areas, intervals and their confidence level are those of the report.
 
         Parameters
         ----------
@@ -224,7 +224,8 @@ class AuditReport:
         -------
         display : MembershipRocDisplay
         """
-        return MembershipRocDisplay.from_predictions(self.is_member, self.scores["audited"], ax=ax)
+        curves = {attack.attack: ("audited", attack) for attack in self.targets["audited"].attacks}
+        return roc_display(self, curves).plot(ax)
 
     def _records(self):
         """Return a flat dict for each attack and target."""

@@ -19,11 +19,11 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 import skdiffence
-from skdiffence._evaluation._results import NOT_MEASURED
+from skdiffence._evaluation._results import NOT_MEASURED, Estimate
 from skdiffence.inspection import AuditComparison, audit
 from skdiffence.inspection._audit_defense import defense_facts
 from skdiffence.inspection.report import _html
-from skdiffence.inspection.report._format import percent
+from skdiffence.inspection.report._format import percent, words
 from skdiffence.inspection.report._sections import png_uri
 from skdiffence.inspection.report._sentences import defense_sentences, untested
 from skdiffence.inspection.report._verdict import CONTROLS
@@ -291,13 +291,32 @@ def test_response_times_are_named_where_they_depend_on_the_row(report, selection
 
 
 def test_plot_draws_the_audited_attacks(report):
-    """One curve for each attack, with the right areas."""
+    """One curve for each attack, with the report's areas, intervals and confidence level."""
     from matplotlib import pyplot
 
-    display = report.plot()
-    expected = [roc_auc_score(report.is_member, scores) for scores in report.scores["audited"].values()]
-    np.testing.assert_allclose(display.roc_auc, expected)
+    display = replace(report, settings=report.settings | {"confidence_level": 0.8}).plot()
+    attacks = report.targets["audited"].attacks
+    assert display.roc_auc == [attack.auc.value for attack in attacks]
+    assert display.roc_auc_interval == [(attack.auc.low, attack.auc.high) for attack in attacks]
+    raw = [roc_auc_score(report.is_member, report.scores["audited"][attack.attack]) for attack in attacks]
+    np.testing.assert_allclose(display.roc_auc, [max(area, 1 - area) for area in raw])
+    assert display.confidence_level == 0.8
     pyplot.close(display.figure_)
+
+
+def test_figure_has_the_areas_of_the_tables(report):
+    """The legend had intervals of its own, and areas below a half of attacks that the tables turn around."""
+    target = report.targets["audited"]
+    first, *others = target.attacks
+    attacks = (replace(first, roc_auc=Estimate(0.125, 0.0625, 0.25)), *others)
+    assert first.attack == "correctness" == report.floor.attack
+    page = replace(report, targets=report.targets | {"audited": replace(target, attacks=attacks)}).to_html()
+    assert "correctness of the label, the floor, area reversed: AUC 0.88 (0.75 to 0.94)" in page
+    legend = re.findall(r">([^<>]*, with the defense): AUC ([^<>]*)<", page)
+    assert legend
+    for name, text in legend:
+        (auc,) = [attack.auc for attack in attacks if words(attack.attack) == unescape(name.rpartition(",")[0])]
+        assert text == f"{auc.value:.2f} ({auc.low:.2f} to {auc.high:.2f})"
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.5, "50 %"), (0.051, "5.1 %"), (0.0, "0 %"), (0.001, "0.1 %")])
