@@ -109,7 +109,8 @@ def positive_control(attacks, rows, *, known, seed):
     Parameters
     ----------
     attacks : dict of str to MembershipAttack
-        The attacks; those that compare with shadow models of the audited target are left out.
+        The attacks; those that compare with shadow models of the audited target are left out, and those that see
+        labels only: a label that is right tells no member from another row that is labeled right.
     rows : AttackedRows
         All rows.
     known : float
@@ -126,6 +127,9 @@ def positive_control(attacks, rows, *, known, seed):
     usable = {name: attack for name, attack in attacks.items() if attack.asks_once and not attack.needs_shadows}
     if not usable:
         return _not_run("positive", "none of the attacks works on one answer for each row")
+    usable = {name: attack for name, attack in usable.items() if attack.uses != "labels"}
+    if not usable:
+        return _not_run("positive", "attacks that see labels only can't identify all that is memorized")
     rows = _lowest_of_both_sides(rows, _MOST_MEMORIZED)
     members = rows.take(rows.is_member)
     try:

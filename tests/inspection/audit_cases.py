@@ -34,6 +34,14 @@ class Labels(Repeated):
         return np.mean([self.target_.predict(X) == y for _ in range(self.k)], axis=0)
 
 
+class Deaf(ThresholdAttack):
+    """Scores all rows alike."""
+
+    def score_answers(self, answers):
+        """Return zeros."""
+        return np.zeros(len(answers.proba))
+
+
 class Cheating(ThresholdAttack):
     """Remembers, over all its copies, who was called a member when."""
 

@@ -40,7 +40,7 @@ from skdiffence.metrics import logit_signal
 from skdiffence.utils._rows import RowSet
 from tests.attacks.targets import Counting, Dictated, normal
 from tests.defenses.regenerators import NoiseRegenerator
-from tests.inspection.audit_cases import FAST, Cheating, Labels, Repeated, sides
+from tests.inspection.audit_cases import FAST, Cheating, Deaf, Labels, Repeated, sides
 from tests.nets import make_net
 
 CLOCK = {"created", "seconds", "seconds_asked"}
@@ -215,11 +215,24 @@ def test_quick_suite(forest):
 
 
 def test_weak_attacks_fail_the_positive_control():
-    """Who sees only labels does not see through a classifier that labels others well too."""
+    """Who hardly looks at the probabilities does not see through a classifier that memorizes."""
     members, others = digit_sides(200, 200)
-    report = quick(KNeighborsClassifier(3).fit(*members), members, others, attacks=["correctness"])
+    report = quick(KNeighborsClassifier(3).fit(*members), members, others, attacks=[("deaf", Deaf()), "correctness"])
     assert report.controls["positive"].holds is False
-    assert "correctness" in report.failed_controls[0].why
+    assert "deaf" in report.failed_controls[0].why
+
+
+@pytest.mark.parametrize("attacks", [["correctness"], ["correctness", ("labels", Labels())]])
+def test_attacks_on_labels_alone_do_not_fail_the_positive_control(attacks):
+    """Even one that memorizes labels others right: their area is limited by its accuracy, and the control failed."""
+    members, others = digit_sides(200, 200)
+    report = quick(KNeighborsClassifier(3).fit(*members), members, others, attacks=attacks)
+    assert report.controls["positive"].holds is None and not report.failed_controls
+    said = "1 control of 3 could not be run: positive, attacks that see labels only can't identify all"
+    assert any(said in sentence for sentence in report.verdict.sentences)
+    rows, _ = audit_rows([], members, others, 0)
+    control = positive_control(named_attacks(["entropy", "correctness"]), rows, known=0.5, seed=0)
+    assert list(control.attacks) == ["entropy"]
 
 
 @pytest.mark.parametrize("duplicated", [False, True])
