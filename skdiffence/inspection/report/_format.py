@@ -1,5 +1,7 @@
 """Numbers as text."""
 
+from math import ceil, log10
+
 import numpy as np
 
 _WORDS = {
@@ -27,12 +29,22 @@ def words(attack):
 
 def number(value, digits=3):
     """Return a number with a fixed number of decimals, a dash if it is NaN."""
-    return "-" if np.isnan(value) else f"{value:.{digits}f}"
+    text = f"{value:.{digits}f}"
+    return "-" if np.isnan(value) else text.lstrip("-") if float(text) == 0 else text
 
 
 def percent(value):
-    """Return a rate as a percentage, with one decimal below 10 %."""
-    return f"{100 * value:.{1 if 0 < abs(value) < 0.0995 else 0}f} %"
+    """Return a rate as a percentage: with decimals below 10 % and above 99 %, so that only 0 and 1 read as such."""
+    if 0 < value < 0.00995:
+        return f"{np.format_float_positional(100 * value, 2, unique=False, fractional=False, trim='-')} %"
+    if 0.99 < value < 1:
+        return f"{100 * value:.{ceil(-log10(100 - 100 * value))}f} %"
+    return f"{100 * value:.{1 if 0 < value < 0.0995 else 0}f} %"
+
+
+def of_100(value):
+    """Return a rate as a number of 100; one just below 1 is not 100."""
+    return "more than 99 of 100" if 0.995 <= value < 1 else f"{100 * value:.0f} of 100"
 
 
 def interval(estimate):

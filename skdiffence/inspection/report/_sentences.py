@@ -44,17 +44,24 @@ def row_sentences(rows):
     -------
     sentences : list of str
     """
-    text = [f"{rows['n_members']} members and {rows['n_non_members']} non-members were attacked."]
+    sides = counted(rows["n_members"], "member"), counted(rows["n_non_members"], "non-member")
+    text = [f"{' and '.join(sides)} were attacked."]
     if left_out := rows["held_out_or_calibrated_left_out"]:
-        text.append(f"{left_out} rows that the classifier held out or was calibrated on were left out.")
+        text.append(
+            f"{counted(left_out, 'row')} that the classifier held out or was calibrated on {_was(left_out)} left out."
+        )
     if left_out := rows["duplicates_left_out"]:
-        text.append(f"{left_out} rows with the same content on both sides were left out.")
+        text.append(f"{counted(left_out, 'row')} with the same content on both sides {_was(left_out)} left out.")
     if near := rows["near_duplicates"]:
         text.append(
-            f"{near} of the attacked rows equal one of the other side after rounding to 256 levels; each can hide a "
-            "part of the leak."
+            f"{near} of the attacked rows {'equals' if near == 1 else 'equal'} one of the other side after rounding to "
+            "256 levels; each can hide a part of the leak."
         )
     return text
+
+
+def _was(n):
+    return "was" if n == 1 else "were"
 
 
 def defense_sentences(report):

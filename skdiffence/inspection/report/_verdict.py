@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from skdiffence._evaluation._measure import LOW_RATE
-from skdiffence.inspection.report._format import counted, percent, words
+from skdiffence.inspection.report._format import counted, of_100, percent, words
 from skdiffence.inspection.report._statistics import (
     FEWEST_FOR_LOW_RATE,
     leaks_beyond_labels,
@@ -147,8 +147,8 @@ def _too_few(report):
 
 def _in_words(worst):
     return (
-        f"Given a member and a non-member, the strongest attack picks the member in {100 * worst.auc.value:.0f} of 100 "
-        "cases, where guessing does so in 50"
+        f"Given a member and a non-member, the strongest attack picks the member in {of_100(worst.auc.value)} cases, "
+        "where guessing does so in 50"
     )
 
 
@@ -165,7 +165,7 @@ def _by_kind(report):
 
 
 def _cases(attack):
-    return f"right in {100 * attack.auc.value:.0f} of 100 cases (the strongest: {words(attack.attack)})"
+    return f"right in {of_100(attack.auc.value)} cases (the strongest: {words(attack.attack)})"
 
 
 def _before(report, kind):
@@ -186,7 +186,8 @@ def _without_labels(report):
         return []
     names = [words(name) for name, reason in settings["left_out"].items() if reason == NO_LABELS]
     n_asked = len(names) + len(settings["attacks"])
-    not_run = f"{len(names)} of {counted(n_asked, 'attack')} need them and were not run: {', '.join(names)}. "
+    need = "needs them and was" if len(names) == 1 else "need them and were"
+    not_run = f"{len(names)} of {counted(n_asked, 'attack')} {need} not run: {', '.join(names)}. "
     return [
         f"True labels were not given. {not_run * bool(names)}How good the answers are could not be measured. An "
         "attacker who knows the labels may find more."

@@ -23,9 +23,9 @@ from skdiffence._evaluation._results import NOT_MEASURED, Estimate
 from skdiffence.inspection import AuditComparison, audit
 from skdiffence.inspection._audit_defense import defense_facts
 from skdiffence.inspection.report import _html
-from skdiffence.inspection.report._format import percent, words
+from skdiffence.inspection.report._format import number, of_100, percent, words
 from skdiffence.inspection.report._sections import png_uri
-from skdiffence.inspection.report._sentences import defense_sentences, untested
+from skdiffence.inspection.report._sentences import defense_sentences, row_sentences, untested
 from skdiffence.inspection.report._verdict import CONTROLS
 from tests.attacks.targets import Dictated, normal, planted
 from tests.defenses.cases import fitted
@@ -290,6 +290,17 @@ def test_response_times_are_named_where_they_depend_on_the_row(report, selection
     assert any("reveals membership" in sentence for sentence in sentences) == tells
 
 
+@pytest.mark.parametrize(("n", "said"), [(1, ["1 row that", "1 row with", "equals"]), (2, ["2 rows that", "equal "])])
+def test_one_row_is_not_called_rows(n, said):
+    """One was left out, two were."""
+    counts = ("held_out_or_calibrated_left_out", "duplicates_left_out", "near_duplicates")
+    first, *others = row_sentences({"n_members": 1, "n_non_members": 2} | dict.fromkeys(counts, n))
+    assert first == "1 member and 2 non-members were attacked."
+    text = " ".join(others)
+    assert all(part in text for part in said)
+    assert text.count(" was left out." if n == 1 else " were left out.") == 2
+
+
 def test_plot_draws_the_audited_attacks(report):
     """One curve for each attack, with the report's areas, intervals and confidence level."""
     from matplotlib import pyplot
@@ -319,10 +330,44 @@ def test_figure_has_the_areas_of_the_tables(report):
         assert text == f"{auc.value:.2f} ({auc.low:.2f} to {auc.high:.2f})"
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.5, "50 %"), (0.051, "5.1 %"), (0.0, "0 %"), (0.001, "0.1 %")])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0 %"),
+        (1e-7, "0.00001 %"),
+        (0.0004, "0.04 %"),
+        (0.000456, "0.046 %"),
+        (0.001, "0.1 %"),
+        (0.00996, "1.0 %"),
+        (0.051, "5.1 %"),
+        (0.5, "50 %"),
+        (0.99, "99 %"),
+        (0.9901, "99.0 %"),
+        (0.997, "99.7 %"),
+        (0.9996, "99.96 %"),
+        (1.0, "100 %"),
+        (np.nan, "nan %"),
+    ],
+)
 def test_percentages(value, text):
-    """A decimal where a whole number would hide the size."""
+    """Decimals where a whole number would hide the size, or that it is not all."""
     assert percent(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(-0.0, "0.000"), (-1e-9, "0.000"), (-0.25, "-0.250"), (0.0, "0.000"), (np.nan, "-")]
+)
+def test_zero_has_no_sign(value, text):
+    """The log-loss of a classifier that is always right and certain was -0.000."""
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.5, "50"), (0.9949, "99"), (0.995, "more than 99"), (0.9999, "more than 99"), (1.0, "100")]
+)
+def test_nearly_all_is_not_all(value, text):
+    """An attack that errs in one of 500 cases read as one that never does."""
+    assert of_100(value) == f"{text} of 100"
 
 
 # --- figures -------------------------------------------------------------------------------------
