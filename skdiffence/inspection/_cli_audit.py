@@ -167,7 +167,13 @@ def attacks_above(report, threshold, end):
         return [f"{name}: {sentence}" for name, sentences in found.items() for sentence in sentences]
     figures = {attack.attack: getattr(attack.auc, end) for attack in report.targets["audited"].attacks}
     return [
-        f"{name}: the {_ENDS[end]} of its AUC is {figure:.3f}, above the {threshold:g} allowed"
+        f"{name}: the {_ENDS[end]} of its AUC is {_apart(figure, threshold)}, above the {threshold:.15g} allowed"
         for name, figure in sorted(figures.items(), key=lambda item: -item[1])
         if figure > threshold
     ]
+
+
+def _apart(figure, threshold):
+    """Return a figure above the threshold with three decimals, or as many as it takes to be above it as text."""
+    texts = (f"{figure:.{digits}f}" for digits in range(3, 18))
+    return next((text for text in texts if float(text) > threshold), repr(float(figure)))

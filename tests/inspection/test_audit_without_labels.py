@@ -65,6 +65,8 @@ def test_report_says_what_was_not_run(report):
     assert "rows and labels" not in facts["controls"]["blind"]["why"]
     for page in (str(report), report.to_html(), report._repr_html_()):
         assert "True labels were not given. 5 of 7 attacks need them and were not run: confidence, correct" in page
+    one = quick(FOREST, X[MEMBERS], X[OTHERS], attacks=["entropy", "correctness"])
+    assert "1 of 2 attacks needs them and was not run: correctness of the label." in str(one)
     assert "The utility of the answers was not measured: it needs true labels." in str(report)
     assert report.to_html().count("Not measured: it needs true labels, which were not given.") == 2
     assert "not measured" in str(AuditComparison({"forest": report}))

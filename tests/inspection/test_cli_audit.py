@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -16,8 +17,9 @@ from sklearn.naive_bayes import GaussianNB
 from torch import nn
 
 from skdiffence.__main__ import main
+from skdiffence._evaluation._results import Estimate
 from skdiffence.datasets import membership_partition
-from skdiffence.inspection._cli_audit import _attacks, _names
+from skdiffence.inspection._cli_audit import _attacks, _names, attacks_above
 from skdiffence.inspection._cli_files import CommandError
 
 
@@ -147,6 +149,16 @@ def test_threshold_for_ci(files, capsys, options, status):
     auc = json.loads((files / "out" / "report.json").read_text())["targets"]["audited"]["worst"]
     assert auc["auc_low"] < 0.85 < auc["auc"] < 0.9 < auc["auc_high"] < 0.99
     assert ("allowed" in capsys.readouterr().out) == bool(status)
+
+
+@pytest.mark.parametrize(
+    ("figure", "text"), [(0.712345, "0.712"), (0.70004, "0.70004"), (0.7000000001, "0.7000000001")]
+)
+def test_what_is_above_the_threshold_reads_as_above(figure, text):
+    """An area of 0.70004 was "0.700, above the 0.7 allowed"."""
+    target = SimpleNamespace(attacks=[SimpleNamespace(attack="a", auc=Estimate(0.6, 0.5, figure))])
+    (said,) = attacks_above(SimpleNamespace(targets={"audited": target}), 0.7, "high")
+    assert said == f"a: the upper end of the interval of its AUC is {text}, above the 0.7 allowed"
 
 
 @pytest.mark.parametrize("value", ["0.4", "1.5", "much"])
