@@ -179,7 +179,7 @@ def named_estimators(estimators):
     named = {}
     for estimator in estimators:
         name = type(estimator).__name__
-        # The second of a class is its 2.
-        n_before = sum(type(other) is type(estimator) for other in named.values())
+        # The second of a name is its 2: two modules can have classes of one name.
+        n_before = sum(type(other).__name__ == name for other in named.values())
         named[f"{name} {n_before + 1}" if n_before else name] = estimator
     return named

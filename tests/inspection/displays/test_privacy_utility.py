@@ -4,9 +4,11 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from sklearn.dummy import DummyClassifier
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from skdiffence.inspection import PrivacyUtilityDisplay
+from skdiffence.inspection.displays._privacy_plane import named_estimators
 from skdiffence.metrics import auc_interval, failure_detection_auc
 from tests.inspection.displays.cases import IS_MEMBER, answers, axes, scores
 
@@ -65,6 +67,14 @@ def test_points_of_a_list(forests):
     display = PrivacyUtilityDisplay.from_estimator(listed, X, y, is_member, reference=None, ax=axes())
     assert display.name == ["RandomForestClassifier", "DefendedClassifier", "DefendedClassifier 2"]
     assert display.arrows_ == []
+
+
+def test_classes_of_one_name_are_told_apart():
+    """Two modules can have one; the later classifier took the place of the earlier one."""
+    first, second = DummyClassifier(), type("DummyClassifier", (DummyClassifier,), {})()
+    named = named_estimators([first, second, first])
+    assert list(named) == ["DummyClassifier", "DummyClassifier 2", "DummyClassifier 3"]
+    assert list(named.values()) == [first, second, first]
 
 
 def test_arrows_lead_from_each_reference():
