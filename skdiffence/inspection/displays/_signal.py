@@ -1,6 +1,6 @@
 """Distributions of a signal for members and non-members, before and after a defense."""
 
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
@@ -56,6 +56,8 @@ class SignalDisplay(DisplayMixin):
         Titles of the panels.
     xlabel : str, default=None
         What the signal is.
+    confidence_level : float, default=0.95
+        Confidence level of the intervals of the AUC.
 
     Attributes
     ----------
@@ -92,11 +94,12 @@ class SignalDisplay(DisplayMixin):
     31
     """
 
-    def __init__(self, *, is_member, signal, name=None, xlabel=None):
+    def __init__(self, *, is_member, signal, name=None, xlabel=None, confidence_level=0.95):
         self.is_member = is_member
         self.signal = signal
         self.name = name
         self.xlabel = xlabel
+        self.confidence_level = confidence_level
 
     @validate_params(
         {
@@ -131,19 +134,20 @@ class SignalDisplay(DisplayMixin):
         """
         is_member, signals, names = self._checked()
         axes = self._set_axes(ax, (1.6 + 2.8 * len(signals), 3.2), len(signals))
-        self.bins_, ends = _bins(np.concatenate(signals), n_bins)
+        self.bins_, named = _bins(np.concatenate(signals), n_bins)
         self.hists_ = []
         sides = (
             (~is_member, BLUE, "non-members", non_members_kw),
             (is_member, VERMILLION, "members", members_kw),
         )
         for panel, signal, name in zip(axes, signals, names, strict=True):
-            placed = _placed(signal, self.bins_, ends)
+            placed = _placed(signal, self.bins_, named)
             self.hists_.append(tuple(self._draw(panel, placed[rows], *style) for rows, *style in sides))
-            title = "AUC " + interval_text(roc_auc_score(is_member, signal), auc_interval(is_member, signal))
+            ends = auc_interval(is_member, signal, confidence_level=self.confidence_level)
+            title = "AUC " + interval_text(roc_auc_score(is_member, signal), ends)
             panel.set_title(title if name is None else f"{name}\n{title}", loc="left", fontsize="medium")
             panel.set_xlabel(self.xlabel or "")
-            _name_ends(panel, self.bins_, ends)
+            _name_ends(panel, self.bins_, named)
         top = max(panel.get_ylim()[1] for panel in axes)
         for panel in axes:
             # Above all bars there is room for the legend.
@@ -191,7 +195,7 @@ class SignalDisplay(DisplayMixin):
         ax : matplotlib.axes.Axes or array-like of them, default=None
             Axes to draw on, one for each panel. None makes a new figure.
         **kwargs : dict
-            Further keywords of :meth:`plot`.
+            Further keywords of :meth:`from_predictions` and :meth:`plot`.
 
         Returns
         -------
@@ -221,12 +225,23 @@ class SignalDisplay(DisplayMixin):
             "y": ["array-like", None],
             "signal": [StrOptions(set(SIGNALS))],
             "at": [StrOptions({"answered", "true"})],
+            "confidence_level": [Interval(Real, 0, 1, closed="neither")],
             "ax": "no_validation",
         },
         prefer_skip_nested_validation=False,
     )
     def from_predictions(
-        cls, is_member, proba, *, proba_before=None, y=None, signal="logit", at="answered", ax=None, **kwargs
+        cls,
+        is_member,
+        proba,
+        *,
+        proba_before=None,
+        y=None,
+        signal="logit",
+        at="answered",
+        confidence_level=0.95,
+        ax=None,
+        **kwargs,
     ):
         """Draw the distributions of a signal of answers.
 
@@ -246,6 +261,8 @@ class SignalDisplay(DisplayMixin):
             The signal, see :mod:`skdiffence.metrics`.
         at : {"answered", "true"}, default="answered"
             What ``y`` holds; "true" needs it.
+        confidence_level : float, default=0.95
+            Confidence level of the intervals of the AUC.
         ax : matplotlib.axes.Axes or array-like of them, default=None
             Axes to draw on, one for each panel. None makes a new figure.
         **kwargs : dict
@@ -276,6 +293,7 @@ class SignalDisplay(DisplayMixin):
             signal=values if len(panels) > 1 else values[0],
             name=["undefended", "defended"] if len(panels) > 1 else None,
             xlabel=_XLABELS[signal].format(at),
+            confidence_level=confidence_level,
         )
         return display.plot(ax, **kwargs)
 

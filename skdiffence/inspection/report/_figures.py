@@ -189,6 +189,7 @@ def phi_figure(report, names):
         signal=[report.phi[target] for target in order],
         name=[names[target] for target in order],
         xlabel="phi = ln p / (1 - p) of the answered label",
+        confidence_level=report.settings["confidence_level"],
     )
     caption = (
         "The attacks exploit the difference between the two distributions. Probabilities of exactly 1 have no finite "

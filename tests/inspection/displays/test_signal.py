@@ -25,6 +25,9 @@ def test_signal_is_a_histogram_of_phi():
     auc, (low, high) = roc_auc_score(IS_MEMBER, phi), auc_interval(IS_MEMBER, phi)
     assert display.ax_.get_title("left") == f"AUC {auc:.2f} ({low:.2f} to {high:.2f})"
     assert len(display.bins_) == 11
+    display = SignalDisplay.from_predictions(IS_MEMBER, proba, confidence_level=0.8, ax=axes())
+    low, high = auc_interval(IS_MEMBER, phi, confidence_level=0.8)
+    assert display.ax_.get_title("left") == f"AUC {auc:.2f} ({low:.2f} to {high:.2f})"
 
 
 def test_signal_before_and_after_share_axes():
