@@ -1,7 +1,5 @@
 """Numbers as text."""
 
-from math import ceil, log10
-
 import numpy as np
 
 _WORDS = {
@@ -38,7 +36,7 @@ def percent(value):
     if 0 < value < 0.00995:
         return f"{np.format_float_positional(100 * value, 2, unique=False, fractional=False, trim='-')} %"
     if 0.99 < value < 1:
-        return f"{100 * value:.{ceil(-log10(100 - 100 * value))}f} %"
+        return f"{min(100 * value, 99.9):.1f} %"
     return f"{100 * value:.{1 if 0 < value < 0.0995 else 0}f} %"
 
 
