@@ -20,5 +20,5 @@ def nested_params(estimator):
 
 def may_use_torch(estimator):
     """Return whether training an estimator may draw from torch's generator: unless all of it is scikit-learn's own."""
-    parts = (value for value in nested_params(estimator).values() if hasattr(value, "fit"))
-    return any(type(part).__module__.partition(".")[0] != "sklearn" for part in parts)
+    parts = [value for value in nested_params(estimator).values() if hasattr(value, "fit")]
+    return {type(part).__module__.partition(".")[0] for part in parts} != {"sklearn"}
