@@ -284,8 +284,13 @@ class Experiment:
 
         def make():
             pool, behind, shadows = self._shadows_behind(target, how)
-            defended, behind = make_answers(self, self.target(target), how), shadows | {"estimator": behind}
-            attacks = {mode: LiRAAttack(behind, pool=(pool.X, pool.y), mode=mode) for mode in ("offline", "online")}
+            # Known and scored rows come first, and shadows are asked about no others.
+            n = len(self.known.y) + len(self.scored.y)
+            indices = {side: [rows[rows < n] for rows in lists] for side, lists in shadows["indices"].items()}
+            defended = make_answers(self, self.target(target), how)
+            behind = {"estimator": behind, "indices": indices}
+            pool = pool.X[:n], pool.y[:n]
+            attacks = {mode: LiRAAttack(behind, pool=pool, mode=mode) for mode in ("offline", "online")}
             return {mode: fitted_attack(attack, defended, self.known, self.scored) for mode, attack in attacks.items()}
 
         return self._of_shadows("LiRA", target, how, make)

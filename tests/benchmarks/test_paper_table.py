@@ -20,9 +20,11 @@ from paper.targets import TARGETS, UNDEFENDED, AnswerCache, fit_target
 from paper_summary import brief, claim, further_attacks, rows_of, summary
 from paper_table import PARTS, main, run
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from skorch import NeuralNetClassifier
 from torch import nn
 
+from skdiffence.attacks import LiRAAttack
 from skdiffence.defenses import MeanRule
 from skdiffence.diffusion import DiffusionRegenerator
 
@@ -321,7 +323,13 @@ def test_shadows_learn_wrong_labels_of_rows_that_nobody_scores(tmp_path):
         found = experiment.canaries(UNDEFENDED, how)
         assert set(found) == {"LiRA", "phi", "correctness"}
         assert all(0 <= numbers["auc"] <= 1 for numbers in found.values())
-    assert set(experiment.lira(UNDEFENDED, {})) == {"offline", "online"}
+    # Shadows are asked about known and scored rows alone, and these have the scores that they have in the whole pool.
+    target, part = experiment.target(UNDEFENDED), attacked(rows, "known")
+    whole = LiRAAttack(shadows, pool=(pool.X, pool.y)).fit(target, part.X, part.y, part.is_member)
+    areas = [roc_auc_score(experiment.scored.is_member, whole.score_samples(experiment.scored.X, experiment.scored.y))]
+    found = experiment.lira(UNDEFENDED, {})
+    assert [found[whole.mode_]["auc"]] == areas
+    assert set(found) == {"offline", "online"}
 
 
 def test_quick_training_cools_down_and_ends_on_plain_images():
