@@ -66,7 +66,7 @@ def auc_interval(y_true, y_score, *, confidence_level=0.95):
         return accuracy_interval(is_member, score == values[1], confidence_level=confidence_level)
     z = norm.ppf((1 + confidence_level) / 2)
     sizes = is_member.sum(), (~is_member).sum()
-    auc, variance = _delong(is_member, score)
+    auc, variance = _delong(_placements(is_member, score))
     if variance <= 0:
         return _newcombe(auc, *sizes, z)
     half = z * np.sqrt(variance) / (auc * (1 - auc))
@@ -131,12 +131,12 @@ def auc_difference_interval(y_true, y_score, other_score, *, confidence_level=0.
         return -1.0, 1.0
     if np.array_equal(rankdata(score), rankdata(other)):
         return 0.0, 0.0
-    pairs = zip(_placements(is_member, score), _placements(is_member, other), strict=True)
-    sides = [first - second for first, second in pairs]
+    placements = [_placements(is_member, each) for each in (score, other)]
+    sides = [first - second for first, second in zip(*placements, strict=True)]
     difference, error = sides[0].mean(), np.sqrt(sum(side.var(ddof=1) / len(side) for side in sides))
     half = t.ppf((1 + confidence_level) / 2, fewest - 1) * error
     low, high = difference - half, difference + half
-    areas, variances = zip(*(_delong(is_member, each) for each in (score, other)), strict=True)
+    areas, variances = zip(*map(_delong, placements), strict=True)
     if min(variances) <= 0:
         # The area of equal scores is one half in every sample.
         ends = [
@@ -165,9 +165,8 @@ def _placements(is_member, score):
     return (ranks[:m] - rankdata(members)) / n, 1 - (ranks[m:] - rankdata(others)) / m
 
 
-def _delong(is_member, score):
-    """Return the AUC and DeLong's variance of it."""
-    sides = _placements(is_member, score)
+def _delong(sides):
+    """Return the AUC and DeLong's variance of it, from the placements of both sides."""
     auc = sides[0].mean()
     # At an AUC of exactly 0 or 1 the variances hold nothing but rounding errors.
     if min(map(len, sides)) == 1 or not 0 < auc < 1:

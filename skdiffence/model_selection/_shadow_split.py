@@ -113,5 +113,6 @@ class ShadowSplit(BaseCrossValidator, BaseEstimator):
 
     def _iter_test_masks(self, X=None, y=None, groups=None):
         seed = draw_seed(self.random_state)
-        halves = complementary_halves(num_samples(X), self.get_n_splits(), seed, self.canaries, find_copies(X))
+        copies = find_copies(X) if self.canaries is None else None
+        halves = complementary_halves(num_samples(X), self.get_n_splits(), seed, self.canaries, copies)
         yield from ~halves.T

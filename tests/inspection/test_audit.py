@@ -214,6 +214,19 @@ def test_quick_suite(forest):
     assert all(get_attack(name).row_type == "any" for name in report.settings["attacks"])
 
 
+def test_attacks_on_arrays_are_left_out_where_rows_are_a_frame():
+    """Attackers who ask about changed rows are told why they can't; of the same rows in an array they can."""
+    X, y = load_digits(return_X_y=True)
+    defended = DefendedClassifier(GaussianNB(), NoiseRegenerator(), random_state=0)
+    named, left_out = {}, {}
+    for kind, rows in (("frame", pd.DataFrame(X[:40])), ("array", X[:40])):
+        attacked = AttackedRows(rows, y[:40], np.arange(40) < 20)
+        named[kind], left_out[kind] = _runnable("adaptive", defended, attacked)
+    assert set(left_out["frame"].values()) == {"needs an array, which these rows are not"}
+    assert "repeated_exact" in left_out["frame"] and not left_out["array"]
+    assert set(named["array"]) == set(named["frame"]) | set(left_out["frame"])
+
+
 def test_weak_attacks_fail_the_positive_control():
     """Who hardly looks at the probabilities does not see through a classifier that memorizes."""
     members, others = digit_sides(200, 200)

@@ -146,7 +146,8 @@ def train_shadows(
     check_trainable(estimator)
     check_cache_seed(cache_dir, random_state)
     seed = draw_seed(random_state)
-    membership = complementary_halves(len(y), n_shadows, seed, canaries, find_copies(X))
+    copies = find_copies(X) if canaries is None else None
+    membership = complementary_halves(len(y), n_shadows, seed, canaries, copies)
     data = fingerprint(X, y)
     jobs = [_Job(mix_seed(seed, "shadow", index, data)) for index in range(n_shadows)]
     if cache_dir is not None:
