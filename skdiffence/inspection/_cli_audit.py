@@ -7,6 +7,7 @@ from skdiffence.attacks import get_attack_names
 from skdiffence.inspection._audit import SUITES, audit
 from skdiffence.inspection._cli_files import (
     CommandError,
+    check_report_files,
     check_scores_file,
     load_model,
     load_sides,
@@ -97,9 +98,11 @@ def run_audit(options):
         If their content is not valid for an audit.
     """
     # An audit takes minutes: what it writes to is tried first.
-    folder = check_writable(options.output, AUDIT_FILES)
     read = [*options.models, options.members, options.non_members, *filter(None, [options.undefended])]
-    check_scores_file(options.scores, [*read, *(folder / name for name in AUDIT_FILES)])
+    written = [Path(options.output) / name for name in AUDIT_FILES]
+    check_report_files(written, read)
+    folder = check_writable(options.output, AUDIT_FILES)
+    check_scores_file(options.scores, [*read, *written])
     names = _names(options.models)
     if options.undefended is not None and len(names) > 1:
         raise CommandError(f"--undefended belongs to one model. Got {len(names)}: audit it as one of them.")

@@ -145,14 +145,38 @@ def check_scores_file(path, taken=()):
     """
     if path is None:
         return
-    if Path(path).resolve() in {Path(each).resolve() for each in taken}:
-        raise CommandError(f"--scores must be a file of its own. Got {path}, which this audit reads or writes itself.")
+    if same := _files_of_both([path], taken):
+        raise CommandError(f"--scores must be a file of its own. Got {same[0]}, which this audit reads or writes.")
     if Path(path).suffix.lower() not in (".csv", *_PARQUET):
         raise CommandError(f"--scores must be a .csv or .parquet file. Got {path}.")
     import_optional("pandas", extra="audit")
     if Path(path).suffix.lower() in _PARQUET:
         _check_parquet(path)
     check_writable(Path(path).parent, [Path(path).name])
+
+
+def check_report_files(files, read):
+    """Check that a report replaces no file that it is made from, before anything is computed.
+
+    Parameters
+    ----------
+    files : iterable of str or path
+        Files of the report.
+    read : iterable of str or path
+        Files that the command reads.
+
+    Raises
+    ------
+    CommandError
+        If a file is both.
+    """
+    if same := _files_of_both(files, read):
+        raise CommandError(f"--output must be another folder: this audit reads {same[0]} and would write it as well.")
+
+
+def _files_of_both(files, others):
+    others = {Path(each).resolve() for each in others}
+    return [path for path in files if Path(path).resolve() in others]
 
 
 def write_table(frame, path):

@@ -326,6 +326,19 @@ def test_scores_file_that_the_audit_reads_or_writes_itself(folder, tmp_path, cap
     assert ((tmp_path / name).read_bytes() if (tmp_path / name).exists() else None) == before
 
 
+@pytest.mark.parametrize("name", ["attacks.csv", "link.csv"])
+def test_report_that_would_replace_its_own_rows(folder, tmp_path, capsys, name):
+    """Members whose table has the name of a file of the report, or is a link to it."""
+    shutil.copy(folder / "members.csv", tmp_path / "attacks.csv")
+    (tmp_path / "link.csv").symlink_to("attacks.csv")
+    before = (tmp_path / "attacks.csv").read_bytes()
+    given = command(folder, "--label", "defaulted", "--members", str(tmp_path / name), "--output", str(tmp_path))
+    assert main(given) == 2
+    assert "--output must be another folder: this audit reads" in capsys.readouterr().err
+    assert (tmp_path / "attacks.csv").read_bytes() == before
+    assert not (tmp_path / "report.html").exists()
+
+
 def test_without_the_option_no_file_holds_a_score(folder):
     """The report has figures, and no membership of a row."""
     assert main(command(folder, "--label", "defaulted")) == 0

@@ -106,7 +106,7 @@ def output_order(student, classes):
     return order if np.array_equal(np.sort(order), columns) else columns
 
 
-def distill(student, X, proba, classes, seed, *, seeded, order=None):
+def distill(student, X, proba, classes, seed, *, seeded, order):
     """Train a clone of a classifier or regressor on probabilities.
 
     Parameters
@@ -124,8 +124,8 @@ def distill(student, X, proba, classes, seed, *, seeded, order=None):
         Seeds training.
     seeded : bool
         Whether estimators without a ``random_state`` of their own are seeded, too.
-    order : ndarray of shape (n_classes,), dtype int, default=None
-        The column that each output of a net learns; None is their own order.
+    order : ndarray of shape (n_classes,), dtype int
+        The column that each output of a net learns, from :func:`output_order`.
 
     Returns
     -------
@@ -151,9 +151,8 @@ def distill(student, X, proba, classes, seed, *, seeded, order=None):
         n_outputs = max(count_outputs(student, X, proba.argmax(axis=1)), len(classes))
         target = np.pad(proba, ((0, 0), (0, n_outputs - len(classes))))
         columns = np.arange(n_outputs)
-        if order is not None:
-            columns[: len(order)] = order
-            target = np.take(target, columns, axis=1)
+        columns[: len(order)] = order
+        target = np.take(target, columns, axis=1)
         trained.set_params(**{f"{prefix}classes": columns} | _soft_criterion(net, prefix))
     with torch_seed(mix_seed(seed, "student", data_digest(X, proba))):
         trained.fit(X, target)

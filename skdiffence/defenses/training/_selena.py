@@ -11,7 +11,7 @@ from skdiffence._fitted import is_frozen
 from skdiffence.defenses._base import ClassifierWrapper
 from skdiffence.defenses._classifier import FittedClassifier
 from skdiffence.defenses._fit_classifier import rows_outside, train
-from skdiffence.defenses.training._distillation import check_student, distill, student_proba
+from skdiffence.defenses.training._distillation import check_student, distill, output_order, student_proba
 from skdiffence.diffusion._pretrained import weights_on_disk
 from skdiffence.metrics import label_columns
 from skdiffence.utils._cache import Kept, check_cache_seed, make_cache_folder
@@ -192,7 +192,8 @@ class SELENAClassifier(ClassifierWrapper):
         if self.distill:
             student = self.estimator if self.student is None else self.student
             soft = self._mean_proba(submodels, X, excluded)
-            self.estimator_ = distill(student, X, soft, self.classes_, seed, seeded=self.random_state is not None)
+            seeded, order = self.random_state is not None, output_order(student, self.classes_)
+            self.estimator_ = distill(student, X, soft, self.classes_, seed, seeded=seeded, order=order)
             held_out = set()
         else:
             self.estimators_, self.columns_ = ([model[part] for model in submodels] for part in (0, 1))

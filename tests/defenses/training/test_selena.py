@@ -24,6 +24,10 @@ from tests.nets import LogitMLP, make_binary_net, make_logit_net, make_net
 pytestmark = pytest.mark.usefixtures("untouched_generators")
 
 
+# How a student is trained whose outputs stand for the columns of the soft labels, one after the other.
+ORDERED = {"seeded": True, "order": np.arange(10)}
+
+
 class Memorizer(GaussianNB):
     """Remembers its rows, and is sure of the first class for these and of the second for all others."""
 
@@ -150,7 +154,7 @@ def test_student_learns_the_probabilities(student):
     soft = np.full((len(y), 10), 0.3 / 9)
     soft[np.arange(len(y)), y] = 0.7
     X = X.astype(np.float32)
-    trained = distill(student, X, soft, np.arange(10), 0, seeded=True)
+    trained = distill(student, X, soft, np.arange(10), 0, **ORDERED)
     with torch_seed(0):
         answers = trained.predict_proba(X)
     assert answers[np.arange(len(y)), y].mean() == pytest.approx(0.7, abs=0.08)
@@ -162,7 +166,8 @@ def test_binary_student_learns_the_probabilities():
     X, y = digits("binary")
     soft = np.where(y == "odd", 0.8, 0.3)
     net = make_binary_net(module__n_features=64, max_epochs=40)
-    trained = distill(net, X.astype(np.float32), np.column_stack((1 - soft, soft)), np.array([0, 1]), 0, seeded=True)
+    soft_labels = np.column_stack((1 - soft, soft))
+    trained = distill(net, X.astype(np.float32), soft_labels, np.array([0, 1]), 0, seeded=True, order=np.arange(2))
     with torch_seed(0):
         answers = trained.predict_proba(X.astype(np.float32))[:, 1]
     assert np.abs(answers - soft).mean() < 0.1
@@ -172,7 +177,7 @@ def test_weights_give_the_minimum_of_the_soft_cross_entropy():
     """The mean answer of a dummy is the mean soft label."""
     X, y = digits()
     soft = np.random.default_rng(0).dirichlet(np.ones(10), size=len(y))
-    trained = distill(DummyClassifier(), X, soft, np.arange(10), 0, seeded=True)
+    trained = distill(DummyClassifier(), X, soft, np.arange(10), 0, **ORDERED)
     np.testing.assert_allclose(trained.predict_proba(X)[0], soft.mean(axis=0))
 
 
@@ -205,6 +210,19 @@ def test_student_keeps_no_soft_label_and_no_clone():
     assert not hasattr(fitted, "estimators_")
     np.testing.assert_array_equal(fitted.estimator_.classes_inferred_, np.arange(10))
     assert not hasattr(fitted.estimator_.criterion_, "weight") or fitted.estimator_.criterion_.weight is None
+
+
+def test_weights_of_classes_are_those_of_the_outputs():
+    """A student whose criterion gives no weight to the class of its first output does not learn that one."""
+    X, y = digits("strings")
+    declared = np.unique(y)[::-1]
+    weight = torch.ones(10)
+    weight[0] = 0
+    student = make_net(max_epochs=20, classes=list(declared), criterion__weight=weight)
+    fitted = selena(GaussianNB(), student=student, distill=True).fit(X, y)
+    found = fitted.predict(X)
+    assert (found[y == declared[0]] == declared[0]).mean() < 0.05
+    assert (found == y)[y != declared[0]].mean() > 0.7
 
 
 def test_other_student():
