@@ -5,12 +5,13 @@ from abc import ABCMeta, abstractmethod
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.utils._frames import ready_for
 from skdiffence.utils._modules import from_module
-from skdiffence.utils._sklearn import HasMethods, fit_context, output_container
+from skdiffence.utils._sklearn import HasMethods, fit_context, output_container, routing_enabled
 
 __all__ = ["InferenceOnly", "InferenceOnlyMixin", "MembershipAttack", "from_module", "is_inference_only"]
 
@@ -126,14 +127,26 @@ class InferenceOnly(InferenceOnlyMixin, MetaEstimatorMixin, BaseEstimator):
         y : array-like of shape (n_samples,), default=None
             Training labels.
         **fit_params : dict
-            Passed on to the transformer's ``fit``.
+            Passed on to the transformer's ``fit``; with metadata routing, those that the transformer requests.
 
         Returns
         -------
         self : InferenceOnly
         """
+        if routing_enabled():
+            fit_params = process_routing(self, "fit", **fit_params).transformer.fit
         self.transformer_ = clone(self.transformer).fit(X, y, **fit_params)
         return self
+
+    def get_metadata_routing(self):
+        """Return which metadata ``fit`` and ``fit_transform`` pass to the transformer's ``fit``.
+
+        Returns
+        -------
+        router : MetadataRouter
+        """
+        to_fit = MethodMapping().add(caller="fit", callee="fit").add(caller="fit_transform", callee="fit")
+        return MetadataRouter(owner=self).add(transformer=self.transformer, method_mapping=to_fit)
 
     @available_if(_inner_has("transform"))
     def transform(self, X):
@@ -193,6 +206,7 @@ class InferenceOnly(InferenceOnlyMixin, MetaEstimatorMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         inner = get_tags(self.transformer)
         tags.input_tags, tags.transformer_tags = inner.input_tags, inner.transformer_tags
+        tags.target_tags = inner.target_tags
         tags.non_deterministic = inner.non_deterministic
         return tags
 

@@ -14,7 +14,8 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler, TargetEncoder
+from sklearn.utils import get_tags
 
 from skdiffence.base import InferenceOnly, InferenceOnlyMixin, is_inference_only
 from skdiffence.diffusion import DiffusionRegenerator
@@ -195,6 +196,34 @@ def test_wrapper_of_what_cannot_be_named():
         assert unnamed.fit_transform(digits("images")[0]).ndim == 4
     with pytest.raises(ValueError, match="not fitted yet"):
         InferenceOnly(StandardScaler()).get_feature_names_out()
+
+
+def test_wrapper_passes_the_metadata_that_is_requested():
+    """In a Pipeline and in folds, as the transformer itself gets it; what nobody requested is refused."""
+    X, y = rows()
+    weights = np.linspace(0, 1, len(y))
+    with config_context(enable_metadata_routing=True):
+        scale = StandardScaler().set_fit_request(sample_weight=True)
+        plain = LogisticRegression(max_iter=500).set_fit_request(sample_weight=False)
+        plain = plain.set_score_request(sample_weight=False)
+        expected = clone(scale).fit(X, sample_weight=weights).mean_
+        pipeline = make_pipeline(InferenceOnly(scale), plain).fit(X, y, sample_weight=weights)
+        np.testing.assert_array_equal(pipeline[0].transformer_.mean_, expected)
+        np.testing.assert_array_equal(InferenceOnly(scale).fit(X, sample_weight=weights).transformer_.mean_, expected)
+        InferenceOnly(scale).fit_transform(X)
+        given = {"params": {"sample_weight": weights}, "return_estimator": True, "return_indices": True, "cv": 2}
+        folds = cross_validate(make_pipeline(InferenceOnly(scale), plain), X, y, **given)
+        for fitted, train in zip(folds["estimator"], folds["indices"]["train"], strict=True):
+            expected = clone(scale).fit(X[train], sample_weight=weights[train]).mean_
+            np.testing.assert_array_equal(fitted[0].transformer_.mean_, expected)
+        with pytest.raises(TypeError, match="unexpected argument"):
+            InferenceOnly(FunctionTransformer()).fit(X, sample_weight=weights)
+
+
+def test_wrapper_has_the_tags_of_the_transformer():
+    """Also that it needs labels."""
+    assert get_tags(InferenceOnly(TargetEncoder())).target_tags.required
+    assert not get_tags(InferenceOnly(StandardScaler())).target_tags.required
 
 
 def test_wrapper_refuses_what_does_not_transform():
