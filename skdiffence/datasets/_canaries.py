@@ -5,7 +5,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import Bunch
 
-from skdiffence.utils._frames import as_numbers, check_unmasked, has_numbers, is_numeric, like
+from skdiffence.utils._frames import as_numbers, check_unmasked, has_numbers, is_frame, with_rows
 from skdiffence.utils._images import check_channels_first
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import Interval, StrOptions, num_samples, safe_indexing, validate_params
@@ -46,9 +46,9 @@ def make_canaries(X, y, *, kind="mislabeled", n_canaries=500, source=None, rando
         - "clean": nothing is changed, for comparison with ordinary rows.
     n_canaries : int, default=500
         Number of canaries, even for "duplicated". More canaries do not change those drawn before.
-    source : array-like of shape (n_source, ...), default=None
-        At least ``n_canaries`` rows of another distribution for "out_of_distribution", of the shape of those of X. Each
-        is used at most once. None permutes the features of each canary at random, or the pixels of an image, with the
+    source : array-like or data frame of shape (n_source, ...), default=None
+        At least ``n_canaries`` rows of another distribution for "out_of_distribution", of the shape of those of X and
+        with values that its dtype can hold; columns of frames are found by name. Each is used at most once. None permutes the features of each canary at random, or the pixels of an image, with the
         same permutation in all its channels.
     random_state : int, RandomState instance or None, default=None
         Seeds the choice of rows, labels and inputs.
@@ -98,8 +98,9 @@ def make_canaries(X, y, *, kind="mislabeled", n_canaries=500, source=None, rando
         X, y, audited = _duplicated(X, y, rows, seed)
     elif kind != "clean":
         values = _check_numbers(X, kind)
+        source = _check_source(source, X, values, n_canaries)
         audited = _blank(values, y, rows, seed) if kind == "blank" else _out_of_distribution(values, rows, source, seed)
-        X = like(values, X)
+        X = with_rows(X, rows, values[rows])
     return Bunch(X=X, y=y, canaries=audited, kind=kind)
 
 
@@ -107,7 +108,10 @@ def _check_rows(X, y, n_canaries):
     check_unmasked(X)
     check_channels_first(X)
     if isinstance(X, np.ndarray) or not hasattr(X, "shape"):
-        X = np.array(X)
+        try:
+            X = np.array(X)
+        except ValueError as error:
+            raise ValueError(f"X must hold rows of one shape. Got {type(X).__name__}: {error}") from None
     else:  # frames of pandas and sparse matrices; frames of polars and tensors
         X = X.copy() if hasattr(X, "copy") else X.clone()
     y = np.array(as_labels(y))
@@ -163,17 +167,41 @@ def _out_of_distribution(X, rows, source, seed):
         for row in rows:
             X[row] = _permuted(X[row], _rng(seed, "features", int(row)))
         return rows
-    source = np.asarray(source)
-    if source.shape[1:] != X.shape[1:] or len(source) < len(rows) or not is_numeric(source.dtype):
-        raise ValueError(
-            f"source must hold at least {len(rows)} numeric rows of shape {X.shape[1:]}, like X. "
-            f"Got shape {source.shape} of dtype {source.dtype}."
-        )
-    taken = source[_rng(seed, "source").permutation(len(source))[: len(rows)]]
-    if not np.isfinite(taken).all() or not np.can_cast(source.dtype, X.dtype, casting="same_kind"):
-        raise ValueError(f"source must be finite and fit into the dtype of X, {X.dtype}. Got dtype {source.dtype}.")
-    X[rows] = taken
+    X[rows] = source[_rng(seed, "source").permutation(len(source))[: len(rows)]]
     return rows
+
+
+def _check_source(source, X, values, n_canaries):
+    """Return the numbers of the source in the dtype of those of X."""
+    if source is None:
+        return None
+    names = [list(map(str, frame.columns)) if is_frame(frame) else None for frame in (source, X)]
+    if None not in names and names[0] != names[1]:
+        if sorted(names[0]) != sorted(names[1]):
+            raise ValueError(f"source must have the columns of X, {names[1]}. Got {names[0]}.")
+        source = source[list(X.columns)]
+    if not has_numbers(source) or np.shape(source)[1:] != values.shape[1:] or num_samples(source) < n_canaries:
+        raise ValueError(
+            f"source must hold at least {n_canaries} numeric rows of shape {values.shape[1:]}, like X. "
+            f"Got {type(source).__name__} of shape {_shape(source)}."
+        )
+    given = as_numbers(source)
+    with np.errstate(over="ignore", invalid="ignore"):
+        taken = given.astype(values.dtype)
+    fits = np.isfinite(taken) if values.dtype.kind == "f" else taken == given
+    if not np.isfinite(given).all() or not fits.all():
+        raise ValueError(
+            f"source must be finite and fit into the dtype of X, {values.dtype}. Got values from {given.min()} to "
+            f"{given.max()} of dtype {given.dtype}."
+        )
+    return taken
+
+
+def _shape(rows):
+    try:
+        return np.shape(rows)
+    except ValueError:  # rows of different lengths
+        return f"({num_samples(rows)}, ...)"
 
 
 def _permuted(row, rng):

@@ -180,10 +180,41 @@ def like(values, X):
         columns = [_polars_column(values[:, place], column) for place, column in enumerate(X.get_columns())]
         return type(X)(columns)
     dtypes = dict(enumerate(X.dtypes))
-    # Nullable dtypes of pandas know the NumPy dtype that they extend.
-    plain = [np.dtype(getattr(dtype, "numpy_dtype", dtype)) for dtype in dtypes.values()]
+    # Nullable and sparse dtypes of pandas know the NumPy dtype that they extend.
+    plain = [
+        np.dtype(getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype))) for dtype in dtypes.values()
+    ]
     columns = [_rounded(values[:, place], dtype) for place, dtype in enumerate(plain)]
     return type(X)(np.column_stack(columns), index=X.index).astype(dtypes).set_axis(X.columns, axis=1)
+
+
+def with_rows(X, rows, values):
+    """Return a copy of the input with some rows changed.
+
+    Parameters
+    ----------
+    X : array-like or data frame of shape (n_samples, ...)
+        The input; all other rows stay as they are, to the last digit.
+    rows : ndarray of shape (n_changed,), dtype int
+        Which rows are replaced.
+    values : ndarray of shape (n_changed, ...)
+        By what, as :func:`like` takes it.
+
+    Returns
+    -------
+    changed : ndarray, tensor or data frame of shape (n_samples, ...)
+    """
+    if not is_frame(X):
+        changed = X.clone() if hasattr(X, "clone") else np.array(X)
+        changed[rows] = changed.new_tensor(like(values, X)) if hasattr(X, "clone") else like(values, changed)
+        return changed
+    taken = np.arange(len(X))
+    taken[rows] = len(X) + np.arange(len(rows))
+    if is_polars(X):
+        return X.vstack(like(values, X[rows]))[taken]
+    import pandas  # X is one of its frames
+
+    return pandas.concat([X, like(values, X.iloc[rows])]).iloc[taken].set_axis(X.index, axis=0)
 
 
 def with_columns_of(values, X):
@@ -238,7 +269,7 @@ def _polars_column(values, column):
 
 
 def _rounded(values, dtype):
-    if dtype.kind not in "biu":
+    if dtype.kind not in "biu" or values.dtype == dtype:
         return values
     low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     # As a float, the end of a range of 64 bits is beyond it.

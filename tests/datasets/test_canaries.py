@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -130,6 +131,73 @@ def test_new_rows_of_a_frame_have_its_columns(kind):
     assert not made.X.iloc[made.canaries].equals(frame.iloc[made.canaries])
 
 
+NANOSECONDS = 1704067200123456789 + np.arange(60) * 10**6
+
+
+@pytest.mark.parametrize("kind", ["blank", "out_of_distribution"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda X: X,
+        pd.DataFrame,
+        lambda X: pd.DataFrame({"at": X[:, 0], "size": ROWS[:, 1]}, index=np.arange(60) % 7),
+        lambda X: pd.DataFrame({"at": X[:, 0], "size": pd.arrays.SparseArray(ROWS[:, 1])}),
+        lambda X: pytest.importorskip("polars").DataFrame({"at": X[:, 0], "size": ROWS[:, 1]}),
+        torch.as_tensor,
+    ],
+    ids=["array", "frame", "mixed frame", "sparse column", "polars", "tensor"],
+)
+def test_other_rows_stay_to_the_last_digit(kind, form):
+    """Integers that floats can't hold, in any container, which stays what it was."""
+    X = form(np.column_stack([NANOSECONDS, NANOSECONDS[::-1]]))
+    before = np.asarray(row_digests(X))
+    made = make_canaries(X, LABELS, kind=kind, n_canaries=20, random_state=0)
+    assert type(made.X) is type(X)
+    untouched = np.setdiff1d(np.arange(60), made.canaries)
+    np.testing.assert_array_equal(row_digests(made.X)[untouched], before[untouched])
+    np.testing.assert_array_equal(row_digests(X), before)
+    if isinstance(X, pd.DataFrame):
+        pd.testing.assert_frame_equal(made.X.iloc[untouched], X.iloc[untouched])
+
+
+def test_source_has_the_columns_of_the_rows():
+    """By name, in whatever order."""
+    frame = pd.DataFrame({"a": np.arange(60.0), "b": -np.arange(60.0)})
+    source = pd.DataFrame({"b": np.full(30, -7), "a": np.full(30, 7)})
+    given = {"kind": "out_of_distribution", "n_canaries": 20, "random_state": 0}
+    made = make_canaries(frame, LABELS, source=source, **given)
+    assert made.X.iloc[made.canaries].to_numpy().tolist() == [[7, -7]] * 20
+    with pytest.raises(ValueError, match=r"source must have the columns of X, \['a', 'b'\]. Got \['b', 'c'\]"):
+        make_canaries(frame, LABELS, source=source.rename(columns={"a": "c"}), **given)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "source"),
+    [
+        (np.uint8, np.full((20, 5), 300, dtype=np.uint16)),
+        (np.int8, np.full((20, 5), 300)),
+        (np.float16, np.full((20, 5), 1e6)),
+        (np.int64, np.full((20, 5), 2**63, dtype=np.uint64)),
+        (np.int64, np.full((20, 5), 0.5)),
+        (bool, np.full((20, 5), 2)),
+    ],
+)
+def test_source_that_overflows(dtype, source):
+    """Other values would be stored than were given."""
+    X = np.arange(300).reshape(60, 5).astype(dtype)
+    with pytest.raises(ValueError, match=f"fit into the dtype of X, {np.dtype(dtype)}"):
+        make_canaries(X, LABELS, kind="out_of_distribution", source=source, n_canaries=20)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, bool])
+def test_source_of_another_dtype_that_fits(dtype):
+    """Every value arrives."""
+    X = np.arange(300).reshape(60, 5).astype(dtype)
+    source = np.ones((20, 5))
+    made = make_canaries(X, LABELS, kind="out_of_distribution", source=source, n_canaries=20)
+    assert made.X.dtype == dtype and (made.X[made.canaries] == 1).all()
+
+
 def test_source_rows_are_used_once():
     """Rows of another kind take the place of rows, whose labels stay."""
     source = 1000 + np.arange(25 * 5.0).reshape(25, 5)
@@ -185,6 +253,8 @@ def test_small_data(kind, n_rows, n_classes, seed):
         ({"kind": "out_of_distribution", "source": ROWS[:5]}, "source must hold at least 20 numeric rows"),
         ({"kind": "out_of_distribution", "source": ROWS[:, :4]}, "rows of shape \\(5,\\), like X"),
         ({"kind": "out_of_distribution", "source": ROWS * np.inf}, "source must be finite"),
+        ({"kind": "out_of_distribution", "source": [[1, 2], [3]] * 10}, r"Got list of shape \(20, ...\)"),
+        ({"X": [[1, 2], [3]] * 30}, "X must hold rows of one shape. Got list"),
         ({"kind": "out_of_distribution", "source": ROWS, "X": (ROWS > 0) * 1}, "fit into the dtype of X, int64"),
     ],
 )
