@@ -48,8 +48,9 @@ def make_canaries(X, y, *, kind="mislabeled", n_canaries=500, source=None, rando
         Number of canaries, even for "duplicated". More canaries do not change those drawn before.
     source : array-like or data frame of shape (n_source, ...), default=None
         At least ``n_canaries`` rows of another distribution for "out_of_distribution", of the shape of those of X and
-        with values that its dtype can hold; columns of frames are found by name. Each is used at most once. None permutes the features of each canary at random, or the pixels of an image, with the
-        same permutation in all its channels.
+        with values that its dtype can hold; columns of frames are found by name. Each is used at most once. None
+        permutes the features of each canary at random, or the pixels of an image, with the same permutation in all its
+        channels.
     random_state : int, RandomState instance or None, default=None
         Seeds the choice of rows, labels and inputs.
 

@@ -3,14 +3,18 @@
 import io
 import os
 import tarfile
+import zlib
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
+from zipfile import BadZipFile
 
 import numpy as np
 from sklearn.utils import Bunch
 
+from skdiffence.utils._frames import is_numeric
 from skdiffence.utils._images import has_channels_last
 from skdiffence.utils._sklearn import validate_params
+from skdiffence.utils._validation import as_labels
 
 # The mode of Pillow that gray images are read in; all others are read as colors.
 _KEPT = {"1": "L", "L": "L", "LA": "L", "I": "I", "F": "F"}
@@ -49,7 +53,7 @@ def load_images(path):
         If there is nothing at the path.
     ValueError
         If there are no images, one lies outside the folders of the classes, they differ in size, number of channels or
-        dtype, or the file is of another kind.
+        dtype, labels are missing, or the file is of another kind, damaged or cut off.
 
     Notes
     -----
@@ -96,19 +100,40 @@ def _is_image(name):
 
 
 def _files_of_folder(folder):
-    for path in folder.rglob("*"):
-        if _is_image(path.name) and path.is_file():
-            yield _in_a_class(path.relative_to(folder).as_posix()), path.read_bytes()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        above = Path(root).relative_to(folder).parents
+        if os.path.realpath(root) in {os.path.realpath(folder / each) for each in above}:
+            folders.clear()  # a link to a folder that it lies in
+            continue
+        for path in (Path(root, name) for name in names if _is_image(name)):
+            if path.is_file():
+                yield _in_a_class(path.relative_to(folder).as_posix()), path.read_bytes()
 
 
 def _files_of_archive(path):
     try:
-        with tarfile.open(path, "r|*") as archive:
+        with tarfile.open(path, "r|*", tarinfo=_WholeHeader) as archive:
             for member in archive:
                 if member.isfile() and _is_image(member.name):
                     yield _in_a_class(member.name.removeprefix("./")), archive.extractfile(member).read()
-    except tarfile.ReadError as error:
-        raise ValueError(f"path must be a folder, a tar archive or an .npz file. {path} is none: {error}") from None
+    except (tarfile.ReadError, EOFError) as error:
+        raise ValueError(
+            f"path must be a folder, a tar archive or an .npz file. {path} is none, or is damaged: {error}"
+        ) from None
+
+
+class _WholeHeader(tarfile.TarInfo):
+    """A header of an archive that must not end before its mark of the end, where tarfile would stop without a word."""
+
+    @classmethod
+    def fromtarfile(cls, archive):
+        """Return the next header."""
+        try:
+            return super().fromtarfile(archive)
+        except (tarfile.EmptyHeaderError, tarfile.TruncatedHeaderError, tarfile.InvalidHeaderError) as error:
+            if archive.offset == 0:
+                raise  # no archive at all
+            raise tarfile.ReadError(f"it ends early, at byte {archive.offset} ({error})") from None
 
 
 def _in_a_class(name):
@@ -166,10 +191,13 @@ def _from_npz(path):
             X, y = arrays["X"], arrays["y"]
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path} must hold arrays X and y, not pickled objects: {error}") from None
-    if y.shape != X.shape[:1] or X.ndim not in (3, 4) or not len(X):
+    except (EOFError, OSError, TypeError, BadZipFile, zlib.error) as error:
+        raise ValueError(f"path must be an .npz file with arrays X, y. {path} is none, or damaged: {error}") from None
+    if y.shape != X.shape[:1] or X.ndim not in (3, 4) or not len(X) or not is_numeric(X.dtype):
         raise ValueError(
-            f"{path} must hold images X, at least one, and a label y for each. Got shapes {X.shape} and {y.shape}."
+            f"{path} must hold images X, numbers of at least one, and a label y for each. Got shapes {X.shape} and "
+            f"{y.shape} of dtypes {X.dtype} and {y.dtype}."
         )
     if X.ndim == 3 or has_channels_last(X.shape):
         X = _channels_first(X)
-    return _bunch(X, y, np.full(len(y), ""))
+    return _bunch(X, as_labels(y), np.full(len(y), ""))

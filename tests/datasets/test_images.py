@@ -1,5 +1,6 @@
 """Images from folders, archives and arrays."""
 
+import gzip
 import tarfile
 
 import numpy as np
@@ -48,6 +49,71 @@ def test_archive(tmp_path, kind):
     with tarfile.open(tmp_path / "images.tar", f"w{kind}") as archive:
         archive.add(tmp_path / "images", arcname=".")
     check(load_images(str(tmp_path / "images.tar")), colors, 3)
+
+
+@pytest.mark.parametrize("kind", ["", "gz"])
+def test_archive_that_was_cut_off(tmp_path, kind):
+    """At any byte: a part of the images is never taken for all of them."""
+    (tmp_path / "images").mkdir()
+    write_images(tmp_path / "images")
+    with tarfile.open(tmp_path / "images.tar", "w") as archive:
+        archive.add(tmp_path / "images", arcname=".")
+    plain = (tmp_path / "images.tar").read_bytes()
+    # Two blocks mark the end, of which the first is enough, and more zeros fill the record.
+    end = -(-len(plain.rstrip(b"\0")) // 512) * 512 + 512
+    whole = gzip.compress(plain[:end]) if kind else plain[:end]
+    for length in range(1, len(whole) - 30, 7 if kind else 255):
+        (tmp_path / "cut.tar").write_bytes(whole[:length])
+        with pytest.raises(ValueError, match="path must be a folder, a tar archive.*damaged"):
+            load_images(tmp_path / "cut.tar")
+    (tmp_path / "cut.tar").write_bytes(whole)
+    assert len(load_images(tmp_path / "cut.tar").data) == 4
+
+
+def test_folder_with_links(tmp_path):
+    """Classes that are links are classes, also two of one folder; a link to a folder above ends."""
+    colors = write_images(tmp_path / "images")
+    (tmp_path / "all" / "train").mkdir(parents=True)
+    for name in ("cat", "dog"):
+        (tmp_path / "all" / "train" / name).symlink_to(tmp_path / "images" / "train" / name)
+    (tmp_path / "all" / "test").symlink_to(tmp_path / "images" / "test")
+    (tmp_path / "all" / "train" / "again").symlink_to(tmp_path / "all")
+    check(load_images(tmp_path / "all"), colors, 3)
+    (tmp_path / "all" / "train" / "lion").symlink_to(tmp_path / "images" / "train" / "cat")
+    assert load_images(tmp_path / "all").target_names.tolist() == ["cat", "dog", "lion"]
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "npy", "folder"])
+def test_damaged_arrays(tmp_path, damage):
+    """The error is that of a file of another kind, and names it."""
+    path = tmp_path / "a.npz"
+    np.savez(path, X=np.zeros((4, 1, 8, 8)), y=np.arange(4))
+    whole = bytearray(path.read_bytes())
+    if damage == "folder":
+        path.unlink()
+        path.mkdir()
+    elif damage == "npy":
+        with open(path, "wb") as file:
+            np.save(file, np.zeros((4, 1, 8, 8)))
+    else:
+        whole[300] ^= 255
+        path.write_bytes({"empty": b"", "cut": whole[: len(whole) // 2], "flipped": whole}[damage])
+    with pytest.raises(ValueError, match=r"path must be an .npz file with arrays X, y. .*a\.npz is none"):
+        load_images(path)
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "message"),
+    [
+        (np.full((4, 8, 8), "a"), np.arange(4), "must hold images X, numbers.* of dtypes <U1 and int64"),
+        (np.zeros((4, 8, 8)), np.array([0, 1, np.nan, 1]), "y must hold finite labels. Got 1 that are NaN"),
+    ],
+)
+def test_arrays_that_are_no_images_with_labels(tmp_path, X, y, message):
+    """Text, and labels that are missing."""
+    np.savez(tmp_path / "a.npz", X=X, y=y)
+    with pytest.raises(ValueError, match=message):
+        load_images(tmp_path / "a.npz")
 
 
 @pytest.mark.parametrize("shape", [(6, 3, 8, 8), (6, 8, 8, 3), (6, 8, 8)])
