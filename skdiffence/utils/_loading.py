@@ -24,10 +24,13 @@ class Rows(TorchDataset):
     Parameters
     ----------
     X : ndarray of shape (n, ...)
-        The rows.
+        The rows, of any byte order. Floating point of more than 64 bits is rounded to these.
     """
 
     def __init__(self, X):
+        # torch knows neither, and files of images and measurements are often big-endian.
+        wide = X.dtype.kind == "f" and X.dtype.itemsize > 8
+        X = X.astype(np.float64 if wide else X.dtype.newbyteorder("="), copy=False)
         # torch does not take negative strides, and warns of read-only arrays.
         plain = X.flags.writeable and all(step >= 0 for step in X.strides)
         self.rows = torch.from_numpy(X if plain else X.copy())

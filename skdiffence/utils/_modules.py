@@ -1,6 +1,7 @@
 """Fitted classifiers made of trained torch modules."""
 
 import copy
+import warnings
 from collections.abc import Mapping
 from numbers import Integral, Real
 from pathlib import Path
@@ -18,13 +19,14 @@ from skdiffence.utils._loading import Rows, with_own_generator
 from skdiffence.utils._random import torch_seed
 from skdiffence.utils._sklearn import Interval, StrOptions, validate_params
 from skdiffence.utils._torch import resolve_device
+from skdiffence.utils._validation import as_floats, as_labels
 
 # What DataParallel, DistributedDataParallel and torch.compile put in front of the names of weights.
 _PREFIXES = ("module.", "_orig_mod.")
 # Sums of probabilities in the module's precision.
 _TOLERANCE = {torch.float16: 1e-2, torch.bfloat16: 5e-2}
-# A single row of logits can have the sum 1 by chance, several can't.
-_FEW_ROWS = 4
+# A single row of logits can have the sum 1 by chance, several can't. Single outputs need no chance to be below 1.
+_FEW_ROWS, _FEW_SINGLE = 4, 20
 
 
 @validate_params(
@@ -88,6 +90,12 @@ def from_module(
         If a parameter is invalid, or the weights do not fit the module. Outputs that contradict ``classes`` or
         ``output`` raise it when rows are predicted.
 
+    Warns
+    -----
+    UserWarning
+        When rows are predicted and outputs look like probabilities although ``output`` says logits, but are too few to
+        be sure of it: less than four rows at once, or single outputs.
+
     See Also
     --------
     skdiffence.defenses.DefendedClassifier : Defends it.
@@ -132,7 +140,7 @@ def from_module(
 
 
 def _checked_classes(classes):
-    labels = np.arange(classes) if isinstance(classes, Integral) else np.asarray(classes)
+    labels = np.arange(classes) if isinstance(classes, Integral) else as_labels(classes, "classes")
     if labels.ndim != 1 or len(labels) < 2 or len(np.unique(labels)) < len(labels):
         raise ValueError(
             "classes must hold one label for each output of the module, two at least and none twice, in the order of "
@@ -192,7 +200,7 @@ def _read_weights(path):
 def _numbers(values, name):
     if values is None:
         return None
-    numbers = torch.as_tensor(np.asarray(values, dtype=np.float64))
+    numbers = torch.as_tensor(np.array(as_floats(values, name)))
     if numbers.ndim > 1 or not torch.isfinite(numbers).all() or (name == "std" and (numbers <= 0).any()):
         above = " above 0" if name == "std" else ""
         raise ValueError(
@@ -280,12 +288,17 @@ class AnsweringModule(nn.Module):
                 f"module must return probabilities with output='proba'. Got values from {answer.min():.3g} to "
                 f"{answer.max():.3g}: for logits or log-probabilities pass output='logits'."
             )
-        # Single logits may well lie between 0 and 1.
-        if self.output == "logits" and is_proba and not single and len(answer) >= _FEW_ROWS:
-            raise ValueError(
-                "module must return logits or log-probabilities with output='logits'. Got rows that are not negative "
-                "and sum to 1: for probabilities pass output='proba'."
-            )
+        if self.output == "logits" and is_proba:
+            self._refuse_probabilities(len(answer), single)
+
+    def _refuse_probabilities(self, n, single):
+        got = f"{n} outputs from 0 to 1" if single else f"{n} rows that are not negative and sum to 1"
+        what = "module must return logits or log-probabilities with output='logits'."
+        if not single and n >= _FEW_ROWS:
+            raise ValueError(f"{what} Got {got}: for probabilities pass output='proba'.")
+        # Few rows, or single outputs, can lie there by chance.
+        if not single or n >= _FEW_SINGLE:
+            warnings.warn(f"{what} Got {got}: if these are probabilities, pass output='proba'.", stacklevel=2)
 
 
 def _first(answer):

@@ -269,6 +269,10 @@ def test_no_rows():
         ({"classes": 1}, ValueError, "classes"),
         ({"classes": ["a", "a", "b"]}, ValueError, "classes must hold one label for each output.*none twice"),
         ({"classes": [["a"], ["b"]]}, ValueError, "classes must hold one label"),
+        ({"classes": ["a", None, "b"]}, ValueError, "classes must"),
+        ({"classes": ["a", 1, 2]}, ValueError, "classes must hold labels of one type"),
+        ({"mean": ["low", "high"]}, ValueError, "mean must"),
+        ({"std": [[1, 2], [3]]}, ValueError, "std must"),
         ({"std": 0.0}, ValueError, "std must be a finite number above 0"),
         ({"std": [1, 1, 1, 1, 1, -1]}, ValueError, "std must be"),
         ({"mean": [np.nan] * 6}, ValueError, "mean must be a finite number"),
@@ -314,6 +318,32 @@ def test_outputs_that_contradict_the_parameters(module, params, message):
     """Logits taken for probabilities, or probabilities through a second softmax, would give wrong figures."""
     with pytest.raises(ValueError, match=message):
         from_module(**{"module": module, "classes": NAMES} | params).predict_proba(X)
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", ">f2", ">i4", ">u2", np.longdouble])
+def test_numbers_of_any_machine(dtype):
+    """Files of images and measurements are often big-endian."""
+    rows = np.abs(X).round()
+    found = from_module(LOGITS, 3).predict_proba(rows.astype(dtype))
+    np.testing.assert_allclose(found, expected(rows=rows), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3])
+def test_few_probabilities_at_once_are_warned_of(batch_size):
+    """Small batches hide nothing: each may be logits by chance, and is named."""
+    softmax = Returning(LOGITS, lambda z: z.softmax(1))
+    with pytest.warns(UserWarning, match=f"Got {batch_size} rows that are not negative and sum to 1"):
+        from_module(softmax, 3, batch_size=batch_size).predict_proba(X)
+    with pytest.warns(UserWarning, match="pass output='proba'"):
+        from_module(softmax, 3).predict_proba(X[:batch_size])
+
+
+def test_single_outputs_that_look_like_probabilities():
+    """As logits they would give every row the second class. Few of them are nothing special."""
+    sigmoid = Returning(BINARY, torch.sigmoid)
+    with pytest.warns(UserWarning, match="Got 24 outputs from 0 to 1: if these are probabilities, pass output='proba'"):
+        from_module(sigmoid, 2).predict_proba(X)
+    from_module(sigmoid, 2).predict_proba(X[:19])
 
 
 def test_frame_of_text_is_named():
