@@ -33,14 +33,14 @@ class Membership:
         Rows that attacks are evaluated on.
     measured : ndarray of shape (n_samples,), dtype bool
         Non-members that the utility of the classifier is measured on.
-    n_typical : int
-        Number of non-members in the smallest fold, if folds are equal.
+    n_possible : int or None
+        Number of rows of the pool that can be non-members in a call. None without a pool.
     """
 
     rows: AttackedRows
     attacked: np.ndarray
     measured: np.ndarray
-    n_typical: int
+    n_possible: int | None
 
 
 def find_membership(estimator, pool, X, y, *, sample_index=None, is_member=None):
@@ -110,7 +110,7 @@ def _routed(estimator, X, y, is_member):
     _check_marked(estimator, (is_member & ~stored.not_trained_on).sum())
     both = _both_sides(row_digests(X), is_member)
     measured = ~is_member & ~stored.not_trained_on
-    return Membership(AttackedRows(X, y, is_member), ~(stored.any | both), measured, measured.sum())
+    return Membership(AttackedRows(X, y, is_member), ~(stored.any | both), measured, None)
 
 
 def _places(pool, X, y, sample_index):
@@ -167,7 +167,7 @@ def _inferred(estimator, pool, held, stored):
     members = outside & ~stored.any & ~both
     chosen = np.r_[np.flatnonzero(members), held]
     is_member = np.arange(len(chosen)) < members.sum()
-    return _membership(pool, chosen, is_member, ~(stored.any | both)[chosen], ~is_member, len(held))
+    return _membership(pool, chosen, is_member, ~(stored.any | both)[chosen], ~is_member, len(pool))
 
 
 def _check_inferable(estimator):
@@ -248,17 +248,12 @@ def _looked_up(estimator, pool, held, stored, is_member):
         rest[held] = False
         chosen = np.r_[held, np.flatnonzero(rest)]
     measured = ~is_member[chosen] & ~stored.not_trained_on[chosen]
-    n_held = np.count_nonzero(~is_member) * len(held) // len(pool)
-    return _membership(pool, chosen, is_member[chosen], usable[chosen], measured, n_held)
+    return _membership(pool, chosen, is_member[chosen], usable[chosen], measured, np.count_nonzero(~is_member))
 
 
-def _membership(pool, chosen, is_member, attacked, measured, n_held):
-    # Folds differ by a row. The size of the smallest decides the false positive rate in the keys of all folds.
-    n_non_members = len(pool) if pool.is_member is None else np.count_nonzero(~pool.is_member)
-    n_folds = max(1, round(n_non_members / max(1, n_held)))
-    n_typical = min(n_held, n_non_members // n_folds)
+def _membership(pool, chosen, is_member, attacked, measured, n_possible):
     rows = AttackedRows(take_rows(pool.X, chosen), pool.y[chosen], is_member)
-    return Membership(rows, attacked, measured, n_typical)
+    return Membership(rows, attacked, measured, n_possible)
 
 
 def _check_marked(estimator, n_marked):

@@ -11,6 +11,7 @@ from sklearn.utils.metadata_routing import UNCHANGED, MetadataRequest
 
 from skdiffence._evaluation._cross_fit import balanced_rows
 from skdiffence._evaluation._measure import (
+    LEVELS,
     describe_reversal,
     leak_beyond_labels,
     lowest_reliable_level,
@@ -32,6 +33,9 @@ from skdiffence.utils._sklearn import Interval, StrOptions, routing_enabled
 
 _METRICS = ("roc_auc", "attack_accuracy", "tpr_at_fpr", "correct_roc_auc", "tnr_at_fnr")
 _AUTO_METRICS = _METRICS[:-1]
+# The level must be the same in all folds, so it is that of one of ten folds of the pool.
+_N_FOLDS = 10
+_FEWEST_NON_MEMBERS = 200
 _STANDARD = (
     "confidence",
     "correctness",
@@ -70,6 +74,13 @@ class AttackScorer(BaseEstimator):
     metrics : "auto" or list of str, default="auto"
         Figures of each attack, of "roc_auc", "attack_accuracy", "tpr_at_fpr", "tnr_at_fnr" and "correct_roc_auc".
         "auto" is all but "tnr_at_fnr".
+    max_fpr : float or "auto", default="auto"
+        False positive rate of "tpr_at_fpr", and false negative rate of "tnr_at_fnr", between 0 and 1. "auto" depends on
+        the pool alone, because scikit-learn needs the same keys in all folds. It is the smallest of 0.001, 0.01, 0.05
+        and 0.1 that stands for at least ten rows of a tenth of the pool, or 0.1 where a tenth is too small for all of
+        these. Of a pool with ``is_member`` only the non-members count. Both figures are left out below 200 rows. If
+        ``is_member`` is routed, "auto" is the smallest of these rates that stands for at least ten non-members of the
+        call, and both figures are left out below 100: give a number where folds are of unequal size.
     score : str, default=None
         Key of the only figure to return, such as "privacy", for :func:`cross_val_score
         <sklearn.model_selection.cross_val_score>` or for a dict of scorers. None returns the dict.
@@ -90,8 +101,8 @@ class AttackScorer(BaseEstimator):
 
     - "entropy_roc_auc", the area under the ROC curve. It is below 0.5 only by chance, as the direction is learned;
     - "entropy_attack_accuracy", the balanced accuracy of the attack at the threshold learned on known rows;
-    - "entropy_tpr_at_fpr_0.05", the true positive rate at the smallest false positive rate of 0.001, 0.01, 0.05 and
-      0.1 that stands for at least ten non-members in every fold of this size; left out below 100 non-members;
+    - "entropy_tpr_at_fpr_0.05", the true positive rate at a false positive rate of ``max_fpr``, 0.05 here; also
+      "entropy_tnr_at_fnr_0.05" if ``metrics`` names it;
     - "entropy_correct_roc_auc", the area among correctly labeled rows;
 
     each with "_low" and "_high", the ends of a 95 % confidence interval for these rows, which allows for
@@ -107,7 +118,10 @@ class AttackScorer(BaseEstimator):
     - "denoiser_saw_members", 1 if ``fit`` trained a denoiser on the members. Such a denoiser is itself a leak.
 
     A figure is NaN, with a warning, where there is nothing to measure it by, such as failures of a classifier that
-    labels all non-members correctly.
+    labels all non-members correctly, or where fewer than nine attacked rows of a call stand for ``max_fpr``.
+
+    A call with fewer than four members or non-members to attack is an error. scikit-learn turns errors of scorers into
+    NaN and a warning: ``error_score="raise"`` shows the cause.
 
     The spread over folds is not a confidence interval, since folds share members.
 
@@ -144,21 +158,35 @@ class AttackScorer(BaseEstimator):
     >>> results = cross_validate(forest, X, y, cv=3, scoring=scorer)
     >>> bool(results["test_confidence_roc_auc"].min() > 0.6)
     True
+    >>> [key for key in results if "tpr_at_fpr" in key and not key.endswith(("_low", "_high"))]
+    ['test_confidence_tpr_at_fpr_0.1', 'test_entropy_tpr_at_fpr_0.1']
     """
 
     _parameter_constraints: dict = {
         "attacks": [StrOptions({"standard"}), list, tuple],
         "pool": [Pool, None],
         "metrics": [StrOptions({"auto"}), list, tuple],
+        "max_fpr": [Interval(Real, 0, 1, closed="neither"), StrOptions({"auto"})],
         "score": [str, None],
         "known": [Interval(Real, 0, 0.5, closed="right")],
         "random_state": ["random_state"],
     }
 
-    def __init__(self, attacks="standard", *, pool=None, metrics="auto", score=None, known=0.5, random_state=None):
+    def __init__(
+        self,
+        attacks="standard",
+        *,
+        pool=None,
+        metrics="auto",
+        max_fpr="auto",
+        score=None,
+        known=0.5,
+        random_state=None,
+    ):
         self.attacks = attacks
         self.pool = pool
         self.metrics = metrics
+        self.max_fpr = max_fpr
         self.score = score
         self.known = known
         self.random_state = random_state
@@ -274,7 +302,7 @@ class AttackScorer(BaseEstimator):
         if (unknown := describe_unknown_labels(queried.answers)) is not None:
             effect = "They count as wrong, with a probability of 0: to an attacker, as rows that were not trained on."
             warnings.warn(f"{unknown} {effect}", MembershipWarning, stacklevel=3)
-        level = lowest_reliable_level(found.n_typical)
+        level = _level(self.max_fpr, found)
         seed = self._seed()
         runs = [run_attack(*named, of_rows, rows, known=self.known, seed=seed) for named in attacks.items()]
         results = [_measure(run, of_rows.answers.correct, rows.is_member, level) for run in runs]
@@ -319,13 +347,25 @@ def _attacks_on(X, attacks):
     return named
 
 
+def _level(max_fpr, found):
+    """Return the error rate of the figures at low rates, None to leave them out."""
+    if not isinstance(max_fpr, str):
+        return float(max_fpr)
+    n_possible = found.n_possible
+    if n_possible is None:
+        return lowest_reliable_level(np.count_nonzero(found.measured))
+    if n_possible < _FEWEST_NON_MEMBERS:
+        return None
+    return lowest_reliable_level(n_possible / _N_FOLDS) or LEVELS[-1]
+
+
 def _warn_of_undefined(numbers):
     """Warn of figures that are NaN, as scikit-learn does of its own."""
     names = [name for name, value in numbers.items() if np.isnan(value) and not name.endswith(("_low", "_high"))]
     if names:
         warnings.warn(
             f"There is nothing to measure {', '.join(names)} by, so they are NaN: all rows of a side are labeled "
-            "correctly, or all wrongly, or too few are left for the false positive rate.",
+            "correctly, or all wrongly, or too few rows stand for max_fpr.",
             UndefinedMetricWarning,
             stacklevel=3,
         )
@@ -355,7 +395,7 @@ def _numbers_of(result, metrics, level, is_member):
 
 
 def _unless_few(point, side):
-    # With rows left out, too few of a fold may be left for its level.
+    # A fold may be too small for the level of all folds. One row fewer, such as a left-out copy, does not matter.
     return NOT_MEASURED if point.max_fpr * np.count_nonzero(side) < FEWEST_AT_RATE - 1 else point.tpr
 
 

@@ -9,10 +9,12 @@ import pytest
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.metrics import log_loss
-from sklearn.model_selection import GridSearchCV, KFold, cross_val_score, cross_validate
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import log_loss, roc_curve
+from sklearn.model_selection import GridSearchCV, KFold, LeaveOneGroupOut, cross_val_score, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from skdiffence.attacks import NonMonotoneAttack, ThresholdAttack
 from skdiffence.model_selection import AttackScorer
@@ -104,21 +106,119 @@ def test_numbers_of_the_classifier_are_those_of_non_members():
     assert numbers["neg_log_loss"] == pytest.approx(-log_loss(y[160:], forest.predict_proba(X[160:])))
 
 
+# Ten rows of a tenth of the pool, and 0.1 for a smaller pool of at least 200.
+LEVELS = [(199, None), (200, 0.1), (1999, 0.1), (2000, 0.05), (9999, 0.05), (10_000, 0.01), (100_000, 0.001)]
+
+
+def rate_keys(level, attack="confidence"):
+    """Return the keys of the figures at an error rate."""
+    stems = set() if level is None else {f"{attack}_tpr_at_fpr_{level}", f"{attack}_tnr_at_fnr_{level}"}
+    return stems | {f"{stem}{end}" for stem in stems for end in ("_low", "_high")}
+
+
+def rates_of(numbers):
+    """Return the figures at an error rate among those of a scorer or of a cross-validation."""
+    named = {key.removeprefix("test_"): value for key, value in numbers.items()}
+    return {key: value for key, value in named.items() if "_tpr_at_fpr_" in key or "_tnr_at_fnr_" in key}
+
+
+@pytest.mark.parametrize(("n_others", "level"), LEVELS)
+@pytest.mark.parametrize("told", [True, False])
+def test_rates_are_read_at_a_level_of_the_pool(told, n_others, level):
+    """All rows count, or the non-members where they are told; the rows of the call do not."""
+    n_pool = n_others + 50 * told
+    X = np.random.default_rng(0).random((n_pool, 2))
+    y, is_member = np.arange(n_pool) % 2, np.arange(n_pool) < 50
+    pool = (X, y, is_member) if told else (X, y)
+    for held in (np.arange(20), np.arange(n_pool - 60, n_pool)):
+        trained = np.arange(50) if told else np.setdiff1d(np.arange(n_pool), held)
+        tree = DecisionTreeClassifier(max_depth=2, random_state=0).fit(X[trained], y[trained])
+        scorer = make_scorer(pool, ["confidence"], metrics=["tpr_at_fpr", "tnr_at_fnr"])
+        numbers = quiet(scorer, tree, X[held], y[held], ignore=Warning)
+        assert set(rates_of(numbers)) == rate_keys(level)
+
+
 @pytest.mark.parametrize(("n_rows", "level"), [(99, None), (100, 0.1), (199, 0.1), (200, 0.05)])
-def test_rates_are_read_at_a_level_that_ten_rows_reach(n_rows, level):
+def test_routed_membership_has_the_level_of_the_call(n_rows, level):
     X, y = digits(2 * n_rows)
     forest = clone(FOREST).fit(X[:n_rows], y[:n_rows])
-    scorer = make_scorer((X, y), ["confidence"], metrics=["tpr_at_fpr", "tnr_at_fnr"])
-    keys = {key for key in scorer(forest, X[n_rows:], y[n_rows:]) if key.startswith("confidence")}
-    stems = set() if level is None else {f"confidence_tpr_at_fpr_{level}", f"confidence_tnr_at_fnr_{level}"}
-    assert keys == stems | {f"{stem}{end}" for stem in stems for end in ("_low", "_high")}
+    scorer = make_scorer(None, ["confidence"], metrics=["tpr_at_fpr", "tnr_at_fnr"])
+    numbers = scorer(forest, X, y, is_member=np.arange(len(X)) < n_rows)
+    assert set(rates_of(numbers)) == rate_keys(level)
+    scorer.set_params(max_fpr=0.2)
+    numbers = quiet(scorer, forest, X, y, is_member=np.arange(len(X)) < n_rows, ignore=UndefinedMetricWarning)
+    assert set(rates_of(numbers)) == rate_keys(0.2)
 
 
-@pytest.mark.parametrize("n_rows", [299, 300, 301, 302])
-def test_folds_of_unequal_size_give_the_same_keys(n_rows):
+@pytest.mark.parametrize("sizes", [(150, 250, 500), (500, 320, 80), (80, 320, 500)], ids=str)
+def test_folds_of_any_size_give_the_same_keys(sizes):
+    """A fold with too few rows for the level of all folds has NaN there."""
+    n_rows, groups = sum(sizes), np.repeat(np.arange(3), sizes)
     X, y = digits(n_rows)
-    results = cross_validate(FOREST, X, y, cv=KFold(3), scoring=make_scorer((X, y)), error_score="raise")
-    assert ("test_entropy_tpr_at_fpr_0.1" in results) == (n_rows >= 300)
+    scorer = make_scorer((X, y), ["confidence"], metrics=["roc_auc", "tpr_at_fpr", "tnr_at_fnr"])
+    splits = {"cv": LeaveOneGroupOut(), "error_score": "raise"}
+    results = quiet(
+        cross_validate, FOREST, X, y, groups=groups, scoring=scorer, **splits, ignore=UndefinedMetricWarning
+    )
+    rates = rates_of(results)
+    assert set(rates) == rate_keys(0.1)
+    for values in rates.values():
+        np.testing.assert_array_equal(np.isnan(values), np.array(sizes) < 90)
+    assert not np.isnan(results["test_confidence_roc_auc"]).any()
+    found = GridSearchCV(FOREST, GRID, scoring=scorer, refit="privacy", **splits)
+    found = quiet(found.fit, X, y, groups=groups, ignore=UndefinedMetricWarning)
+    assert found.best_index_ == found.cv_results_["mean_test_privacy"].argmax()
+
+
+def test_folds_of_any_number_give_the_same_keys():
+    X, y = digits(600)
+    few, many = (
+        quiet(
+            cross_validate,
+            FOREST,
+            X,
+            y,
+            cv=KFold(n),
+            scoring=make_scorer((X, y)),
+            error_score="raise",
+            ignore=UndefinedMetricWarning,
+        )
+        for n in (3, 10)
+    )
+    assert set(few) == set(many)
+    assert np.isfinite(few["test_entropy_tpr_at_fpr_0.1"]).all()
+    assert np.isnan(many["test_entropy_tpr_at_fpr_0.1"]).all()
+
+
+def test_too_few_rows_for_the_level_are_warned_about():
+    X, y, forest = half_trained()
+    held = X[160:249], y[160:249]
+    is_member = np.arange(len(X)) < 160
+    scorer = make_scorer((X, y, is_member), ["confidence"], metrics=["tpr_at_fpr"], max_fpr=0.1)
+    with pytest.warns(UndefinedMetricWarning, match="confidence_tpr_at_fpr_0.1 by.*too few rows stand for max_fpr"):
+        numbers = scorer(forest, *held)
+    assert np.isnan([numbers[f"confidence_tpr_at_fpr_0.1{end}"] for end in ("", "_low", "_high")]).all()
+
+
+@pytest.mark.parametrize("max_fpr", [0.1, 0.25, 0.5])
+def test_a_level_of_one_s_own(max_fpr):
+    """The figures are those of sklearn's curve, by the scores of the same halves for any level."""
+    X, y, forest = half_trained()
+    scorer = make_scorer((X, y), metrics=["tpr_at_fpr", "tnr_at_fnr"], max_fpr=max_fpr)
+    numbers = scorer(forest, X[160:], y[160:])
+    assert set(rates_of(numbers)) == rate_keys(max_fpr) | rate_keys(max_fpr, "entropy")
+    is_member = np.arange(len(X)) < 160
+    proba = forest.predict_proba(X)
+    # The attacks call high confidence and low entropy a member.
+    scores = {
+        "confidence": proba[np.arange(len(X)), y],
+        "entropy": (proba * np.log(proba, out=np.zeros_like(proba), where=proba > 0)).sum(axis=1),
+    }
+    for name, score in scores.items():
+        fpr, tpr, _ = roc_curve(is_member, score, drop_intermediate=False)
+        assert numbers[f"{name}_tpr_at_fpr_{max_fpr}"] == pytest.approx(tpr[fpr <= max_fpr].max())
+        fnr, tnr, _ = roc_curve(~is_member, -score, drop_intermediate=False)
+        assert numbers[f"{name}_tnr_at_fnr_{max_fpr}"] == pytest.approx(tnr[fnr <= max_fpr].max())
 
 
 @pytest.mark.parametrize("known", [0.1, 0.3])
@@ -265,7 +365,7 @@ def test_same_seed_same_result():
 
 def test_clone_and_parameters():
     X, y = digits()
-    scorer = make_scorer((X, y), known=0.3, score="privacy", metrics=["roc_auc"])
+    scorer = make_scorer((X, y), known=0.3, score="privacy", metrics=["roc_auc"], max_fpr=0.2)
     copy = clone(scorer)
     assert copy is not scorer
     assert copy.get_params() == scorer.get_params()
@@ -354,6 +454,10 @@ def test_saved_search_predicts():
         ({"attacks": "all"}, "'attacks' parameter"),
         ({"metrics": ["roc"]}, "metrics must be 'auto' or a list"),
         ({"metrics": []}, "metrics must be 'auto' or a list"),
+        ({"max_fpr": 0}, "'max_fpr' parameter"),
+        ({"max_fpr": 1}, "'max_fpr' parameter"),
+        ({"max_fpr": "low"}, "'max_fpr' parameter"),
+        ({"max_fpr": None}, "'max_fpr' parameter"),
         ({"known": 0.6}, "'known' parameter"),
         ({"known": 0}, "'known' parameter"),
         ({"score": "secrecy"}, "score must be one of .*privacy.*Got 'secrecy'"),
