@@ -1,5 +1,6 @@
 """Membership attacks as a scorer for cross-validation and parameter search."""
 
+import threading
 import warnings
 from dataclasses import replace
 from numbers import Real
@@ -36,6 +37,8 @@ _AUTO_METRICS = _METRICS[:-1]
 # The level must be the same in all folds, so it is that of one of ten folds of the pool.
 _N_FOLDS = 10
 _FEWEST_NON_MEMBERS = 200
+# Threads that share a scorer must draw one seed. The lock is not the scorer's own, as a lock can't be pickled.
+_DRAWING = threading.Lock()
 _STANDARD = (
     "confidence",
     "correctness",
@@ -318,11 +321,12 @@ class AttackScorer(BaseEstimator):
 
     def _seed(self):
         """Return the seed of all calls, drawn at the first call with this ``random_state``."""
-        drawn_from, seed = getattr(self, "_drawn", (None, None))
-        if seed is None or drawn_from is not self.random_state:
-            seed = draw_seed(self.random_state)
-            self._drawn = (self.random_state, seed)
-        return seed
+        with _DRAWING:
+            drawn_from, seed = getattr(self, "_drawn", (None, None))
+            if seed is None or drawn_from is not self.random_state:
+                seed = draw_seed(self.random_state)
+                self._drawn = (self.random_state, seed)
+            return seed
 
     def __getstate__(self):
         self._seed()  # so that copies in all worker processes split rows alike

@@ -2,6 +2,9 @@
 
 import gc
 import io
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import joblib
 import numpy as np
@@ -18,7 +21,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from skdiffence.attacks import NonMonotoneAttack, ThresholdAttack
 from skdiffence.model_selection import AttackScorer
-from skdiffence.utils._random import torch_seed
+from skdiffence.utils._random import draw_seed, torch_seed
 from tests.model_selection.cases import FOREST, HALVES, chosen, defend, digits, make_scorer, mask_of, quiet
 from tests.nets import make_net
 
@@ -298,6 +301,26 @@ def test_workers_share_a_seed_that_was_not_given():
         for n in (2, 1)
     )
     assert one == two
+
+
+def test_threads_share_a_seed_that_was_not_given(monkeypatch):
+    """All of them ask while the first one draws; copies have the seed too."""
+    drawn = []
+
+    def slow(random_state):
+        time.sleep(0.05)
+        drawn.append(draw_seed(random_state))
+        return drawn[-1]
+
+    monkeypatch.setattr("skdiffence.model_selection._attack_scorer.draw_seed", slow)
+    scorer = make_scorer(digits(), random_state=None)
+    together = threading.Barrier(8)
+    with ThreadPoolExecutor(8) as threads:
+        seeds = list(threads.map(lambda _: (together.wait(), scorer._seed())[1], range(8)))
+    assert set(seeds) == set(drawn)
+    assert len(drawn) == 1
+    copies = clone(scorer), joblib.load(io.BytesIO(dumped(scorer)))
+    assert {copy._seed() for copy in copies} == set(drawn)
 
 
 @pytest.mark.parametrize(
