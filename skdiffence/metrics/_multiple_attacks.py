@@ -11,6 +11,7 @@ from skdiffence.metrics._checks import check_membership
 from skdiffence.metrics._counts import falling_levels, function_of_counts, in_chunks, plain_metric
 from skdiffence.utils._random import draw_seed, mix_seed
 from skdiffence.utils._sklearn import Interval, validate_params
+from skdiffence.utils._validation import as_floats
 
 # Sums of the same numbers in another order differ by rounding errors, and must count as equal.
 _ROUNDING = 1e-12
@@ -46,7 +47,7 @@ def _compute(metric):
 
 
 def _check_scores(y_true, y_scores):
-    scores = np.asarray(y_scores, dtype=np.float64)
+    scores = as_floats(y_scores, "y_scores")
     if scores.ndim != 2 or not scores.shape[1]:
         raise ValueError(f"y_scores must have one column for each attack. Got shape {scores.shape}.")
     checked = [check_membership(y_true, score) for score in scores.T]
@@ -102,7 +103,8 @@ def max_null_quantile(y_true, y_scores, *, metric=None, quantile=0.95, n_permuta
     Raises
     ------
     ValueError
-        If a side is empty, lengths differ, scores are not finite or ``y_scores`` is not two-dimensional.
+        If a side is empty, lengths differ, scores are masked or not finite, or ``y_scores`` is not a two-dimensional
+        array of numbers.
 
     Notes
     -----

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from skdiffence.utils._sklearn import validate_params
-from skdiffence.utils._validation import check_is_member
+from skdiffence.utils._validation import as_floats, as_labels, check_is_member
 
 
 @validate_params({"scores": ["array-like"], "membership": ["array-like"]}, prefer_skip_nested_validation=True)
@@ -29,7 +29,7 @@ def per_row_auc(scores, membership):
     Raises
     ------
     ValueError
-        If shapes differ, a score is infinite, or memberships are not True and False.
+        If shapes differ, a score is masked, infinite or no number, or memberships are not True and False.
 
     Notes
     -----
@@ -55,11 +55,10 @@ def per_row_auc(scores, membership):
 
 
 def _check_matrices(scores, membership):
-    scores = np.asarray(scores, dtype=np.float64)
-    if scores.ndim != 2 or scores.shape != np.shape(membership):
+    scores, shape = as_floats(scores, "scores"), np.shape(as_labels(membership, "membership"))
+    if scores.ndim != 2 or scores.shape != shape:
         raise ValueError(
-            "scores and membership must both have shape (n_rows, n_models). "
-            f"Got {scores.shape} and {np.shape(membership)}."
+            f"scores and membership must both have shape (n_rows, n_models). Got {scores.shape} and {shape}."
         )
     if np.isinf(scores).any():
         raise ValueError(f"scores must be finite, or NaN if missing. Got {np.isinf(scores).sum()} infinities.")

@@ -152,6 +152,12 @@ def test_spread_of_a_row_that_tells_nothing():
         ([[1, np.inf]], [[1, 0]], "scores must be finite, or NaN .* Got 1 infinities"),
         ([[1, 2]], [[1, 2]], "membership must hold True"),
         ([[1, 2]], [["a", "b"]], "membership must hold True"),
+        (np.ma.array([[1, 2]], mask=[[False, True]]), [[1, 0]], "scores must not have masked values"),
+        ([[1, 2]], np.ma.array([[1, 0]], mask=[[False, True]]), "membership must not have masked values"),
+        ([["a", "b"]], [[1, 0]], "scores must be an array of numbers. Got dtype <U1"),
+        ([["4", "3"]], [[1, 0]], "scores must be an array of numbers. Got dtype <U1"),
+        ([[1], [2, 3]], [[1, 0], [1, 0]], "scores must be an array of numbers. Got list"),
+        ([[1, 2], [2, 3]], [[1], [0, 1]], "membership must hold one label for each row"),
     ],
 )
 def test_bad_matrices(scores, membership, message):
