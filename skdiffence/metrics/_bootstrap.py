@@ -148,8 +148,8 @@ def cluster_bootstrap_interval(
     Raises
     ------
     ValueError
-        If a side is empty, lengths differ, scores are not finite, there are fewer than two rows or models, or no
-        resample has members and non-members.
+        If a side is empty, lengths differ, scores are not finite, there are fewer than two rows or models, one of them
+        is masked, NaN, NA or None, text and numbers are mixed, or no resample has members and non-members.
 
     Notes
     -----

@@ -4,6 +4,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from skdiffence.utils._frames import check_unmasked
 from skdiffence.utils._sklearn import Interval
 from skdiffence.utils._validation import as_floats, as_labels, check_is_member
 
@@ -73,16 +74,30 @@ def check_groups(groups, n_samples, name):
     Raises
     ------
     ValueError
-        If lengths differ, a group is NaN or None, or text and numbers are mixed.
+        If lengths differ, a group is masked, NaN, NA or None, or text and numbers are mixed.
     """
-    groups = np.asarray(groups)
-    if groups.shape != (n_samples,):
-        raise ValueError(f"{name} must hold one group for each of {n_samples} rows. Got shape {groups.shape}.")
-    # Only NaN differs from itself; NA of pandas neither does nor does not.
-    missing = groups.dtype == object and any(group is None or type(group).__name__ == "NAType" for group in groups)
-    if missing or (groups != groups).any():
-        raise ValueError(f"{name} must not hold NaN, NA or None. Give rows without a group a group of their own.")
+    check_unmasked(groups, name)
     try:
-        return np.unique(groups, return_inverse=True)
+        # NumPy would make text of NaN, None and numbers that stand beside text in a list.
+        cells = np.asarray(groups, dtype=object if isinstance(groups, (list, tuple)) else None)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(
+            f"{name} must hold one group for each of {n_samples} rows. Got {type(groups).__name__} that can't become "
+            "an array."
+        ) from None
+    if cells.shape != (n_samples,):
+        raise ValueError(f"{name} must hold one group for each of {n_samples} rows. Got shape {cells.shape}.")
+    types = {type(group) for group in cells.tolist()} if cells.dtype == object else set()
+    # Only NaN differs from itself; NA of pandas neither does nor does not.
+    missing = any(kind.__name__ in ("NoneType", "NAType") for kind in types)
+    if missing or (cells != cells).any():
+        raise ValueError(f"{name} must not hold NaN, NA or None. Give rows without a group a group of their own.")
+    if nested := [kind.__name__ for kind in types if issubclass(kind, (list, tuple, dict, set, np.ndarray))]:
+        raise ValueError(f"{name} must hold one group for each row. Got a {nested[0]} in the place of a group.")
+    text = {kind for kind in types if issubclass(kind, str)}
+    if text and text != types:
+        raise ValueError(f"{name} must be all text or all numbers. Got both.")
+    try:
+        return np.unique(np.asarray(groups), return_inverse=True)
     except TypeError as error:
         raise ValueError(f"{name} must be all text or all numbers. Got both.") from error

@@ -80,7 +80,8 @@ def group_scores(y_true, y_score, groups, metric, *, confidence_level=0.95, n_re
     Raises
     ------
     ValueError
-        If a side is empty in all groups, lengths differ, scores are not finite, or a group is NaN or None.
+        If a side is empty in all groups, lengths differ, scores are not finite, a group is masked, NaN, NA or None,
+        or text and numbers are mixed.
 
     Examples
     --------

@@ -89,7 +89,20 @@ def test_group_with_one_side_has_no_score():
         assert (found.n_members, found.n_non_members) == counts
 
 
-@pytest.mark.parametrize("groups", [["x", "y", "x", "y"], [True, False, True, False], [0.5, 2.5, 0.5, 2.5]])
+@pytest.mark.parametrize(
+    "groups",
+    [
+        ["x", "y", "x", "y"],
+        ("nan", "None", "nan", "None"),
+        np.array(["x", "y", "x", "y"], dtype=object),
+        np.ma.array([3, 4, 3, 4]),
+        [b"x", b"y", b"x", b"y"],
+        [True, False, True, False],
+        [0.5, 2.5, 0.5, 2.5],
+        [1, 2.5, True, 2.5],
+    ],
+    ids=str,
+)
 def test_keys_are_plain_labels(groups):
     """Groups of any one type, found again by the label that was given."""
     scores = group_scores([1, 1, 0, 0], [1, 2, 0, 3], groups, roc_auc_score)
@@ -103,7 +116,17 @@ def test_keys_are_plain_labels(groups):
         ({"groups": [0, 1, np.nan, 1]}, "groups must not hold NaN, NA or None"),
         ({"groups": pd.array(["a", pd.NA, "b", "b"], dtype="string")}, "groups must not hold NaN, NA or None"),
         ({"groups": pd.array([True, pd.NA, False, True], dtype="boolean")}, "groups must not hold NaN, NA or None"),
+        ({"groups": ["a", "a", np.nan, "b"]}, "groups must not hold NaN, NA or None"),
+        ({"groups": ("a", "a", None, "b")}, "groups must not hold NaN, NA or None"),
+        ({"groups": ["a", pd.NA, "b", "b"]}, "groups must not hold NaN, NA or None"),
+        ({"groups": [1, None, 2, 2]}, "groups must not hold NaN, NA or None"),
+        ({"groups": np.ma.array([0, 0, 9, 1], mask=[0, 0, 1, 0])}, "groups must not have masked values"),
         ({"groups": np.array([0, "a", 1, "b"], dtype=object)}, "groups must be all text or all numbers"),
+        ({"groups": ["a", "a", 1, 1]}, "groups must be all text or all numbers"),
+        ({"groups": ("a", 1.5, "b", 2.5)}, "groups must be all text or all numbers"),
+        ({"groups": ["a", b"a", "b", b"b"]}, "groups must be all text or all numbers"),
+        ({"groups": [[0], [0, 1], [1], [1]]}, "groups must hold one group for each row. Got a list"),
+        ({"groups": [[0, 1], [0, 1], [1, 1], [1, 1]]}, r"one group for each of 4 rows. Got shape \(4, 2\)"),
         ({"y_true": [1, 1, 1, 1]}, "one member and one non-member"),
         ({"y_score": [1, 2, 3, np.nan]}, "y_score must be finite"),
         ({"confidence_level": 0}, "'confidence_level' parameter"),
