@@ -4,14 +4,14 @@ import re
 
 import numpy as np
 
-from skdiffence.attacks import ThresholdAttack, get_attack
+from skdiffence.attacks import ThresholdAttack, get_attack, get_attack_names
 from skdiffence.base import MembershipAttack
 from skdiffence.utils._frames import frame_columns, has_numbers, is_frame, is_numeric
 
 _NEED_SHADOWS = ("lira", "rmia")
 
 
-def named_attacks(attacks):
+def named_attacks(attacks, parameter="attacks"):
     """Return the attacks of a list under distinct names.
 
     Parameters
@@ -19,6 +19,8 @@ def named_attacks(attacks):
     attacks : iterable of str, MembershipAttack or (str, MembershipAttack), or dict of str to MembershipAttack
         Names are those of :func:`skdiffence.attacks.get_attack_names`. An attack without a name is named after its
         class.
+    parameter : str, default="attacks"
+        What error messages call the parameter.
 
     Returns
     -------
@@ -31,10 +33,10 @@ def named_attacks(attacks):
         If the list is empty, names an attack twice or holds something else.
     """
     entries = attacks.items() if isinstance(attacks, dict) else attacks
-    pairs = [_named(entry) for entry in entries]
+    pairs = [_named(entry, parameter) for entry in entries]
     names = [name for name, _ in pairs]
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"attacks must name at least one attack and none twice. Got {names}.")
+        raise ValueError(f"{parameter} must name at least one attack and none twice. Got {names}.")
     return dict(pairs)
 
 
@@ -93,10 +95,12 @@ def _described(X):
     return f"rows of type {type(X).__name__}, shape {getattr(X, 'shape', None)} and dtype {getattr(X, 'dtype', None)}"
 
 
-def _named(entry):
+def _named(entry, parameter):
     if isinstance(entry, str):
         if entry in _NEED_SHADOWS:
-            raise ValueError(f"attacks: {entry!r} needs shadows=; pass an attack that is made with them.")
+            raise ValueError(f"{parameter}: {entry!r} needs shadows=; pass an attack that is made with them.")
+        if entry not in (names := get_attack_names()):
+            raise ValueError(f"{parameter} must hold attacks or names of attacks: {', '.join(names)}. Got {entry!r}.")
         return entry, get_attack(entry)
     if isinstance(entry, MembershipAttack):
         return _own_name(entry), entry
@@ -104,7 +108,7 @@ def _named(entry):
         name, attack = entry
         if isinstance(attack, MembershipAttack):
             return name, attack
-    raise ValueError(f"attacks must hold names, attacks or pairs (name, attack). Got {entry!r}.")
+    raise ValueError(f"{parameter} must hold names, attacks or pairs (name, attack). Got {entry!r}.")
 
 
 def _own_name(attack):

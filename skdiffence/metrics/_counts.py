@@ -84,10 +84,16 @@ def function_of_counts(metric):
         and of shape (n_resamples, n_levels). None if the metric cannot be computed from counts.
     """
     function, keywords = plain_metric(metric)
+    of_counts = look_up(OF_COUNTS, function)
     # A partial AUC (roc_auc_score with max_fpr) is not computed from counts here.
-    if function not in OF_COUNTS or (function is roc_auc_score and keywords):
+    if of_counts is None or (function is roc_auc_score and keywords):
         return None
-    return partial(OF_COUNTS[function], **keywords)
+    return partial(of_counts, **keywords)
+
+
+def look_up(table, function):
+    """Return what a table holds for a function, None for any other callable, also for one that can't be hashed."""
+    return next((value for known, value in table.items() if known is function), None)
 
 
 def in_chunks(values, n_resamples, n_counts):

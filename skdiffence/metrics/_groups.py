@@ -9,7 +9,7 @@ from sklearn.utils import Bunch
 
 from skdiffence.metrics._bootstrap import bootstrap_interval
 from skdiffence.metrics._checks import RESAMPLING, SCORES, check_groups, check_membership
-from skdiffence.metrics._counts import plain_metric
+from skdiffence.metrics._counts import look_up, plain_metric
 from skdiffence.metrics._intervals import accuracy_interval, auc_interval
 from skdiffence.metrics._operating_point import tnr_at_fnr_interval, tpr_at_fpr_interval
 from skdiffence.metrics._scores import attack_accuracy_score, tnr_at_fnr_score, tpr_at_fpr_score
@@ -35,7 +35,7 @@ def _interval_without_resampling(metric):
     # The oracle's threshold depends on the rows, and DeLong's variance is not that of a partial AUC.
     if keywords.get("threshold") == "oracle" or (function is roc_auc_score and keywords):
         return None
-    interval = _INTERVALS.get(function)
+    interval = look_up(_INTERVALS, function)
     return interval and partial(interval, **keywords)
 
 

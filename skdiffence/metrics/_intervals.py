@@ -229,6 +229,8 @@ def wilson_interval(successes, n, *, confidence_level=0.95):
     >>> low, round(high, 3)
     (0.0, 0.278)
     """
+    if successes > n:
+        raise ValueError(f"successes must be at most n. Got successes={successes} and n={n}.")
     interval = binomtest(successes, n).proportion_ci(confidence_level, method="wilson")
     return float(interval.low), float(interval.high)
 

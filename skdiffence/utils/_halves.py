@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skdiffence.utils._frames import check_unmasked
 from skdiffence.utils._random import mix_seed
 from skdiffence.utils._rows import row_digests
 
@@ -31,7 +32,14 @@ def check_canaries(canaries, n_rows):
     """
     if canaries is None:
         return None
-    given = np.asarray(canaries)
+    check_unmasked(canaries, "canaries")
+    try:
+        given = np.asarray(canaries)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(
+            f"canaries must be a list of at least two row numbers. Got {type(canaries).__name__} that can't become an "
+            "array, such as one of lists of different lengths."
+        ) from None
     if given.ndim != 1 or given.dtype.kind not in "iu" or len(given) < 2:
         raise ValueError(
             f"canaries must be a list of at least two row numbers. Got shape {given.shape} of dtype {given.dtype}."

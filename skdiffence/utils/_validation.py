@@ -40,7 +40,8 @@ def check_is_member(is_member, shape, *, name="is_member", both_sides=False):
     shape = shape if isinstance(shape, tuple) else (shape,)
     if is_member.shape != shape:
         raise ValueError(f"{name} must have one value for each row: shape {shape}. Got shape {is_member.shape}.")
-    if not is_numeric(is_member.dtype) or (is_member.dtype != bool and not np.isin(is_member, (0, 1)).all()):
+    is_binary = is_numeric(is_member.dtype) and (is_member.dtype == bool or np.isin(is_member, (0, 1)).all())
+    if is_member.size and not is_binary:
         raise ValueError(
             f"{name} must hold True for members and False for non-members, or 1 and 0. "
             f"Got values such as {is_member.flat[0]!r} of dtype {is_member.dtype}."
@@ -76,9 +77,12 @@ def as_floats(values, name):
     check_unmasked(values, name)
     try:
         numbers = np.asarray(values)
-        if numbers.dtype.kind in "biufO":
+        # NumPy reads the text of a number as the number.
+        cells = numbers.flat if numbers.dtype == object else ()
+        text = next((cell for cell in cells if isinstance(cell, (str, bytes))), None)
+        if numbers.dtype.kind in "biufO" and text is None:
             return numbers.astype(np.float64, copy=False)
-        got = f"dtype {numbers.dtype}"
+        got = f"dtype {numbers.dtype}" if text is None else f"text, such as {text!r}"
     except (TypeError, ValueError, RuntimeError) as error:
         got = f"{type(values).__name__}: {error}"
     raise ValueError(f"{name} must be an array of numbers. Got {got}.")

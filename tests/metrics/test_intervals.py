@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import beta, binom, binomtest, norm
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -13,6 +14,9 @@ from skdiffence.metrics import (
     auc_difference_interval,
     auc_interval,
     bootstrap_interval,
+    cluster_bootstrap_interval,
+    group_scores,
+    max_null_quantile,
     tnr_at_fnr_score,
     tpr_at_fpr_score,
     wilson_interval,
@@ -326,6 +330,8 @@ def test_tiny_confidence_still_holds_the_estimate():
         ([1, 1], [1, 0], {}, "one member and one non-member"),
         ([1, 0], [1, 0, 1], {}, "equally long"),
         ([1, 0], [1, np.nan], {}, "y_score must be finite"),
+        (pd.Series([], dtype=object), [], {}, "one member and one non-member. Got 0 members and 0 non-members"),
+        ([1, 0], np.array(["1", "0"], dtype=object), {}, "y_score must be an array of numbers. Got text, such as '1'"),
         ([1, 0], [1, 0], {"confidence_level": 0.0}, "'confidence_level' parameter"),
         ([1, 0], [1, 0], {"confidence_level": 95}, "'confidence_level' parameter"),
     ],
@@ -340,6 +346,38 @@ def test_accuracy_interval_wants_predictions():
     """Scores that nobody compared with a threshold are refused."""
     with pytest.raises(ValueError, match="y_pred must hold True.*Got values from 0.2 to 0.9. Compare scores"):
         accuracy_interval([1, 1, 0], [0.9, 0.4, 0.2])
+
+
+class Unhashable:
+    """A metric that no dict can look up."""
+
+    __hash__ = None
+
+    def __call__(self, y_true, y_score):
+        return roc_auc_score(y_true, y_score)
+
+
+def test_metrics_need_no_hash():
+    """Such a metric is called, as any other that nobody here knows."""
+    y_true, y_score = np.arange(30) % 2, np.random.default_rng(0).normal(size=30)
+    settings = {"n_resamples": 20, "random_state": 0}
+    unhashable, plain = Unhashable(), lambda a, b: roc_auc_score(a, b)
+    assert bootstrap_interval(y_true, y_score, unhashable, **settings) == bootstrap_interval(
+        y_true, y_score, plain, **settings
+    )
+    clusters = {"rows": np.arange(30) // 3} | settings
+    assert cluster_bootstrap_interval(y_true, y_score, unhashable, **clusters) == cluster_bootstrap_interval(
+        y_true, y_score, plain, **clusters
+    )
+    groups = np.arange(30) // 15
+    assert group_scores(y_true, y_score, groups, unhashable, **settings) == group_scores(
+        y_true, y_score, groups, plain, **settings
+    )
+    found = [
+        max_null_quantile(y_true, y_score[:, None], metric=metric, n_permutations=20, random_state=0)
+        for metric in (unhashable, plain)
+    ]
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(
@@ -360,7 +398,7 @@ def test_bad_bootstraps(keywords, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((3, 2), r"k \(3\) must not be greater than n \(2\)"),
+        ((3, 2), "successes must be at most n. Got successes=3 and n=2"),
         ((-1, 2), "'successes' parameter"),
         ((0.5, 2), "'successes' parameter"),
         ((0, 0), "'n' parameter"),

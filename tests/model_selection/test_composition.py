@@ -472,7 +472,7 @@ def test_saved_search_predicts():
         ({"attacks": []}, "at least one attack"),
         ({"attacks": ["confidence", ThresholdAttack()]}, "none twice"),
         ({"attacks": ["lira"]}, "'lira' needs shadows="),
-        ({"attacks": ["psychic"]}, "psychic"),
+        ({"attacks": ["conf"]}, "attacks must hold attacks or names of attacks: .*confidence.*Got 'conf'"),
         ({"attacks": [3]}, "attacks must hold names"),
         ({"attacks": "all"}, "'attacks' parameter"),
         ({"metrics": ["roc"]}, "metrics must be 'auto' or a list"),

@@ -66,6 +66,8 @@ def test_is_a_splitter_of_scikit_learn():
         (ShadowSplit(5), "n_splits must be an even integer of at least 2, .* Got 5"),
         (ShadowSplit("6"), "n_splits must be an even integer"),
         (ShadowSplit(2, canaries=[1, 41]), "distinct row numbers from 0 to 40"),
+        (ShadowSplit(2, canaries=[[1], [2, 3]]), "canaries must be a list of at least two row numbers. Got list"),
+        (ShadowSplit(2, canaries=np.ma.array([1, 2], mask=[0, 1])), "canaries must not have masked values"),
         (ShadowSplit(2, random_state=-1), "random_state must be None"),
     ],
 )

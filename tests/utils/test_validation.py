@@ -40,6 +40,15 @@ def test_bad_memberships(given, message):
         check_is_member(given, 2, both_sides=True)
 
 
+@pytest.mark.parametrize("dtype", [object, str, float, bool])
+def test_no_memberships(dtype):
+    """An empty array has no dtype to speak of, and misses both sides."""
+    empty = np.array([], dtype=dtype)
+    assert check_is_member(empty, 0).dtype == bool
+    with pytest.raises(ValueError, match="is_member must hold at least one member and one non-member. Got 0 members"):
+        check_is_member(empty, 0, both_sides=True)
+
+
 def test_the_parameter_is_named():
     """Messages call the parameter what the caller calls it, and one side is enough where it is."""
     with pytest.raises(ValueError, match="^y_true must hold True"):

@@ -245,7 +245,7 @@ class PrivacyUtilityDisplay(DisplayMixin):
         check_matplotlib()
         named = named_estimators(estimators)
         rows = usable_rows(list(named.values()), X, y, is_member)
-        (attack,) = named_attacks([attack]).values()
+        (attack,) = named_attacks([attack], "attack").values()
         seed = draw_seed(random_state)
         answers = {name: query(estimator, rows.X, rows.y) for name, estimator in named.items()}
         y_score = {

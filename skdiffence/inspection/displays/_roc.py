@@ -248,7 +248,7 @@ class MembershipRocDisplay(DisplayMixin):
             If membership contradicts the classifier, or there are too few rows to attack.
         """
         check_matplotlib()
-        attacks = named_attacks(attack if isinstance(attack, (list, dict)) else [attack])
+        attacks = named_attacks(attack if isinstance(attack, (list, dict)) else [attack], "attack")
         rows = usable_rows([estimator], X, y, is_member)
         answers, seed = query(estimator, rows.X, rows.y), draw_seed(random_state)
         scores = {

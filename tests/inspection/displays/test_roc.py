@@ -286,7 +286,7 @@ def test_roc_refuses_arrays_that_do_not_fit():
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"attack": "nothing"}, "name must be one of"),
+        ({"attack": "nothing"}, "attack must hold attacks or names of attacks: .*entropy.*Got 'nothing'"),
         ({"is_member": np.ones(400, dtype=bool)}, "at least one member and one non-member"),
         ({"is_member": np.arange(400) < 2}, "4 distinct members"),
         ({"y": np.zeros(7)}, "one label for each of the 400 rows"),
