@@ -60,7 +60,8 @@ def label_columns(y, classes):
     Raises
     ------
     ValueError
-        If ``classes`` is empty, or only one of ``y`` and ``classes`` holds text.
+        If ``classes`` is empty or holds a label twice, or one of ``y`` and ``classes`` holds text and the other one
+        numbers or bytes.
 
     Examples
     --------
@@ -68,23 +69,33 @@ def label_columns(y, classes):
     >>> label_columns(["dog", "cat", "eel"], ["cat", "dog"])
     array([ 1,  0, -1])
     """
-    y, classes = as_labels(y), as_labels(classes, "classes")
+    return _columns_of(y, classes, "y", "classes")
+
+
+def _columns_of(y, classes, y_name, classes_name):
+    y, classes = as_labels(y, y_name), as_labels(classes, classes_name)
     if not classes.size:
-        raise ValueError("classes must hold at least one label. Got none.")
-    # Some NumPy functions take 1 and "1" as equal, others do not.
-    if y.size and _is_text(y) != _is_text(classes):
+        raise ValueError(f"{classes_name} must hold at least one label. Got none.")
+    # Some NumPy functions take 1 and "1" as equal, others do not. Bytes are equal to no text.
+    if y.size and _kind_of(y) != _kind_of(classes):
         raise ValueError(
-            "y and classes must both be text or both be numbers. "
+            f"{y_name} and {classes_name} must both be text or both be numbers. "
             f"Got labels such as {y.flat[0]!r} for classes such as {classes.flat[0]!r}."
         )
     order = np.argsort(classes, kind="stable")
+    ascending = classes[order]
+    if (twice := np.flatnonzero(ascending[1:] == ascending[:-1])).size:
+        raise ValueError(f"{classes_name} must hold each label once. Got {ascending[twice[0]]!r} more than once.")
     position = np.searchsorted(classes, y, sorter=order).clip(max=len(classes) - 1)
     columns = order[position]
     return np.where(classes[columns] == y, columns, -1).astype(np.int64)
 
 
-def _is_text(labels):
-    return labels.dtype.kind in "UST" or (labels.dtype.kind == "O" and all(isinstance(x, str) for x in labels.flat))
+def _kind_of(labels):
+    if labels.dtype.kind != "O":
+        return {"U": "text", "T": "text", "S": "bytes"}.get(labels.dtype.kind, "numbers")
+    kinds = ((str, "text"), (bytes, "bytes"))
+    return next((name for kind, name in kinds if all(isinstance(label, kind) for label in labels.flat)), "numbers")
 
 
 def check_columns(y_true, y_proba, labels=None):
@@ -106,14 +117,14 @@ def check_columns(y_true, y_proba, labels=None):
     Raises
     ------
     ValueError
-        If lengths differ, or column numbers are not integers or out of range.
+        If lengths differ, a label has two columns, or column numbers are not integers or out of range.
     """
     if labels is not None:
         if np.shape(labels) != y_proba.shape[1:]:
             raise ValueError(
                 f"labels must hold one label for each of {y_proba.shape[1]} columns. Got shape {np.shape(labels)}."
             )
-        y_true = label_columns(y_true, labels)
+        y_true = _columns_of(y_true, labels, "y_true", "labels")
     columns = as_labels(y_true, "y_true")
     if columns.shape != y_proba.shape[:1]:
         raise ValueError(f"There must be one label for each of {len(y_proba)} rows. Got shape {columns.shape}.")

@@ -214,6 +214,8 @@ def test_finite_and_shaped(name, n, n_classes, dtype, scale, seed):
         ([1.0, 2.5], [1, 2], [0, -1]),
         ([], [0, 1], []),
         ([7, 8], [7], [0, -1]),
+        ([b"b", b"c"], [b"a", b"b"], [1, -1]),
+        (np.array([b"b", b"c"], dtype=object), [b"a", b"b"], [1, -1]),
     ],
 )
 def test_label_columns(y, classes, expected):
@@ -223,9 +225,21 @@ def test_label_columns(y, classes, expected):
     np.testing.assert_array_equal(columns, expected)
 
 
-@pytest.mark.parametrize(("y", "classes"), [([0, 1], ["0", "1"]), (["0", "1"], [0, 1]), (["a"], [0.5, 1.5])])
+@pytest.mark.parametrize(
+    ("y", "classes"),
+    [
+        ([0, 1], ["0", "1"]),
+        (["0", "1"], [0, 1]),
+        (["a"], [0.5, 1.5]),
+        ([b"a"], ["a", "b"]),
+        (["a"], [b"a", b"b"]),
+        (np.array([b"a"], dtype=object), np.array(["a", "b"], dtype=object)),
+        ([b"1"], [0, 1]),
+    ],
+    ids=str,
+)
 def test_label_columns_of_other_types(y, classes):
-    """Text is never equal to a number: mixing them is an error, not a silent match or -1."""
+    """Text is never equal to a number or to bytes: mixing them is an error, not a silent match or -1."""
     with pytest.raises(ValueError, match="y and classes must both be text or both be numbers"):
         label_columns(y, classes)
 
@@ -280,8 +294,17 @@ def test_bad_names_of_columns(name):
     """There is one label for each column, and true labels are of the same kind."""
     with pytest.raises(ValueError, match="one label for each of 3 columns"):
         LABEL_SIGNALS[name]([1, 1, 1, 1], TABLE, labels=[1, 2])
-    with pytest.raises(ValueError, match="both be text or both be numbers"):
+    with pytest.raises(ValueError, match="y_true and labels must both be text or both be numbers"):
         LABEL_SIGNALS[name]([1, 1, 1, 1], TABLE, labels=["1", "2", "3"])
+    with pytest.raises(ValueError, match="labels must hold each label once. Got .*'b'.* more than once"):
+        LABEL_SIGNALS[name](["a", "a", "b", "b"], TABLE, labels=["b", "a", "b"])
+
+
+@pytest.mark.parametrize("classes", [["a", "b", "a"], [1, 2, 1.0], np.array(["a", "b", "a"], dtype=object)], ids=str)
+def test_label_columns_needs_classes_that_differ(classes):
+    """A label of two columns has no column of its own."""
+    with pytest.raises(ValueError, match="classes must hold each label once. Got .*[1a].* more than once"):
+        label_columns(classes[:1], classes)
 
 
 def test_label_columns_needs_classes():
