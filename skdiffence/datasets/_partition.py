@@ -56,6 +56,8 @@ def membership_partition(n_samples, sizes, *, random_state=None):
                 "sizes must map names to integers of at least 1; 'rest' and the methods of a dict, such as 'items', "
                 f"can't be names. Got {name!r}: {size!r}."
             )
+    # Sizes may be NumPy integers of few bits, whose sum overflows.
+    n_samples, sizes = int(n_samples), {name: int(size) for name, size in sizes.items()}
     needed = sum(sizes.values())
     if needed > n_samples:
         raise ValueError(f"sizes need {needed} rows in all, but n_samples={n_samples}.")

@@ -22,6 +22,17 @@ def test_parts_are_disjoint_and_complete():
     np.testing.assert_array_equal(np.sort(np.concatenate(list(parts.values()))), np.arange(20))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint64])
+def test_sizes_of_any_integer_type(dtype):
+    """A sum of sizes may be beyond the range of their type."""
+    parts = membership_partition(dtype(250), {"a": dtype(150), "b": dtype(100)}, random_state=0)
+    assert [len(parts[name]) for name in ("a", "b", "rest")] == [150, 100, 0]
+    plain = membership_partition(250, {"a": 150, "b": 100}, random_state=0)
+    np.testing.assert_array_equal(parts.a, plain.a)
+    with pytest.raises(ValueError, match="sizes need 300 rows in all, but n_samples=250"):
+        membership_partition(dtype(250), {"a": dtype(200), "b": dtype(100)})
+
+
 def test_seed_decides_the_partition():
     """Equal seeds, equal parts."""
     first, same, other = (membership_partition(50, {"a": 25}, random_state=seed).a for seed in (0, 0, 1))
