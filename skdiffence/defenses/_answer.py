@@ -44,7 +44,7 @@ class Candidates:
 
     def number_for(self, rule):
         """Return the number of candidates that a rule can use."""
-        return min(self.n_candidates, rule.max_candidates or self.n_candidates)
+        return self.n_candidates if rule.max_candidates is None else min(self.n_candidates, rule.max_candidates)
 
     def falls_back_on_original(self, rule):
         """Return whether rows that do not keep the label get the undefended answer."""

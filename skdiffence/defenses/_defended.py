@@ -212,8 +212,9 @@ class DefendedClassifier(ClassifierWrapper):
         Raises
         ------
         ValueError
-            If X or y is invalid, a net holds an instantiated module, the rule or ``calibrate`` needs calibration rows
-            of a frozen classifier and ``is_member`` is None, or the classifier does not return probabilities.
+            If X, y or a parameter of the rule is invalid, a net holds an instantiated module, the rule or ``calibrate``
+            needs calibration rows of a frozen classifier and ``is_member`` is None, or the classifier does not return
+            probabilities.
         """
         params = self._routed(fit_params)
         X, y = self._check_fit_data(X, y)

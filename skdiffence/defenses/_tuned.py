@@ -25,6 +25,7 @@ from skdiffence.defenses._timesteps import (
 from skdiffence.defenses._tuning import CandidateTable
 from skdiffence.defenses.rules._divergence import standard_error
 from skdiffence.defenses.rules._mean import MeanRule
+from skdiffence.defenses.rules._registry import make_rule
 from skdiffence.defenses.rules._swap import SwapRule
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.exceptions import DefenseWarning
@@ -196,8 +197,8 @@ class TunedDefendedClassifier(ClassifierWrapper):
         Raises
         ------
         ValueError
-            If there is nothing to choose from, the regenerator has no timestep, no rule can be fitted within the
-            budget, or the classifier is frozen and ``is_member`` is None.
+            If there is nothing to choose from, a parameter of a rule is invalid, the regenerator has no timestep, no
+            rule can be fitted within the budget, or the classifier is frozen and ``is_member`` is None.
         """
         timesteps, rules = self._check_choices()
         if is_member is None and is_frozen(self.defended.estimator):
@@ -221,17 +222,18 @@ class TunedDefendedClassifier(ClassifierWrapper):
     def _check_choices(self):
         if self.defended.regenerator == "passthrough":
             raise ValueError("defended must have a regenerator to choose a rule for. Got regenerator='passthrough'.")
-        rules = list(self.selections)
+        rules = _listed(self.selections, "selections")
         if not rules:
             raise ValueError("selections must name at least one rule. Got none.")
         for rule in rules:
-            # A rule's own parameters, and names, are checked as those of the classifier, before anything is trained.
+            # Names are checked as those of the classifier, and a rule's own parameters, before anything is trained.
             clone(self.defended).set_params(selection=rule)._validate_params()
+            make_rule(rule)
         rules = [each for rule in rules for each in (self._means() if rule == "mean" else [rule])]
         if self.timesteps is None:
             return [None], rules
-        timesteps = list(AUTO if isinstance(self.timesteps, str) else self.timesteps)
-        if not timesteps or not all(isinstance(step, Integral) and step >= 0 for step in timesteps):
+        timesteps = list(AUTO) if isinstance(self.timesteps, str) else _listed(self.timesteps, "timesteps")
+        if not timesteps or not all(_is_timestep(step) for step in timesteps):
             raise ValueError(f"timesteps must be whole numbers from 0 on, at least one. Got {self.timesteps!r}.")
         regenerator = self.defended.regenerator
         if regenerator is not None and "timestep" not in thawed(regenerator).get_params(deep=False):
@@ -379,6 +381,17 @@ class TunedDefendedClassifier(ClassifierWrapper):
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "best_estimator_")
+
+
+def _listed(values, name):
+    """Return a sequence as a list; an array without a dimension is none."""
+    if getattr(values, "shape", None) == ():
+        raise ValueError(f"{name} must be a sequence, such as a list. Got {values!r}, which is a single value.")
+    return list(values)
+
+
+def _is_timestep(step):
+    return isinstance(step, Integral) and not isinstance(step, bool) and step >= 0
 
 
 def _row_shape(X):

@@ -11,6 +11,7 @@ from skdiffence.defenses._temperature import fit_temperature, scale
 from skdiffence.defenses.rules._divergence import cramer_von_mises
 from skdiffence.exceptions import DefenseWarning
 from skdiffence.metrics import confidence_signal, failure_detection_auc, logit_signal
+from skdiffence.utils._sklearn import InvalidParameterError
 
 _FEWEST_MISTAKES = 5  # that a temperature for other rows is fitted to
 
@@ -98,6 +99,11 @@ class CandidateTable:
             ``compared``, see ``cramer_von_mises`` in ``rules/_divergence.py``; ``calls``, the mean number of
             candidates, both sides counting alike; what :meth:`worth` returns. If the rule cannot be fitted,
             ``compared`` is None and ``error`` is the error.
+
+        Raises
+        ------
+        InvalidParameterError
+            If a parameter of the rule is invalid.
         """
         learns = rule.needs_calibration
         if learns and min(self.is_member.sum(), (~self.is_member).sum()) < 2:
@@ -109,6 +115,8 @@ class CandidateTable:
             rows, others = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
             try:
                 fitted = self.fit_rule(clone(rule), others if learns else rows)
+            except InvalidParameterError:  # a mistake of the caller's, which other rows would not mend
+                raise
             except ValueError as error:
                 return Bunch(compared=None, error=error)
             found = self.answer(fitted, rows)

@@ -28,7 +28,7 @@ from skdiffence.defenses._calibration import measure_candidates
 from skdiffence.defenses._tuning import CandidateTable
 from skdiffence.metrics import logit_signal
 from skdiffence.model_selection import AttackScorer
-from tests.defenses.cases import bare_proba, defend, digits, half, quiet
+from tests.defenses.cases import NotToBeTrained, bare_proba, defend, digits, half, quiet
 from tests.defenses.regenerators import NoiseRegenerator
 from tests.nets import make_net
 
@@ -60,6 +60,14 @@ class Refuses(FirstRule):
 
     def fit(self, members, non_members):
         raise ValueError("nothing to learn from")
+
+
+class Nested(FirstRule):
+    """A rule around another one, whose parameter is invalid."""
+
+    def fit(self, members, non_members):
+        MeanRule(0).fit(members, non_members)
+        return self
 
 
 def tuned(estimator=None, *, n_candidates=4, regenerator=None, random_state=0, **params):
@@ -357,8 +365,11 @@ def test_equal_seeds_choose_and_answer_alike(fitted):
         ({"timesteps": ()}, "timesteps must be whole numbers from 0 on, at least one"),
         ({"timesteps": (1.5,)}, "timesteps must be whole numbers"),
         ({"timesteps": (-1,)}, "timesteps must be whole numbers"),
+        ({"timesteps": (True,)}, "timesteps must be whole numbers"),
+        ({"timesteps": np.array(5)}, r"timesteps must be a sequence, such as a list. Got array\(5\), which is"),
         ({"timesteps": 5}, "The 'timesteps' parameter of TunedDefendedClassifier must be"),
         ({"selections": ()}, "selections must name at least one rule"),
+        ({"selections": np.array("swap")}, "selections must be a sequence, such as a list. Got array"),
         ({"selections": ("swap", "best")}, "The 'selection' parameter of DefendedClassifier must be"),
         ({"objective": "best"}, "The 'objective' parameter of TunedDefendedClassifier must be"),
         ({"max_calls": 0.5}, "The 'max_calls' parameter of TunedDefendedClassifier must be"),
@@ -367,16 +378,32 @@ def test_equal_seeds_choose_and_answer_alike(fitted):
         ({"defended": LogisticRegression()}, "The 'defended' parameter of TunedDefendedClassifier must be"),
         ({"defended": DefendedClassifier(LogisticRegression(), "passthrough")}, "defended must have a regenerator"),
         ({"defended": defend(LogisticRegression())}, "timesteps can't be set on NoiseRegenerator"),
-        ({"selections": (LowestRule(max_candidates=3),), "max_calls": 2}, "max_calls=2 must allow for one rule"),
         ({"selections": (NearestRule(n_grid=0),)}, "The 'n_grid' parameter of NearestRule must be"),
+        ({"selections": (MeanRule(0), "swap")}, "The 'n' parameter of MeanRule must be"),
+        ({"selections": ("swap", LowestRule(max_candidates=0))}, "The 'max_candidates' parameter of LowestRule must"),
     ],
     ids=str,
 )
 def test_bad_input(params, message):
-    """The message names the parameter."""
+    """The message names the parameter, before anything is trained."""
     X, y = digits()
     with pytest.raises(ValueError, match=message):
-        quiet(tuned(LogisticRegression()).set_params(**params).fit, X, y, is_member=half(y))
+        quiet(tuned(NotToBeTrained()).set_params(**params).fit, X, y, is_member=half(y))
+
+
+def test_too_few_calls_for_any_rule():
+    """The message names the budget and the cheapest rule."""
+    X, y = digits()
+    model = tuned(LogisticRegression(), selections=(LowestRule(max_candidates=3),), max_calls=2)
+    with pytest.raises(ValueError, match="max_calls=2 must allow for one rule at least. The cheapest costs 3"):
+        quiet(model.fit, X, y, is_member=half(y))
+
+
+def test_an_invalid_parameter_inside_a_rule_is_no_rule_to_pass_over():
+    """A rule that cannot be fitted is passed over, one that was made with an invalid parameter is not."""
+    X, y = digits()
+    with pytest.raises(ValueError, match="The 'n' parameter of MeanRule must be"):
+        quiet(tuned(LogisticRegression(), selections=(Nested(), "swap")).fit, X, y, is_member=half(y))
 
 
 def test_unfitted():

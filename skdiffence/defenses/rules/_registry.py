@@ -1,5 +1,7 @@
 """Rules by name."""
 
+from numbers import Integral
+
 from sklearn.base import clone
 
 from skdiffence.defenses.rules._budgeted import BudgetedRule
@@ -26,7 +28,7 @@ RULES = {
 
 
 def make_rule(selection):
-    """Return a new, unfitted rule.
+    """Return a new, unfitted rule with valid parameters.
 
     Parameters
     ----------
@@ -36,5 +38,18 @@ def make_rule(selection):
     Returns
     -------
     rule : Rule
+
+    Raises
+    ------
+    ValueError
+        If a parameter of the rule is invalid, or its ``max_candidates``.
     """
-    return RULES[selection]() if isinstance(selection, str) else clone(selection)
+    rule = RULES[selection]() if isinstance(selection, str) else clone(selection)
+    rule._validate_params()
+    most = rule.max_candidates
+    if most is not None and not (isinstance(most, Integral) and most >= 1):
+        raise ValueError(
+            f"max_candidates of {type(rule).__name__} must be a whole number from 1 on, or None for as many as there "
+            f"are. Got {most!r}."
+        )
+    return rule

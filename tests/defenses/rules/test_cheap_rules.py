@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import cramervonmises_2samp
 
-from skdiffence.defenses import BudgetedRule, LowestRule, MeanRule, NearestRule, WithinRule
+from skdiffence.defenses import BudgetedRule, LowestRule, MeanRule, NearestRule, SwapRule, WithinRule
 from skdiffence.defenses._answer import answer
-from tests.defenses.cases import defend, digits, fitted, half, quiet
+from tests.defenses.cases import NotToBeTrained, defend, digits, fitted, half, quiet
 from tests.defenses.regenerators import NoiseRegenerator
 from tests.defenses.rules.test_selection import MARGIN, candidates, taken_by_brute_force
 from tests.nets import make_net
@@ -183,8 +183,24 @@ def test_a_refit_forgets_the_stop():
 )
 def test_parameters_are_checked(rule, name):
     """By fit of the rule, and by fit of the classifier around it, before the classifier is trained."""
-    with pytest.raises(ValueError, match=f"The '{name}' parameter of {type(rule).__name__} must be"):
+    message = f"The '{name}' parameter of {type(rule).__name__} must be"
+    with pytest.raises(ValueError, match=message):
         rule.fit(*sides(0, 4))
+    with pytest.raises(ValueError, match=message):
+        defend(NotToBeTrained(), selection=rule).fit(*digits())
+
+
+class NoCandidates(SwapRule):
+    """A rule that can use no candidate."""
+
+    max_candidates = 0
+
+
+def test_a_rule_without_candidates():
+    """0 is no number to answer by; None would stand for as many as there are."""
+    message = "max_candidates of NoCandidates must be a whole number from 1 on, or None .* Got 0"
+    with pytest.raises(ValueError, match=message):
+        defend(NotToBeTrained(), selection=NoCandidates()).fit(*digits())
 
 
 @pytest.mark.parametrize("rule", [NearestRule(), WithinRule()], ids=lambda rule: type(rule).__name__)
