@@ -5,9 +5,11 @@ from abc import ABCMeta, abstractmethod
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch
+from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.metrics import logit_signal
 from skdiffence.utils._sklearn import fit_context
+from skdiffence.utils._validation import as_floats
 
 
 class Rule(BaseEstimator, metaclass=ABCMeta):
@@ -194,7 +196,7 @@ class ChoosingRule(Rule):
 
         Parameters
         ----------
-        phi : ndarray of shape (n, n_candidates)
+        phi : array-like of shape (n, n_candidates)
             phi of candidates, NaN where one changes the label and does not count. Candidates beyond
             ``max_candidates`` are not used.
 
@@ -202,8 +204,17 @@ class ChoosingRule(Rule):
         -------
         chosen : ndarray of shape (n,), dtype int
             Column of the chosen candidate; 0 where all are NaN.
+
+        Raises
+        ------
+        NotFittedError
+            If the rule needs calibration rows and is not fitted.
+        ValueError
+            If phi is not such an array.
         """
-        phi = phi[:, : self.max_candidates]
+        if self.needs_calibration:
+            check_is_fitted(self)
+        phi = check_phi(phi, "phi", "(n, n_candidates)")[:, : self.max_candidates]
         return cheapest(phi, self.cost(phi))
 
     def start(self, labels, n_classes, dtype):
@@ -285,6 +296,39 @@ class ChoosingRule(Rule):
             ``proba``, ``candidate`` and ``kept``, see :meth:`Rule.finish`.
         """
         return Bunch(proba=state.proba, candidate=state.candidate, kept=state.kept)
+
+
+def check_phi(phi, name, shape, *, fewest=(0, 1)):
+    """Return phi of the candidates of some rows as an array of numbers.
+
+    Parameters
+    ----------
+    phi : array-like
+        One row for each row, one column for each candidate.
+    name : str
+        What error messages call the parameter.
+    shape : str
+        What they say of its shape.
+    fewest : tuple of two ints, default=(0, 1)
+        Number of rows and of columns, at least.
+
+    Returns
+    -------
+    phi : ndarray of shape (n, n_columns), dtype float64
+
+    Raises
+    ------
+    ValueError
+        If phi has another number of dimensions, holds what is no number, or has too few rows or columns.
+    """
+    expected = f"{name} must be phi of candidates, an array of shape {shape} with one candidate at least"
+    expected += " and one row at least." if fewest[0] else "."
+    if phi is None:
+        raise ValueError(f"{expected} Got None.")
+    phi = as_floats(phi, name)
+    if phi.ndim != 2 or any(np.less(phi.shape, fewest)):
+        raise ValueError(f"{expected} Got an array of shape {phi.shape}.")
+    return phi
 
 
 def cheapest(phi, cost):

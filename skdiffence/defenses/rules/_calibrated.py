@@ -6,7 +6,7 @@ from operator import itemgetter
 
 import numpy as np
 
-from skdiffence.defenses.rules._base import cheapest
+from skdiffence.defenses.rules._base import cheapest, check_phi
 from skdiffence.defenses.rules._divergence import cramer_von_mises
 from skdiffence.utils._sklearn import fit_context
 
@@ -31,7 +31,7 @@ class CalibratedRule(metaclass=ABCMeta):
 
         Parameters
         ----------
-        members, non_members : ndarray of shape (n, n_candidates + 1)
+        members, non_members : array-like of shape (n, n_candidates + 1)
             phi of candidates, NaN where one changes the label; the last column is the fallback's answer. Rules with
             ``relabels`` get phi of all candidates and do not read the last column.
 
@@ -43,9 +43,9 @@ class CalibratedRule(metaclass=ABCMeta):
         Raises
         ------
         ValueError
-            If no candidate on one of the sides keeps its label.
+            If one of the sides is not such an array, or no candidate on it keeps its label.
         """
-        check_kept(self, members=members, non_members=non_members)
+        members, non_members = check_sides(self, members=members, non_members=non_members)
         settings = self._settings(members, non_members)
         tried = [(self._objective(setting, members, non_members), setting) for setting in settings]
         objective, setting = min(tried, key=itemgetter(0))
@@ -82,27 +82,37 @@ def _answered(phi, cost):
     return answers[~np.isnan(answers)]
 
 
-def check_kept(rule, **sides):
-    """Raise an error if no candidate of a side keeps its label.
+def check_sides(rule, **sides):
+    """Return phi of calibration rows as arrays in which some candidates keep their labels.
 
     Parameters
     ----------
     rule : Rule
         Named in the message.
-    **sides : ndarray of shape (n, n_candidates + 1)
+    **sides : array-like of shape (n, n_candidates + 1)
         phi by side, as :meth:`Rule.fit` gets it.
+
+    Returns
+    -------
+    sides : list of ndarray of shape (n, n_candidates + 1)
 
     Raises
     ------
     ValueError
-        Naming the side and the remedy.
+        If a side is not such an array, sides have different numbers of columns, or no candidate of a side keeps its
+        label; naming the side and the remedy.
     """
+    sides = {side: check_phi(phi, side, f"(n_{side}, n_candidates + 1)", fewest=(1, 2)) for side, phi in sides.items()}
+    if len({phi.shape[1] for phi in sides.values()}) > 1:
+        got = " and ".join(str(phi.shape) for phi in sides.values())
+        raise ValueError(f"{' and '.join(sides)} must have the same number of columns. Got arrays of shape {got}.")
     for side, phi in sides.items():
         if np.isnan(phi[:, :-1]).all():
             raise ValueError(
                 f"{type(rule).__name__} found no candidate that keeps the label among the calibration "
                 f"{side.replace('_', '-')}. The regenerator destroys the inputs: lower its timestep or train it longer."
             )
+    return list(sides.values())
 
 
 def quantile_grid(members, non_members, n_grid):

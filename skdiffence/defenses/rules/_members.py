@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skdiffence.defenses.rules._calibrated import check_kept
+from skdiffence.defenses.rules._calibrated import check_sides
 from skdiffence.defenses.rules._interval import IntervalRule, clear_interval
 from skdiffence.utils._sklearn import fit_context
 
@@ -42,7 +42,7 @@ class MembersRule(IntervalRule):
 
         Parameters
         ----------
-        members : ndarray of shape (n_members, n_candidates + 1)
+        members : array-like of shape (n_members, n_candidates + 1)
             phi of candidates, NaN where one changes the label; the last column, the fallback's, is not read.
         non_members : ndarray or None
             Not read.
@@ -54,9 +54,9 @@ class MembersRule(IntervalRule):
         Raises
         ------
         ValueError
-            If no candidate of any member keeps its label.
+            If ``members`` is not such an array, or no candidate of any member keeps its label.
         """
-        check_kept(self, members=members)
+        (members,) = check_sides(self, members=members)
         phi = members[:, :-1][~np.isnan(members[:, :-1])]
         self.interval_ = clear_interval((phi.min(), phi.mean()), members)
         return self

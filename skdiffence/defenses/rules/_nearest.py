@@ -3,6 +3,7 @@
 from numbers import Integral
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.defenses.rules._base import ChoosingRule
 from skdiffence.defenses.rules._calibrated import CalibratedRule, quantile_grid
@@ -78,7 +79,13 @@ class NearestRule(CalibratedRule, ChoosingRule):
         Returns
         -------
         cost : ndarray of the same shape
+
+        Raises
+        ------
+        NotFittedError
+            If the rule is not fitted.
         """
+        check_is_fitted(self, "target_")
         return self._cost(phi, self.target_)
 
     def _settings(self, members, non_members):
