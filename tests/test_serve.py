@@ -176,6 +176,7 @@ def refitted(defended, params, noise="shared"):
         ({"selection": "first"}, "shared", "membership"),
         ({"selection": "first", "search": "constant", "fallback": "original"}, "shared", "undefended"),
         ({"selection": "first", "search": "constant"}, "fresh", "averaged"),
+        ({}, "shared", "follows from random_state.*Call rotate_key"),
     ],
 )
 def test_leaky_classifier_is_refused(params, noise, message, defended, tmp_path, monkeypatch, capsys):
@@ -183,19 +184,41 @@ def test_leaky_classifier_is_refused(params, noise, message, defended, tmp_path,
     leaky = refitted(defended, params, noise)
     with pytest.raises(ValueError, match=message):
         serve.make_app(leaky)
-    if params.get("regenerator") != "passthrough":
+    if params and params.get("regenerator") != "passthrough":
         leaky.rotate_key()
     leaky.save_pretrained(tmp_path / "leaky")
     monkeypatch.setattr(sys, "argv", ["serve.py", str(tmp_path / "leaky"), "--classes", "tests.nets:MLP"])
     with pytest.raises(SystemExit):
         serve.main()
-    assert message in capsys.readouterr().err
+    assert re.search(message, capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("params", [{"selection": "swap"}, {"selection": "first", "search": "constant"}])
 def test_constant_cost_is_served(params, defended):
     """One candidate for each row, or all of them."""
-    serve.check_servable(refitted(defended, params))
+    serve.check_servable(refitted(defended, params).rotate_key())
+
+
+def starting(defended, caplog):
+    """Return what is logged while an application starts."""
+    with caplog.at_level(logging.WARNING), testclient.TestClient(serve.make_app(defended)):
+        return " ".join(record.getMessage() for record in caplog.records)
+
+
+def test_denoiser_that_saw_members_is_named_in_the_log(defended, caplog):
+    """At the start; what is pretrained may have seen other rows."""
+    assert "denoiser was trained on members" in starting(defended, caplog)
+    caplog.clear()
+    assert not starting(refitted(defended, {}).rotate_key(), caplog)
+
+
+def test_given_key_is_served_with_a_warning(defended, caplog):
+    """Several services may share a key that their owner keeps elsewhere."""
+    regenerator = DiffusionRegenerator(defended.regenerator_.denoiser_, key=b"secret" * 6, value_range=(0, 1))
+    with_key = clone(defended).set_params(regenerator=regenerator, n_candidates=2).fit(X, y)
+    assert "can't tell whether it is secret" in starting(with_key, caplog)
+    caplog.clear()
+    assert not starting(with_key.rotate_key(), caplog)
 
 
 def test_near_duplicates_are_counted_by_client(client, caplog):

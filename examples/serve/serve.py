@@ -62,13 +62,14 @@ class Limits:
 
 
 def check_servable(defended):
-    """Raise an error unless all answers are defended, cost the same and are the same when asked for again."""
+    """Raise an error unless all answers are defended, cost the same, are the same again and have a secret key."""
     rule, regenerator = defended.selection_, defended.regenerator_
     if isinstance(regenerator, str):
         raise ValueError(f"regenerator={regenerator!r} hands out undefended answers. Serve a defended classifier.")
     if defended.fallback == "original" and not rule.relabels:
         raise ValueError('fallback="original" hands out undefended answers. Serve one with fallback="swap".')
-    n_candidates = min(defended.n_candidates, rule.max_candidates or defended.n_candidates)
+    most = rule.max_candidates
+    n_candidates = defended.n_candidates if most is None else min(defended.n_candidates, most)
     if rule.ends_early and defended.search != "constant" and n_candidates > 1:
         raise ValueError(
             f"{rule} under search={defended.search!r} takes longer for some rows than for others, which tells about "
@@ -78,6 +79,29 @@ def check_servable(defended):
         raise ValueError('noise="fresh" draws anew for a repeated query, so that answers can be averaged.')
     if hasattr(defended, "feature_names_in_"):
         raise ValueError("The classifier was fitted to a frame, and this server sends it arrays. Fit it to arrays.")
+    if key_is_computable(regenerator):
+        raise ValueError(
+            "The key of the noise follows from random_state: whoever knows that and the rows can compute the key, and "
+            "subtract the noise. Call rotate_key() and save the classifier again, or fit it without random_state."
+        )
+
+
+def key_is_computable(regenerator):
+    """Return whether the key of the noise is no secret because it follows from ``random_state``."""
+    return getattr(regenerator, "key_is_secret_", None) is False and getattr(regenerator, "key", None) is None
+
+
+def doubts(defended):
+    """Return what may be wrong with a classifier that can be served, in sentences."""
+    sentences = []
+    if defended.denoiser_saw_members_:
+        sentences.append(
+            "The denoiser was trained on members, and regenerates them better than other rows, which tells about "
+            "membership. Train it on public rows, or use a pretrained one."
+        )
+    if getattr(defended.regenerator_, "key_is_secret_", None) is False:
+        sentences.append("The key of the noise was given as key=. The server can't tell whether it is secret.")
+    return sentences
 
 
 def request_model(shape, limits):
@@ -112,6 +136,8 @@ def make_app(defended, limits=None):
 
     @asynccontextmanager
     async def lifespan(app):
+        for sentence in doubts(defended):
+            log.warning(sentence)
         async with batcher:
             for n_rows in (1, limits.batch_rows):  # the first calls are slow, and not for a client to wait for
                 await batcher.submit(np.broadcast_to(low, (n_rows, *shape)).astype(dtype))
