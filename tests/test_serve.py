@@ -15,6 +15,7 @@ import pytest
 from sklearn.base import clone
 
 from skdiffence import DefendedClassifier, DiffusionRegenerator
+from tests.defenses.regenerators import NoiseRegenerator
 from tests.nets import make_net
 
 pytest.importorskip("fastapi")
@@ -188,6 +189,33 @@ def test_leaky_classifier_is_refused(params, noise, message, defended, tmp_path,
         leaky.rotate_key()
     leaky.save_pretrained(tmp_path / "leaky")
     monkeypatch.setattr(sys, "argv", ["serve.py", str(tmp_path / "leaky"), "--classes", "tests.nets:MLP"])
+    with pytest.raises(SystemExit):
+        serve.main()
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_regenerator_without_value_range_is_refused(defended):
+    """By name; one of your own needs it for the count of near-duplicates."""
+    other = clone(defended).set_params(regenerator=NoiseRegenerator(), n_candidates=2).fit(X, y)
+    with pytest.raises(ValueError, match="must have value_range_.*NoiseRegenerator has none"):
+        serve.make_app(other)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing"], "missing does not exist"),
+        (["missing", "--classes", "tests.nets"], "must be module:Class, such as make_model:Net. Got 'tests.nets'"),
+        (["missing", "--classes", ":MLP"], "must be module:Class"),
+        (["missing", "--classes", "nomodule:Net"], "'nomodule:Net' can't be imported: No module named 'nomodule'"),
+        (["missing", "--classes", "tests.nets:No"], "'tests.nets:No' can't be imported: .* has no attribute 'No'"),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
+)
+def test_mistake_on_the_command_line_is_told_in_a_sentence(arguments, message, tmp_path, monkeypatch, capsys):
+    """Without a traceback."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["serve.py", *arguments])
     with pytest.raises(SystemExit):
         serve.main()
     assert re.search(message, capsys.readouterr().err)

@@ -79,6 +79,12 @@ def check_servable(defended):
         raise ValueError('noise="fresh" draws anew for a repeated query, so that answers can be averaged.')
     if hasattr(defended, "feature_names_in_"):
         raise ValueError("The classifier was fitted to a frame, and this server sends it arrays. Fit it to arrays.")
+    if not hasattr(regenerator, "value_range_"):
+        name = type(regenerator).__name__
+        raise ValueError(
+            "The regenerator must have value_range_, the lowest and the highest value of its inputs, by which "
+            f"near-duplicates are counted, as DiffusionRegenerator has. {name} has none: let its fit set it."
+        )
     if key_is_computable(regenerator):
         raise ValueError(
             "The key of the noise follows from random_state: whoever knows that and the rows can compute the key, and "
@@ -184,22 +190,34 @@ def make_app(defended, limits=None):
     return app
 
 
+def named_class(text):
+    """Return the class that ``module:Class`` names."""
+    module, _, name = text.partition(":")
+    if not (module and name):
+        raise argparse.ArgumentTypeError(f"must be module:Class, such as make_model:Net. Got {text!r}")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} can't be imported: {error}") from error
+
+
 def main():
     """Load the folder and serve it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", help="what save_pretrained has written")
-    parser.add_argument("--classes", nargs="*", default=[], help="classes of your own in the model, as module:Class")
+    parser.add_argument(
+        "--classes", nargs="*", type=named_class, default=[], help="classes of your own in the model, as module:Class"
+    )
     parser.add_argument(
         "--key-file", help="file of the keys; SKDIFFENCE_KEY_FILE or noise.key in the folder if not given"
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     options = parser.parse_args()
-    named = [name.partition(":")[::2] for name in options.classes]
-    classes = [getattr(importlib.import_module(module), name) for module, name in named]
+    key_file, classes = options.key_file, options.classes
     try:
-        app = make_app(DefendedClassifier.from_pretrained(options.folder, classes=classes, key_file=options.key_file))
-    except ValueError as error:
+        app = make_app(DefendedClassifier.from_pretrained(options.folder, classes=classes, key_file=key_file))
+    except (OSError, ValueError) as error:
         parser.error(str(error))
     how = {"access_log": False, "server_header": False, "limit_concurrency": CONNECTIONS}
     uvicorn.run(app, host=options.host, port=options.port, **how)
