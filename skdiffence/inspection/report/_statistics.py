@@ -7,7 +7,7 @@ from skdiffence.inspection.report._format import counted, interval, number, perc
 from skdiffence.inspection.report._strongest import strongest_on
 from skdiffence.metrics._operating_point import FEWEST_AT_RATE
 
-_LEVEL = 0.05  # of significance
+LEVEL = 0.05  # of significance
 # Non-members that it takes to see whether members are identified at a low false positive rate.
 FEWEST_FOR_LOW_RATE = round(FEWEST_AT_RATE / LOW_RATE)
 
@@ -48,6 +48,21 @@ def leaks_beyond_labels(target, level):
         return target.beyond_labels.difference.low > 0
     # Without a floor, what is found among correctly labeled rows is the best sign.
     return target.among_correct is not None and target.among_correct.p_value <= level
+
+
+def labels_tell(target):
+    """Return whether attacks on labels alone were run and find members, on average or at a low false positive rate.
+
+    Parameters
+    ----------
+    target : TargetResult
+        What attacks achieved.
+
+    Returns
+    -------
+    tell : bool
+    """
+    return target.floor is not None and target.floor.auc.low > 0.5 or bool(target.identifies(label_only=True))
 
 
 def most_identified(report):
@@ -134,12 +149,9 @@ def floor_kind(report):
 def _beyond_labels(report):
     target, sentences = report.targets["audited"], []
     if (beyond := target.beyond_labels) is not None:
-        found = "a leak beyond labels" if beyond.difference.low > 0 else "no leak beyond labels was found"
-        if beyond.difference.low <= 0 and target.identifies_beyond_labels():
-            found = "no leak beyond labels on average, but more members are identified than labels tell"
         sentences.append(
             f"The AUC of the strongest attack {_on(report, beyond.attack)}, less that of the floor is "
-            f"{interval(beyond.difference)}: {found}."
+            f"{interval(beyond.difference)}: {_what_it_shows(target)}."
         )
     if (correct := target.among_correct) is not None:
         sentences.append(
@@ -147,6 +159,24 @@ def _beyond_labels(report):
             f"{interval(correct.auc)} (p = {correct.p_value:.2g}){_blind(report)}."
         )
     return sentences
+
+
+def _what_it_shows(target):
+    """Return what the difference to the floor shows, and what shows a leak where the difference does not."""
+    if target.beyond_labels.difference.low > 0:
+        return "a leak beyond labels"
+    if target.identifies_beyond_labels():
+        return "no leak beyond labels on average, but more members are identified than labels tell"
+    by_chance = target.worst.p_value > LEVEL
+    if labels_tell(target) or (by_chance and not target.identified):
+        return "no leak beyond labels was found"
+    shown = "members who are identified with certainty"
+    if not by_chance:
+        shown = f"the permutation test of all attacks together (p = {target.worst.p_value:.2g})"
+    return (
+        f"this difference alone shows no leak beyond labels. That the answers leak is shown by {shown}; labels alone "
+        "were not found to"
+    )
 
 
 def _on(report, name):
@@ -208,6 +238,6 @@ def _significance(report):
         f"{words(worst.least_likely)}. The strongest of {counted(n_attacks, 'random-guess attack')} stays below an AUC "
         f"of {worst.null_quantile:.3f} in 97.5 % of the permutations of either half of the rows."
     )
-    if worst.p_value <= _LEVEL:
+    if worst.p_value <= LEVEL:
         return text
     return f"{text} With this many rows an AUC of up to {worst.auc.high:.3f} can't be ruled out."

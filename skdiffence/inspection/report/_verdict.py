@@ -6,13 +6,14 @@ from skdiffence._evaluation._measure import LOW_RATE
 from skdiffence.inspection.report._format import counted, of_100, percent, words
 from skdiffence.inspection.report._statistics import (
     FEWEST_FOR_LOW_RATE,
+    LEVEL,
+    labels_tell,
     leaks_beyond_labels,
     most_identified,
     statistics,
 )
 from skdiffence.inspection.report._strongest import strongest_on
 
-_LEVEL = 0.05  # of significance
 # Up to this AUC, a leak is called so. A few members who are identified with certainty make it at least serious.
 _SEVERITIES = {0.55: "slight", 0.65: "moderate", 0.8: "serious", 1.0: "severe"}
 
@@ -103,11 +104,10 @@ def _status(report):
         return "invalid"
     target = report.targets["audited"]
     # An area is an average: a few members who are identified with certainty can be lost in it.
-    if report.worst.p_value > _LEVEL and not target.identified:
+    if report.worst.p_value > LEVEL and not target.identified:
         return "none found"
     # Labels are named only where an attack on labels alone was run and finds something.
-    labels_tell = target.floor is not None and target.floor.auc.low > 0.5 or bool(target.identifies(label_only=True))
-    return "labels only" if labels_tell and not leaks_beyond_labels(target, _LEVEL) else "leak"
+    return "labels only" if labels_tell(target) and not leaks_beyond_labels(target, LEVEL) else "leak"
 
 
 def _severity(report, status):

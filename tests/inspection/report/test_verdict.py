@@ -95,6 +95,43 @@ def test_labels_are_not_blamed_if_attacks_on_them_find_nothing(both):
     assert says_that_labels_tell(with_areas(report, "audited", entropy=0.55, correctness=0.54))
 
 
+@pytest.mark.parametrize(
+    ("correctness", "p_value", "status", "said"),
+    [
+        (0.51, 0.01, "leak", r"alone shows no leak beyond labels. That .* test of all attacks together \(p = 0.01\);"),
+        (0.54, 0.01, "labels only", "no leak beyond labels was found"),
+        (0.51, 0.5, "none found", "no leak beyond labels was found"),
+    ],
+)
+def test_difference_to_the_floor_does_not_contradict_the_headline(both, correctness, p_value, status, said):
+    """Below the headline of a leak stood that no leak beyond labels was found, where labels were not found to leak."""
+    target = both.targets["audited"]
+    unsure = replace(target.beyond_labels, difference=Estimate(0.04, -0.02, 0.1))
+    target = replace(target, beyond_labels=unsure, worst=replace(target.worst, p_value=p_value))
+    report = replace(both, targets=both.targets | {"audited": target})
+    report = with_areas(report, "audited", entropy=0.55, correctness=correctness)
+    assert report.verdict.status == status
+    (difference,) = [text for text in report.verdict.statistics if "less that of the floor" in text]
+    assert re.search(said, difference)
+    assert ("no leak beyond labels was found" in difference) == (status != "leak")
+
+
+def test_identified_members_are_named_where_the_difference_shows_nothing(both):
+    """Where labels may identify as many, and neither area nor permutation test finds anything."""
+    target = both.targets["audited"]
+    unsure = replace(target.beyond_labels, difference=Estimate(0.04, -0.02, 0.1))
+    target = replace(target, beyond_labels=unsure, worst=replace(target.worst, p_value=0.5))
+    report = replace(both, targets=both.targets | {"audited": target})
+    report = identifying(with_areas(report, "audited", entropy=0.55, correctness=0.51), "entropy")
+    label = next(each for each in report.targets["audited"].attacks if each.label_only)
+    wide = replace(label, tpr_at_fpr=(*label.tpr_at_fpr, OperatingPoint(0.005, Estimate(0.1, 0.0, 0.2), 0.005, True)))
+    attacks = tuple(wide if each is label else each for each in report.targets["audited"].attacks)
+    report = replace(report, targets=report.targets | {"audited": replace(report.targets["audited"], attacks=attacks)})
+    assert report.verdict.status == "leak"
+    (difference,) = [text for text in report.verdict.statistics if "less that of the floor" in text]
+    assert "is shown by members who are identified with certainty; labels alone were not found to" in difference
+
+
 def test_labels_alone():
     """Nothing is said of probabilities, which were not attacked."""
     report = found("correctness", ("labels", Labels()))
