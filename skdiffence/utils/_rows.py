@@ -1,12 +1,15 @@
 """Rows compared by content: canonical bytes, keyed digests, and sets of digests."""
 
+import dataclasses
 import hashlib
 import math
 import numbers
+import re
 import secrets
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.sparse import issparse
 
 from skdiffence.utils._frames import check_unmasked, frame_columns, is_frame, is_numeric
@@ -16,6 +19,8 @@ _DIGEST_SIZE = 16
 _KEY_SIZE = 32
 _DENSE_VALUES = 2**22  # of a sparse matrix or a large array, converted to bytes at a time
 _HALF = np.float64(2**32)
+_EXACT = (bool, bytes, complex, float, int, str, type(None))
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+>")  # in the default repr of objects
 
 
 def row_digests(X, key=b"", *, as_float32=False):
@@ -23,6 +28,10 @@ def row_digests(X, key=b"", *, as_float32=False):
 
     Rows are compared by what they hold: numbers by value, exactly as given, whatever their dtype, and other values,
     such as text, categories and dates, as text. -0.0 equals 0.0, and all missing values are equal.
+
+    Cells may hold arrays, tensors, lists and dicts. These are compared by shape and by all that they hold, numbers by
+    value again. In a list of rows of different shapes, such as images of several sizes, each row has the digest that
+    it has alone.
 
     Parameters
     ----------
@@ -44,13 +53,20 @@ def row_digests(X, key=b"", *, as_float32=False):
     ------
     ValueError
         If X is no collection of rows, or has masked values.
+    TypeError
+        If a cell holds an object that can be known by its address only.
     """
+    if isinstance(X, (list, tuple)):
+        together = _together(X)
+        if together is None:
+            return np.concatenate([row_digests([row], key, as_float32=as_float32) for row in X])
+        X = together
     if issparse(X) or _is_large(X):
         size, X = max(1, _DENSE_VALUES // max(math.prod(X.shape[1:]), 1)), X.tocsr() if issparse(X) else X
         parts = [X[start : start + size] for start in range(0, max(X.shape[0], 1), size)]
         parts = (part.toarray() if issparse(part) else part for part in parts)
         return np.concatenate([row_digests(part, key, as_float32=as_float32) for part in parts])
-    contents = _contents(X)
+    contents = _contents(X, as_float32)
     rows = contents.rounded() if as_float32 else contents.exact()
     digests = [hashlib.blake2b(row, digest_size=_DIGEST_SIZE, key=key).digest() for row in rows]
     return np.array(digests, dtype=f"S{_DIGEST_SIZE}")
@@ -58,6 +74,16 @@ def row_digests(X, key=b"", *, as_float32=False):
 
 def _is_large(X):
     return isinstance(X, np.ndarray) and X.ndim > 1 and len(X) > 1 and X.size > _DENSE_VALUES and is_numeric(X.dtype)
+
+
+def _together(X):
+    """Return a list of rows as an array; None if there are several that differ in shape."""
+    try:
+        return np.asarray(X)
+    except ValueError:
+        return None if len(X) > 1 else X
+    except (TypeError, RuntimeError):  # rows that NumPy cannot read
+        return X
 
 
 def _is_float32(X):
@@ -147,13 +173,13 @@ def _halves(values):
     return wide, rest if rest.any() else None
 
 
-def _contents(X):
-    """Return the contents of dense rows."""
+def _contents(X, as_float32):
+    """Return the contents of dense rows; numbers inside a cell are rounded to float32 if they are to be."""
     check_unmasked(X)
     if is_frame(X):
         columns = frame_columns(X)
         if not columns or not all(is_numeric(dtype) and isinstance(dtype, np.dtype) for _, dtype, _ in columns):
-            parts = [_of_column(place, dtype, column) for place, (_, dtype, column) in enumerate(columns)]
+            parts = [_of_column(place, dtype, column, as_float32) for place, (_, dtype, column) in enumerate(columns)]
             return _beside(parts, num_samples(X))
         if len({dtype for _, dtype, _ in columns}) > 1:
             return _beside([_Contents.of_numbers(column.to_numpy()[:, None]) for *_, column in columns], len(X))
@@ -163,15 +189,17 @@ def _contents(X):
         return _Contents.of_numbers(values)
     if values.dtype.kind in "mM":
         values = values.astype(str)
-    return _beside([_of_cells(column, place) for place, column in enumerate(values.T.tolist())], len(values))
+    columns = values.T.tolist()
+    return _beside([_of_cells(column, place, as_float32) for place, column in enumerate(columns)], len(values))
 
 
 def _as_array(X):
     try:
         values = np.asarray(X)
-    except ValueError:  # rows of different lengths
+    except ValueError:  # rows whose parts differ in shape
         values = np.empty(num_samples(X), dtype=object)
-        values[:] = [list(row) if isinstance(row, tuple) else row for row in X]
+        for place, row in enumerate(X):
+            values[place] = row
     except (TypeError, RuntimeError) as error:
         raise ValueError(f"X must hold rows that NumPy can read. Got {type(X).__name__}: {error}") from None
     if not values.ndim:
@@ -179,10 +207,10 @@ def _as_array(X):
     return values
 
 
-def _of_column(place, dtype, column):
+def _of_column(place, dtype, column, as_float32):
     """Return the contents of a column of a data frame."""
     if not is_numeric(dtype):
-        return _of_cells(column.to_list(), place)
+        return _of_cells(column.to_list(), place, as_float32)
     is_missing = np.asarray(column.is_null() if hasattr(column, "is_null") else column.isna())
     if is_missing.any() and not isinstance(dtype, np.dtype):
         # Integers with missing values would become floats.
@@ -196,16 +224,16 @@ def _of_column(place, dtype, column):
     return contents
 
 
-def _of_cells(cells, place):
+def _of_cells(cells, place, as_float32):
     """Return the contents of a column of any Python objects."""
     known, read = {}, []
     for cell in cells:
         if type(cell) is str:  # by far the most, and many of them equal
             if cell not in known:
-                known[cell] = _read(cell)
+                known[cell] = _read(cell, as_float32)
             read.append(known[cell])
         else:
-            read.append(_read(cell))
+            read.append(_read(cell, as_float32))
     wide, rest, texts = zip(*read, strict=True) if read else ((), (), ())
     wide, rest = np.array(wide, dtype=np.float64)[:, None], np.array(rest, dtype=np.float64)[:, None]
     with np.errstate(over="ignore"):
@@ -216,8 +244,10 @@ def _of_cells(cells, place):
     return _Contents(narrow, _canonical(wide), rest if rest.any() else None, marked)
 
 
-def _read(cell):
+def _read(cell, as_float32=False):
     """Return a number, what float64 leaves over of it, and text; NaN for a missing value, None for no text."""
+    if isinstance(cell, (np.ndarray, torch.Tensor)) and not cell.ndim:
+        cell = _as_dense(cell)[()]
     if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
         return np.nan, 0.0, None
     if isinstance(cell, str):
@@ -227,7 +257,113 @@ def _read(cell):
         return float(whole), float(whole - int(float(whole))), None
     if isinstance(cell, numbers.Real) and not isinstance(cell, numbers.Rational):
         return float(cell), 0.0, None
-    return 0.0, 0.0, f"{type(cell).__name__}:{cell!r}".encode("utf-8", "surrogatepass")
+    return 0.0, 0.0, _read_object(cell, as_float32)
+
+
+def _read_object(cell, as_float32):
+    """Return the text of a cell that is no number: a digest where it holds many values."""
+    if isinstance(cell, (numbers.Complex, np.complexfloating)) and not isinstance(cell, numbers.Real):
+        return _numbers_in(np.array(cell), (), as_float32)
+    if _is_array(cell) and (values := _as_dense(cell)).ndim:
+        cell = values
+    if isinstance(cell, (list, tuple, np.ndarray)):
+        found = _all_numbers(cell)
+        return _read_items(cell, as_float32) if found is None else _numbers_in(*found, as_float32)
+    if isinstance(cell, np.void) and cell.dtype.names:
+        return _read_items(cell.item(), as_float32)
+    if dataclasses.is_dataclass(cell) and not isinstance(cell, type):
+        fields = {field.name: getattr(cell, field.name) for field in dataclasses.fields(cell)}
+        return _joined(type(cell).__name__, [_read_object(fields, as_float32)])
+    if isinstance(cell, dict):
+        pairs = ((key, cell[key]) for key in cell)
+        return _joined("dict", sorted(_joined("", [_read_item(part, as_float32) for part in pair]) for pair in pairs))
+    if isinstance(cell, (set, frozenset)):
+        return _joined("set", sorted(_read_item(item, as_float32) for item in cell))
+    shown = repr(cell)
+    if _ADDRESS.search(shown):
+        raise TypeError(
+            "X must hold values that can be compared by content: numbers, text, dates, arrays, and lists and dicts of "
+            f"these. Got an object of type {type(cell).__qualname__}, of which only its address is known. Convert it "
+            "to an array or to text, or give its class a __repr__ that shows what it holds."
+        )
+    return f"{type(cell).__name__}:{shown}".encode("utf-8", "surrogatepass")
+
+
+def _is_array(cell):
+    if isinstance(cell, (np.generic, type)):
+        return False
+    return issparse(cell) or hasattr(cell, "__array__") or hasattr(cell, "__array_interface__")
+
+
+def _as_dense(cell):
+    """Return an array, a sparse matrix, a tensor or another array-like as an array."""
+    check_unmasked(cell)
+    if isinstance(cell, torch.Tensor):
+        cell = cell.detach().cpu().to_dense().resolve_conj().resolve_neg()
+        # NumPy has no such narrow floats; float32 holds them all.
+        cell = cell.float() if cell.is_floating_point() and cell.itemsize <= 2 else cell
+    return cell.toarray() if issparse(cell) else np.asarray(cell)
+
+
+def _numbers_in(values, shape, as_float32):
+    """Return the digest of numbers by their values and their shape."""
+    if not isinstance(values, _Contents):
+        if values.dtype.kind == "c":
+            values, shape = np.stack([values.real, values.imag]), ("complex", shape)
+        values = _Contents.of_numbers(np.reshape(values, (1, -1)))
+    (row,) = values.rounded() if as_float32 else values.exact()
+    return _joined("numbers", [repr(shape).encode(), np.ascontiguousarray(row).tobytes()])
+
+
+def _all_numbers(cell):
+    """Return the values and the shape of an array or nested list of nothing but numbers; otherwise None."""
+    if not isinstance(cell, np.ndarray) and _has_text(cell):
+        return None  # as an array, all texts would be as long as the longest
+    try:
+        values = np.asarray(cell)
+    except (TypeError, ValueError, RuntimeError):
+        return None
+    kind = values.dtype.kind
+    if not values.size:
+        return np.empty(0, dtype=np.float32), values.shape
+    if kind in "biu" or (kind in "fc" and values is cell):
+        return values, values.shape
+    if kind not in "fcO":
+        return None
+    # Integers beside floats, and large ones, would be rounded.
+    cells = np.array(cell, dtype=object)
+    if kind in "fc" and not any(isinstance(each, numbers.Integral) for each in cells.flat):
+        return values, values.shape
+    wide, rest, texts = zip(*map(_read, cells.flat), strict=True)
+    if any(text is not None for text in texts):
+        return None
+    wide, rest = np.array([wide], dtype=np.float64), np.array([rest], dtype=np.float64)
+    with np.errstate(over="ignore"):
+        narrow = _canonical(wide.astype(np.float32))
+    return _Contents(narrow, _canonical(wide), rest if rest.any() else None), cells.shape
+
+
+def _has_text(cell):
+    return any(isinstance(each, (str, bytes)) or (isinstance(each, (list, tuple)) and _has_text(each)) for each in cell)
+
+
+def _read_items(cell, as_float32):
+    return _joined("list", [_read_item(item, as_float32) for item in cell])
+
+
+def _read_item(item, as_float32):
+    """Return the text of a part of a cell, of a number as well."""
+    number, rest, text = _read(item, as_float32)
+    return _numbers_in(np.array([number, rest]), (), as_float32) if text is None else text
+
+
+def _joined(kind, parts):
+    """Return a kind with a digest of parts and of their lengths."""
+    digest = hashlib.blake2b(digest_size=_DIGEST_SIZE)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return f"{kind}:".encode() + digest.digest()
 
 
 def _beside(parts, n_rows):
@@ -261,11 +397,16 @@ def data_digest(*arrays):
         array = np.asarray(array)
         digest.update(f"{array.dtype.kind}{array.shape}".encode())
         if array.dtype.kind in "OUSV":
-            digest.update("\0".join(map(repr, array.ravel().tolist())).encode())
+            digest.update("\0".join(map(_shown, array.ravel().tolist())).encode("utf-8", "surrogatepass"))
         else:
             for part in _parts(array):
                 digest.update(np.ascontiguousarray(part))
     return digest.digest()
+
+
+def _shown(cell):
+    """Return what a cell holds; its repr, where this is exact."""
+    return repr(cell) if type(cell) in _EXACT else _read_item(cell, False).hex()
 
 
 def _parts(array):

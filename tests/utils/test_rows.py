@@ -2,11 +2,13 @@
 
 import hashlib
 import pickle
+from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -212,6 +214,159 @@ def test_sparse_rows_are_those_of_the_dense_matrix(kind, monkeypatch):
     monkeypatch.setattr(_rows, "_DENSE_VALUES", 40)
     np.testing.assert_array_equal(row_digests(kind(X)), row_digests(X))
     assert row_digests(kind((0, 5))).shape == (0,)
+
+
+def centred(n, size=40):
+    """Return images that differ in one place each, in the middle, where a shortened repr shows nothing."""
+    images = np.zeros((n, size, size))
+    images[np.arange(n), size // 2, np.arange(n)] = 1
+    return images
+
+
+def cells(values):
+    """Return a data frame with one value in each cell."""
+    column = np.empty(len(values), dtype=object)
+    for place, value in enumerate(values):
+        column[place] = value
+    return pd.DataFrame({"cell": column})
+
+
+@dataclass
+class Sample:
+    """An image with a name."""
+
+    name: str
+    image: np.ndarray
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda images: cells(images),
+        lambda images: cells(images.astype(np.uint8)),
+        lambda images: cells(images.tolist()),
+        lambda images: cells([torch.tensor(image) for image in images]),
+        lambda images: cells([torch.tensor(image).to(torch.bfloat16).requires_grad_() for image in images]),
+        lambda images: cells([sparse.csr_array(image) for image in images]),
+        lambda images: cells([pd.Series(image.ravel()) for image in images]),
+        lambda images: cells(images.astype(complex) * 1j),
+        lambda images: cells(images.astype(str)),
+        lambda images: cells(images.astype(object)),
+        lambda images: cells([{"image": image, "size": 40} for image in images]),
+        lambda images: cells([("one", image) for image in images]),
+        lambda images: cells([Sample("one", image) for image in images]),
+        lambda images: [*images, np.zeros((3, 3))],
+        lambda images: [*images, np.zeros((40, 3))],
+        lambda images: [*map(torch.tensor, images), torch.zeros(3)],
+        lambda images: pytest.importorskip("polars").DataFrame({"cell": images.reshape(6, -1)}),
+        lambda images: [*[image.ravel().tolist() for image in images], [1.0]],
+    ],
+)
+def test_values_inside_cells_count(make):
+    """All of them: a repr leaves out the middle of large arrays. How arrays are printed does not matter."""
+    rows = make(centred(6))
+    digests = row_digests(rows)
+    assert len(np.unique(digests)) == len(rows)
+    with np.printoptions(precision=1, threshold=3):
+        np.testing.assert_array_equal(row_digests(make(centred(6))), digests)
+    assert len(np.unique(row_digests(make(np.zeros((6, 40, 40))))[:6])) == 1
+    if isinstance(rows, pd.DataFrame):
+        assert len({data_digest(rows), data_digest(rows[::-1]), data_digest(make(np.zeros((6, 40, 40))))}) == 3
+        assert data_digest(rows) == data_digest(make(centred(6)))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.one_of(st.integers(-(2**70), 2**70), st.floats(), st.booleans(), st.none()), max_size=4), st.data())
+def test_numbers_inside_cells_are_equal_by_value(values, data):
+    """As Python compares them, whatever holds them, in a list or in an array; missing values are one."""
+    other = data.draw(st.permutations(values))
+    forms = [values, tuple(values), np.array(values, dtype=object)]
+    floats = [np.nan if each is None else float(each) for each in values]
+
+    def known(numbers):
+        return ["missing" if each is None or each != each else each for each in numbers]
+
+    if known(floats) == known(values):
+        forms.append(np.array(floats))
+    assert len(np.unique(row_digests(cells(forms)))) == 1
+    same = row_digests(cells([values]))[0] == row_digests(cells([other]))[0]
+    assert same == (known(values) == known(other))
+
+
+@pytest.mark.parametrize(
+    "equal",
+    [
+        [[1, 2], (1, 2), [1.0, 2.0], np.array([1, 2], np.uint8), np.array([1.0, 2.0], ">f8"), torch.tensor([1, 2])],
+        [[[1, 0], [0, 2]], np.diag([1, 2]), sparse.coo_array(np.diag([1.0, 2.0])), np.asfortranarray(np.diag([1, 2]))],
+        [[0.1, 0.2], np.array([0.1, 0.2]), torch.tensor([0.1, 0.2], dtype=torch.float64)],
+        [[0.0, None], np.array([-0.0, np.nan]), [0, np.nan]],
+        [["a", "b"], np.array(["a", "b"]), pd.Series(["a", "b"])],
+        [{"a": [1, 2], "b": 0}, {"b": 0.0, "a": np.array([1, 2])}],
+        [[1 + 2j, 0.5], np.array([1 + 2j, 0.5], np.complex64), torch.tensor([1 + 2j, 0.5])],
+        [5, 5.0, np.array(5), torch.tensor(5)],
+        [{"a", "b", "c"}, {"c", "b", "a"}, frozenset("bca")],
+    ],
+)
+def test_containers_inside_cells_do_not_matter(equal):
+    """Nor do dtypes and layouts: rows of a pool in pandas are found in lists of polars."""
+    assert len(np.unique(row_digests(cells(equal)))) == 1
+
+
+def test_what_differs_inside_cells_is_apart():
+    """In value, kind, shape, order, nesting or places."""
+    different = [
+        *([1, 2], [2, 1], [1, 2, 0], [[1, 2]], [[1], [2]], [1, 2.5], [1, 2 + 1e-12], ["1", "2"], [1, "2"], [[1], 2]),
+        *([2**53, 0.5], [2**53 + 1, 0.5], [2**63, -1], [2**63 + 1, -1], np.zeros((2, 3)), np.zeros((3, 2)), [True, 0]),
+        *(
+            {},
+            {"a": 1},
+            {"b": 1},
+            {"a": [1]},
+            {1, 2},
+            [1 + 2j],
+            [2 + 1j],
+            1 + 2j,
+            [b"a"],
+            ["a"],
+            [],
+            [[]],
+            1,
+            "1",
+            None,
+        ),
+    ]
+    assert len(np.unique(row_digests(cells(different)))) == len(different)
+
+
+def test_rounding_reaches_into_cells():
+    """Rows that differ beyond float32 in a cell are equal where numbers are rounded to float32."""
+    rows = cells([np.array([0.1, 1.0]), np.array([np.float32(0.1), 1.0]), [0.1 + 1e-12, 1.0], [0.2, 1.0]])
+    assert len(np.unique(row_digests(rows))) == 4
+    assert np.unique(row_digests(rows, as_float32=True), return_counts=True)[1].tolist() in ([3, 1], [1, 3])
+
+
+def test_rows_of_different_shapes_are_those_of_each_alone():
+    """A fold of a pool of images of two sizes may have those of one size only."""
+    images = [*centred(3), np.ones((4, 5))]
+    together = row_digests(images)
+    np.testing.assert_array_equal(together[:3], row_digests(images[:3]))
+    np.testing.assert_array_equal(together[:3], row_digests(np.array(images[:3])))
+    np.testing.assert_array_equal(together[3:], row_digests(images[3:]))
+    np.testing.assert_array_equal(row_digests(tuple(images), b"k", as_float32=True)[:3], row_digests(images[:3], b"k"))
+
+
+def test_masked_values_inside_cells_are_refused():
+    """As in X itself."""
+    with pytest.raises(ValueError, match="masked values.*1 of 2"):
+        row_digests(cells([np.ma.array([1, 2], mask=[0, 1])]))
+
+
+@pytest.mark.parametrize("digest", [row_digests, data_digest])
+@pytest.mark.parametrize("cell", [object(), [1, object()], {"a": object()}])
+def test_objects_known_by_their_address_are_refused(digest, cell):
+    """An address is another one in the next process, and says nothing of the content."""
+    with pytest.raises(TypeError, match="X must hold values that can be compared.*type object.*Convert it"):
+        digest(cells([cell, 1]))
 
 
 def test_masked_values_are_refused():
