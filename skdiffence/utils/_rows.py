@@ -385,8 +385,8 @@ def data_digest(*arrays):
 
     Parameters
     ----------
-    *arrays : array-like or None
-        Their order counts.
+    *arrays : array-like, sparse matrix or None
+        Their order counts. The format of sparse matrices does not.
 
     Returns
     -------
@@ -394,6 +394,9 @@ def data_digest(*arrays):
     """
     digest = hashlib.blake2b(digest_size=_DIGEST_SIZE)
     for array in arrays:
+        if issparse(array):
+            digest.update(b"sparse" + data_digest(*_stored(array)))
+            continue
         array = np.asarray(array)
         digest.update(f"{array.dtype.kind}{array.shape}".encode())
         if array.dtype.kind in "OUSV":
@@ -402,6 +405,14 @@ def data_digest(*arrays):
             for part in _parts(array):
                 digest.update(np.ascontiguousarray(part))
     return digest.digest()
+
+
+def _stored(matrix):
+    """Return the shape of a sparse matrix, its values in the order of their places, and these places."""
+    matrix = matrix.tocsr(copy=True)
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    return matrix.shape, matrix.data, matrix.indices.astype(np.int64), matrix.indptr.astype(np.int64)
 
 
 def _shown(cell):

@@ -461,3 +461,21 @@ def test_data_digest_tells_arrays_apart():
     ]
     assert len(set(digests)) == len(digests)
     assert data_digest(X) == data_digest(np.asfortranarray(X)) == data_digest(X.tolist())
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc", "coo", "lil", "dok", "bsr", "dia"])
+def test_data_digest_of_sparse_matrices_is_of_their_content(kind):
+    """Of all values and their places. Formats, explicit zeros and entries given in parts do not count."""
+    rng = np.random.default_rng(0)
+    X = rng.poisson(0.3, (50, 60)) * 0.5
+    matrix = sparse.csr_array(X)
+    expected = data_digest(matrix)
+    assert data_digest(sparse.csr_matrix(X).asformat(kind)) == data_digest(matrix.asformat(kind)) == expected
+    parts = sparse.coo_array((np.repeat(matrix.data / 2, 2), [np.repeat(each, 2) for each in X.nonzero()]), X.shape)
+    zeros = sparse.csr_array(
+        (np.append(0.0, matrix.data), np.append(59, matrix.indices), np.append(0, matrix.indptr[1:] + 1))
+    )
+    assert data_digest(parts) == data_digest(zeros) == expected
+    changed = [5 * np.eye(3)[::-1], np.eye(3), np.eye(3, 4), np.eye(3, dtype=int), np.zeros((3, 3)), np.zeros((4, 3))]
+    others = [X + (np.arange(60) == 30), X[::-1], X * 2, *changed]
+    assert len({expected, *(data_digest(sparse.csr_array(each).asformat(kind)) for each in others)}) == len(others) + 1
