@@ -2,8 +2,9 @@
 
 import functools
 
+from scipy.sparse import issparse
 from sklearn.base import _fit_context
-from sklearn.utils import _safe_indexing as safe_indexing
+from sklearn.utils import _safe_indexing
 from sklearn.utils._metadata_requests import _routing_enabled as routing_enabled
 from sklearn.utils._param_validation import HasMethods as _HasMethods
 from sklearn.utils._param_validation import (
@@ -32,6 +33,27 @@ __all__ = [
     "safe_indexing",
     "validate_params",
 ]
+
+
+def safe_indexing(X, indices, *, axis=0):
+    """Return rows or columns of X, as scikit-learn's own function does, of a sparse matrix in any format.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix or data frame
+        Sparse matrices in a format without indexing (COO, BSR, DIA) are converted to CSR.
+    indices : array-like or slice
+        Of the rows or columns.
+    axis : {0, 1}, default=0
+        0 for rows and 1 for columns.
+
+    Returns
+    -------
+    taken : array-like, sparse matrix or data frame
+    """
+    if issparse(X) and X.format in ("bsr", "coo", "dia"):
+        X = X.tocsr()
+    return _safe_indexing(X, indices, axis=axis)
 
 
 class HasMethods(_HasMethods):

@@ -15,7 +15,8 @@ from hypothesis.extra import numpy as arrays
 from scipy import sparse
 
 from skdiffence.utils import _rows
-from skdiffence.utils._rows import RowSet, data_digest, row_digests
+from skdiffence.utils._rows import RowSet, data_digest, row_digests, take_rows
+from skdiffence.utils._sklearn import safe_indexing
 
 
 @settings(deadline=None, max_examples=100)
@@ -479,3 +480,17 @@ def test_data_digest_of_sparse_matrices_is_of_their_content(kind):
     changed = [5 * np.eye(3)[::-1], np.eye(3), np.eye(3, 4), np.eye(3, dtype=int), np.zeros((3, 3)), np.zeros((4, 3))]
     others = [X + (np.arange(60) == 30), X[::-1], X * 2, *changed]
     assert len({expected, *(data_digest(sparse.csr_array(each).asformat(kind)) for each in others)}) == len(others) + 1
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc", "coo", "lil", "dok", "bsr", "dia"])
+@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csr_matrix])
+def test_rows_of_sparse_matrices_in_any_format_are_taken(kind, container):
+    """Also of those that cannot be indexed; all rows in order are the matrix itself."""
+    X = np.arange(24.0).reshape(6, 4) % 5
+    matrix = container(X).asformat(kind)
+    for rows in (np.array([4, 0, 0]), np.arange(6) % 2 == 0):
+        np.testing.assert_array_equal(safe_indexing(matrix, rows).toarray(), X[rows])
+    np.testing.assert_array_equal(safe_indexing(matrix, slice(2, 4)).toarray(), X[2:4])
+    np.testing.assert_array_equal(safe_indexing(matrix, [2, 1], axis=1).toarray(), X[:, [2, 1]])
+    np.testing.assert_array_equal(take_rows(matrix, np.array([5, 1])).toarray(), X[[5, 1]])
+    assert take_rows(matrix, np.arange(6)) is matrix
