@@ -5,6 +5,7 @@ import hashlib
 import platform
 import sys
 import types
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,9 @@ class _Digester:
         return digest
 
     def _digest(self, value):
+        if sparse.issparse(value):  # first, as those in DOK format are dicts
+            rows = value.tocsr()
+            return self._named(type(value), [rows.shape, rows.data, rows.indices, rows.indptr])
         for kinds, digest in _BY_KIND:
             if isinstance(value, kinds):
                 return digest(self, value)
@@ -116,9 +120,6 @@ class _Digester:
                 return self._named(type(value), parts(value))
         if hasattr(value, "iloc"):
             return self._frame(value)
-        if sparse.issparse(value):
-            rows = value.tocsr()
-            return self._named(type(value), [rows.shape, rows.data, rows.indices, rows.indptr])
         if hasattr(value, "get_params") and not self._in_frozen:
             return self._named(type(value), _relevant(value.get_params(deep=False)))
         return self._object(value)
@@ -131,7 +132,8 @@ class _Digester:
         return _join(type(value).__qualname__, *map(self.of, value))
 
     def _mapping(self, value):
-        return _join(type(value).__qualname__, *sorted(self.of(key) + self.of(value[key]) for key in value))
+        items = [self.of(key) + self.of(value[key]) for key in value]
+        return _join(type(value).__qualname__, *(items if isinstance(value, OrderedDict) else sorted(items)))
 
     def _set(self, value):
         return _join(type(value).__qualname__, *sorted(map(self.of, value)))

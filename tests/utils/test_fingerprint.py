@@ -3,6 +3,7 @@
 import copy
 import functools
 import threading
+from collections import OrderedDict
 
 import numpy as np
 import pandas as pd
@@ -45,6 +46,7 @@ def module(weight):
 
 
 X = np.arange(6.0).reshape(3, 2)
+SPARSE = ["csr", "csc", "coo", "lil", "dok", "bsr", "dia"]
 # Each entry makes a value anew; no two mean the same.
 MEANINGS = {
     "none": lambda: None,
@@ -61,6 +63,10 @@ MEANINGS = {
     "tuple": lambda: (1, "a"),
     "nested": lambda: [[1], "a"],
     "dict": lambda: {"a": 1, "b": [2]},
+    "ordered dict": lambda: OrderedDict(a=1, b=[2]),
+    "ordered dict in another order": lambda: OrderedDict(b=[2], a=1),
+    "net with layers": lambda: make_net(module__layers=OrderedDict(first=nn.Tanh, second=nn.ReLU)),
+    "net with layers in another order": lambda: make_net(module__layers=OrderedDict(second=nn.ReLU, first=nn.Tanh)),
     "set": lambda: {"a", "b", "c"},
     "array": lambda: X,
     "transposed": lambda: X.T,
@@ -71,6 +77,8 @@ MEANINGS = {
     "frame with a text": lambda: pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", None]}),
     "series": lambda: pd.Series(X[:, 0]),
     "sparse": lambda: sparse.csr_matrix(X),
+    **{f"{kind} array": (lambda kind=kind: sparse.csr_array(X).asformat(kind)) for kind in SPARSE},
+    **{f"{kind} array, doubled": (lambda kind=kind: sparse.csr_array(2 * X).asformat(kind)) for kind in SPARSE},
     "tensor": lambda: torch.tensor(X),
     "texts": lambda: np.array(["a", "b"]),
     "objects": lambda: np.array(["a", None, 3], dtype=object),
