@@ -14,6 +14,7 @@ import sklearn
 import skorch
 import torch
 from scipy import sparse
+from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from skorch import NeuralNet
 
@@ -35,9 +36,11 @@ def fingerprint(*values):
     The digest depends on
 
     - the content of numbers, strings, arrays, frames, sparse matrices, tensors and containers
-    - the class and the parameters of an estimator, without ``verbose``, ``n_jobs`` and folders of what is kept
-    - the class and the state of a frozen estimator with all inside it, of a torch module and of any other object
-    - of the state of a frozen net, only what its predictions depend on
+    - the class and the parameters of an estimator whose fitted state ``clone`` removes, without ``verbose``, ``n_jobs``
+      and folders of what is kept: one of the values or a parameter of another, itself or in a list, tuple, set or dict
+    - the class and the state of every other estimator, such as one that is frozen, or whose method is a parameter, of a
+      torch module and of any other object
+    - of the state of a net, only what its predictions depend on
     - the name of a function or class and the version of its library
     - the bytecode of a function or class of no installed library, and the values of the global names in it: other
       functions and classes, numbers, and files of Python modules
@@ -87,7 +90,7 @@ class _Digester:
     def __init__(self):
         self._open = {}  # values whose digest is being computed, with their depth
         self._done = {}
-        self._in_frozen = False  # there, the fitted state of estimators counts
+        self._is_stripped = True  # whether clone would remove the fitted state of an estimator found here
 
     def of(self, value):
         """Return the digest of a value."""
@@ -95,18 +98,27 @@ class _Digester:
             return _join(type(value).__name__, repr(value))
         if isinstance(value, np.generic) and type(value.item()) in _PLAIN:
             return self.of(value.item())
-        name = id(value), self._in_frozen
+        if self._is_stripped and not _is_cloned_by_parts(value):
+            return self._with_state(value)
+        name = id(value), self._is_stripped
         if name in self._done:
             return self._done[name][0]
-        if id(value) in self._open:
-            return _join("itself", str(len(self._open) - self._open[id(value)]))
-        self._open[id(value)] = len(self._open)
+        if name in self._open:
+            return _join("itself", str(len(self._open) - self._open[name]))
+        self._open[name] = len(self._open)
         try:
             digest = self._digest(value)
         finally:
-            del self._open[id(value)]
+            del self._open[name]
         self._done[name] = digest, value  # the value is kept so that no other one gets its id
         return digest
+
+    def _with_state(self, value):
+        self._is_stripped = False
+        try:
+            return self.of(value)
+        finally:
+            self._is_stripped = True
 
     def _digest(self, value):
         if sparse.issparse(value):  # first, as those in DOK format are dicts
@@ -120,7 +132,7 @@ class _Digester:
                 return self._named(type(value), parts(value))
         if hasattr(value, "iloc"):
             return self._frame(value)
-        if hasattr(value, "get_params") and not self._in_frozen:
+        if hasattr(value, "get_params") and self._is_stripped:
             return self._named(type(value), _relevant(value.get_params(deep=False)))
         return self._object(value)
 
@@ -159,14 +171,10 @@ class _Digester:
         return _join("tensor", str(value.dtype), repr(tuple(value.shape)), flat.view(torch.uint8).numpy().data)
 
     def _frozen(self, value):
-        outside, self._in_frozen = self._in_frozen, True
-        try:
-            return _join("frozen", self.of(value.estimator))
-        finally:
-            self._in_frozen = outside
+        return _join("frozen", self.of(value.estimator))
 
     def _net(self, value):
-        if not self._in_frozen:
+        if self._is_stripped:
             return self._named(type(value), _relevant(value.get_params(deep=False)))
         state = {name: part for name, part in _relevant(vars(value)).items() if name not in _OF_TRAINING}
         parts = {name: part for name, part in state.items() if not isinstance(part, torch.optim.Optimizer)}
@@ -197,7 +205,8 @@ class _Digester:
         if is_library(value.__module__):
             return digest
         names = _used_names(value.__code__) & value.__globals__.keys()
-        return _join(digest, self._lenient({name: value.__globals__[name] for name in names}))
+        used = {name: value.__globals__[name] for name in names}
+        return _join(digest, self._lenient(used), self._lenient(vars(value)))
 
     def _lenient(self, values):
         """Return a digest of values by name. Only the type counts if a state cannot be read, such as that of a lock."""
@@ -269,6 +278,16 @@ def _join(*parts):
         digest.update(size.to_bytes(8, "little"))
         digest.update(part)
     return digest.digest()
+
+
+def _is_cloned_by_parts(value):
+    """Return whether clone makes a value anew from clones of its parts, and does not copy or share it."""
+    if type(value) in (dict, frozenset, list, set, tuple):
+        return True
+    if isinstance(value, (type, FrozenEstimator)) or not hasattr(value, "get_params"):
+        return False
+    clone = getattr(type(value), "__sklearn_clone__", BaseEstimator.__sklearn_clone__)
+    return clone.__module__.partition(".")[0] in ("sklearn", "skdiffence")
 
 
 def _relevant(params):

@@ -2,15 +2,18 @@
 
 import copy
 import functools
+import pickle
+import subprocess
+import sys
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, namedtuple
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from scipy import sparse
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -28,6 +31,31 @@ class Tree(BaseEstimator):
 
     def __init__(self, child=None):
         self.child = child
+
+
+class Calling:
+    """A callable that holds what it uses."""
+
+    def __init__(self, part):
+        self.part = part
+
+    def __call__(self, X):
+        return self.part.transform(X)
+
+
+class Sharing(StandardScaler):
+    """Its clones are itself."""
+
+    def __sklearn_clone__(self):
+        return self
+
+    def filled(self, scaler):
+        """Return it as fitted as a scaler is."""
+        self.mean_ = scaler.mean_
+        return self
+
+
+Pair = namedtuple("Pair", ["first", "second"])
 
 
 def defined(source, name="function"):
@@ -174,6 +202,99 @@ def test_closures_count():
     """What a function captured is part of it."""
     maker = defined("def function(n):\n    return lambda x: x + n")
     assert fingerprint(maker(1)) == fingerprint(maker(1)) != fingerprint(maker(2))
+
+
+def with_default(scaler):
+    """Return a function with a scaler among its defaults."""
+    return lambda X, scaler=scaler: scaler.transform(X)
+
+
+def with_attribute(scaler):
+    """Return a function with a scaler among its attributes."""
+
+    def function(X):
+        return function.scaler.transform(X)
+
+    function.scaler = scaler
+    return function
+
+
+def with_global(scaler):
+    """Return a function that uses a scaler of its module."""
+    function = defined("def function(X):\n    return scaler.transform(X)")
+    function.__globals__["scaler"] = scaler
+    return function
+
+
+def bound_to_itself(scaler):
+    """Return an estimator one of whose parameters is its own method, fitted as a scaler."""
+    transformer = FunctionTransformer()
+    transformer.scaler_, transformer.func = scaler, transformer.transform
+    return transformer
+
+
+SHARED = {
+    "bound method": lambda scaler: FunctionTransformer(scaler.transform),
+    "partial of a bound method": lambda scaler: FunctionTransformer(functools.partial(scaler.transform, copy=True)),
+    "closure": lambda scaler: FunctionTransformer(lambda X: scaler.transform(X)),
+    "default": lambda scaler: FunctionTransformer(with_default(scaler)),
+    "attribute of a function": lambda scaler: FunctionTransformer(with_attribute(scaler)),
+    "global": lambda scaler: FunctionTransformer(with_global(scaler)),
+    "callable": lambda scaler: FunctionTransformer(Calling(scaler)),
+    "callable in a dict": lambda scaler: FunctionTransformer(kw_args={"by": Calling(scaler)}),
+    "subclass of tuple": lambda scaler: Tree(Pair(scaler, 1)),
+    "ordered dict": lambda scaler: Tree(OrderedDict(scaler=scaler)),
+    "array": lambda scaler: Tree(np.array([scaler, None], dtype=object)),
+    "method of a pipeline": lambda scaler: make_pipeline(FunctionTransformer(make_pipeline(scaler).transform)),
+    "net": lambda scaler: make_net(module__scale=scaler.transform),
+    "frozen": lambda scaler: make_pipeline(FrozenEstimator(scaler)),
+    "shared by itself": lambda scaler: make_pipeline(Sharing().filled(scaler)),
+    "method of itself": bound_to_itself,
+    "parameter and method": lambda scaler: make_pipeline(scaler, FunctionTransformer(scaler.transform)),
+}
+STRIPPED = {
+    "root": lambda scaler: scaler,
+    "step": lambda scaler: make_pipeline(scaler, LogisticRegression()),
+    "list": lambda scaler: Tree([scaler, (scaler, 1)]),
+    "tree": lambda scaler: Tree(Tree(scaler)),
+    "dict": lambda scaler: FunctionTransformer(kw_args={"by": scaler}),
+    "set": lambda scaler: Tree({scaler}),
+    "net": lambda scaler: make_net(module__scale=scaler),
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_fitted_state_counts_where_clone_keeps_it(name):
+    """Clones use what an estimator has learned whose method, say, is a parameter, so models trained so differ."""
+    one, same, other = (StandardScaler().fit(rows) for rows in (X, X, X + 1))
+    assert fingerprint(SHARED[name](one)) == fingerprint(SHARED[name](same)) != fingerprint(SHARED[name](other))
+
+
+@pytest.mark.parametrize("name", STRIPPED)
+def test_fitted_state_does_not_count_where_clone_removes_it(name):
+    """As clones show, which have the same digest."""
+    make = STRIPPED[name]
+    fitted, unfitted = make(StandardScaler().fit(X)), make(StandardScaler())
+    assert fingerprint(fitted) == fingerprint(unfitted) == fingerprint(clone(fitted))
+
+
+def test_digests_are_equal_after_pickling_and_in_another_process():
+    """What is kept in one process is found in the next."""
+    models = [
+        FunctionTransformer(StandardScaler().fit(X).transform),
+        FunctionTransformer(Calling(RandomForestClassifier(3, random_state=0).fit(X, [0, 1, 0]))),
+        make_pipeline(FrozenEstimator(StandardScaler().fit(X)), make_net()),
+        Tree({"a", "b", "c"}),
+    ]
+    expected = fingerprint(*models).hex()
+    kept = pickle.dumps(models)
+    assert fingerprint(*pickle.loads(kept)).hex() == expected
+    code = (
+        "import pickle, sys; from skdiffence.utils._fingerprint import fingerprint; "
+        "print(fingerprint(*pickle.loads(sys.stdin.buffer.read())).hex())"
+    )
+    found = subprocess.run([sys.executable, "-c", code], input=kept, capture_output=True, check=True)
+    assert found.stdout.decode().strip() == expected
 
 
 def test_use_does_not_matter():
