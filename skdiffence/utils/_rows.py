@@ -1,6 +1,7 @@
 """Rows compared by content: canonical bytes, keyed digests, and sets of digests."""
 
 import dataclasses
+import datetime
 import hashlib
 import math
 import numbers
@@ -19,6 +20,9 @@ _DIGEST_SIZE = 16
 _KEY_SIZE = 32
 _DENSE_VALUES = 2**22  # of a sparse matrix or a large array, converted to bytes at a time
 _HALF = np.float64(2**32)
+# Attoseconds, the smallest unit of NumPy, in each of its units of fixed length.
+_UNITS = {"as": 1, "fs": 10**3, "ps": 10**6, "ns": 10**9, "us": 10**12, "ms": 10**15, "s": 10**18}
+_UNITS |= {unit: seconds * 10**18 for unit, seconds in (("m", 60), ("h", 3600), ("D", 86400), ("W", 7 * 86400))}
 _EXACT = (bool, bytes, complex, float, int, str, type(None))
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+>")  # in the default repr of objects
 
@@ -27,7 +31,8 @@ def row_digests(X, key=b"", *, as_float32=False):
     """Return one keyed digest for each row of X.
 
     Rows are compared by what they hold: numbers by value, exactly as given, whatever their dtype, and other values,
-    such as text, categories and dates, as text. -0.0 equals 0.0, and all missing values are equal.
+    such as text and categories, as text. -0.0 equals 0.0, and all missing values are equal. Dates and times are equal
+    if they are one instant, in whatever unit or zone, a date being its midnight; one with a zone equals none without.
 
     Cells may hold arrays, tensors, lists and dicts. These are compared by shape and by all that they hold, numbers by
     value again. In a list of rows of different shapes, such as images of several sizes, each row has the digest that
@@ -187,9 +192,8 @@ def _contents(X, as_float32):
     values = values.reshape(len(values), math.prod(values.shape[1:]))
     if is_numeric(values.dtype):
         return _Contents.of_numbers(values)
-    if values.dtype.kind in "mM":
-        values = values.astype(str)
-    columns = values.T.tolist()
+    # As lists, dates that Python does not have would be integers.
+    columns = values.T if values.dtype.kind in "mM" else values.T.tolist()
     return _beside([_of_cells(column, place, as_float32) for place, column in enumerate(columns)], len(values))
 
 
@@ -210,7 +214,7 @@ def _as_array(X):
 def _of_column(place, dtype, column, as_float32):
     """Return the contents of a column of a data frame."""
     if not is_numeric(dtype):
-        return _of_cells(column.to_list(), place, as_float32)
+        return _of_cells(_polars_times(column) or column.to_list(), place, as_float32)
     is_missing = np.asarray(column.is_null() if hasattr(column, "is_null") else column.isna())
     if is_missing.any() and not isinstance(dtype, np.dtype):
         # Integers with missing values would become floats.
@@ -222,6 +226,21 @@ def _of_column(place, dtype, column, as_float32):
         if part is not None:
             part[is_missing] = np.nan
     return contents
+
+
+def _polars_times(column):
+    """Return dates and durations of polars, of which Python would lose the nanoseconds; None for other columns."""
+    if not hasattr(column, "is_null") or not str(column.dtype).startswith(("Datetime", "Duration")):
+        return None
+    zone = getattr(column.dtype, "time_zone", None)
+    return [_Zoned(cell) if zone and not np.isnat(cell) else cell for cell in column.to_numpy()]
+
+
+@dataclass(frozen=True)
+class _Zoned:
+    """An instant in UTC that was given with a zone."""
+
+    utc: np.datetime64
 
 
 def _of_cells(cells, place, as_float32):
@@ -250,6 +269,10 @@ def _read(cell, as_float32=False):
         cell = _as_dense(cell)[()]
     if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
         return np.nan, 0.0, None
+    if isinstance(cell, (np.datetime64, np.timedelta64)) and np.isnat(cell):
+        return np.nan, 0.0, None
+    if isinstance(cell, (np.datetime64, np.timedelta64, datetime.date, datetime.timedelta, _Zoned)):
+        return 0.0, 0.0, _read_time(cell)
     if isinstance(cell, str):
         return 0.0, 0.0, b"text:" + cell.encode("utf-8", "surrogatepass")
     if isinstance(cell, (numbers.Integral, np.bool_)) and abs(int(cell)) < 2**100:
@@ -258,6 +281,31 @@ def _read(cell, as_float32=False):
     if isinstance(cell, numbers.Real) and not isinstance(cell, numbers.Rational):
         return float(cell), 0.0, None
     return 0.0, 0.0, _read_object(cell, as_float32)
+
+
+def _read_time(cell):
+    """Return the text of a date, an instant or a duration: its exact length in attoseconds."""
+    offset = cell.utcoffset() if isinstance(cell, datetime.datetime) else None
+    kind = "instant" if offset is not None or isinstance(cell, _Zoned) else "date"
+    if isinstance(cell, _Zoned):
+        cell = cell.utc
+    elif hasattr(cell, "asm8"):  # of pandas, in UTC
+        cell, offset = cell.asm8, None
+    elif isinstance(cell, datetime.datetime):
+        cell = np.datetime64(cell.replace(tzinfo=None), "us")
+    elif isinstance(cell, datetime.date):
+        cell = np.datetime64(cell, "D")
+    if isinstance(cell, datetime.timedelta):
+        return f"duration:{cell // datetime.timedelta(microseconds=1) * _UNITS['us']}".encode()
+    kind = "duration" if isinstance(cell, np.timedelta64) else kind
+    unit, step = np.datetime_data(cell.dtype)
+    if kind == "date" and unit in "YM":
+        cell, (unit, step) = cell.astype("M8[D]"), ("D", 1)
+    count = int(cell.astype(np.int64)) * step
+    if unit not in _UNITS:  # durations of months and years, whose lengths vary, and those without a unit
+        return f"{kind} in {unit}:{count}".encode() if unit != "Y" else f"{kind} in M:{12 * count}".encode()
+    shift = 0 if offset is None else offset // datetime.timedelta(microseconds=1) * _UNITS["us"]
+    return f"{kind}:{count * _UNITS[unit] - shift}".encode()
 
 
 def _read_object(cell, as_float32):

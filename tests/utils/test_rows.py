@@ -3,6 +3,7 @@
 import hashlib
 import pickle
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import numpy as np
@@ -229,7 +230,7 @@ def cells(values):
     column = np.empty(len(values), dtype=object)
     for place, value in enumerate(values):
         column[place] = value
-    return pd.DataFrame({"cell": column})
+    return pd.DataFrame({"cell": pd.Series(column, dtype=object)})
 
 
 @dataclass
@@ -494,3 +495,59 @@ def test_rows_of_sparse_matrices_in_any_format_are_taken(kind, container):
     np.testing.assert_array_equal(safe_indexing(matrix, [2, 1], axis=1).toarray(), X[:, [2, 1]])
     np.testing.assert_array_equal(take_rows(matrix, np.array([5, 1])).toarray(), X[[5, 1]])
     assert take_rows(matrix, np.arange(6)) is matrix
+
+
+@pytest.mark.parametrize("unit", ["D", "h", "s", "ms", "us", "ns"])
+def test_dates_are_equal_in_every_unit_and_container(unit):
+    """Instants are, of NumPy, pandas, polars and Python; the ones beside them are not."""
+    days = np.array(["1969-12-31", "2020-02-29", "NaT", "2020-03-01"], dtype=f"M8[{unit}]")
+    polars = pytest.importorskip("polars")
+    python = [date(1969, 12, 31), datetime(2020, 2, 29), None, np.datetime64("2020-03", "M")]
+    forms = [days[:, None], pd.DataFrame({"day": days}), days[:, None].astype(object), cells(python)]
+    forms += [polars.DataFrame({"day": polars.Series(days.astype(f"M8[{kind}]"))}) for kind in ("D", "ms", "us", "ns")]
+    expected = row_digests(np.array([[date(1969, 12, 31)], [date(2020, 2, 29)], [None], [date(2020, 3, 1)]]))
+    assert len(np.unique(expected)) == 4
+    for form in forms[:2] + forms[3:] if unit == "ns" else forms:  # objects of nanoseconds are integers
+        np.testing.assert_array_equal(row_digests(form), expected)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "America/New_York"])
+def test_instants_are_equal_in_every_zone(zone):
+    """To the nanosecond, and apart from times without a zone."""
+    ns = np.array([0, 1, -1, 1582934400123456789], dtype="M8[ns]")
+    plain = pd.DataFrame({"time": ns})
+    utc = pd.DataFrame({"time": pd.Series(ns).dt.tz_localize("UTC")})
+    there = pd.DataFrame({"time": utc["time"].dt.tz_convert(zone)})
+    polars = pytest.importorskip("polars")
+    column = polars.Series("time", ns)
+    frame = polars.DataFrame({"time": column.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)})
+    digests = row_digests(utc)
+    for form in (there, frame):
+        np.testing.assert_array_equal(row_digests(form), digests)
+    np.testing.assert_array_equal(row_digests(polars.DataFrame({"time": column})), row_digests(plain))
+    assert len(np.unique([digests, row_digests(plain)])) == 8
+    near = datetime(1970, 1, 1, 5, 30, tzinfo=timezone(timedelta(hours=5, minutes=30)))
+    assert row_digests(cells([near]))[0] == row_digests(cells([datetime(1970, 1, 1, tzinfo=UTC)]))[0] == digests[0]
+
+
+def test_dates_beyond_nanoseconds_and_durations_are_exact():
+    """NumPy cannot compare the former in one unit without overflow; Python's integers can."""
+    far = np.array(["9999-12-31", "-4000-01-01", "200000-01-01", "1970-01-01"], dtype="M8[D]")
+    digests = row_digests(far[:, None])
+    for unit in ("s", "ms"):
+        np.testing.assert_array_equal(row_digests(far.astype(f"M8[{unit}]")[:, None]), digests)
+    assert row_digests(cells([date(9999, 12, 31)]))[0] == digests[0]
+    small = np.array([[1], [0]], dtype="M8[as]")
+    assert row_digests(small)[1] == digests[3] != row_digests(small)[0]
+    polars = pytest.importorskip("polars")
+    hours = np.array([[0], [36]], dtype="m8[h]")
+    equal = [hours.astype("m8[s]"), hours.astype("m8[ns]"), cells([timedelta(0), timedelta(hours=36)])]
+    equal += [pd.DataFrame(hours.astype("m8[us]")), polars.DataFrame({"span": hours[:, 0].astype("m8[ns]")})]
+    for form in equal:
+        np.testing.assert_array_equal(row_digests(form), row_digests(hours))
+    others = cells(
+        [np.timedelta64(36, "M"), np.timedelta64(36, "D"), 36, "36 hours", np.datetime64(36, "h"), timedelta.max]
+    )
+    assert not np.isin(row_digests(others), row_digests(hours)).any()
+    assert len(np.unique(row_digests(others))) == 6
+    assert row_digests(cells([np.timedelta64(3, "Y")]))[0] == row_digests(others)[0]
