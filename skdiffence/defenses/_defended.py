@@ -345,7 +345,8 @@ class DefendedClassifier(ClassifierWrapper):
         FileExistsError
             If the folder exists and holds something else.
         TypeError
-            If a part of the classifier can only be pickled, such as a function or the hook of a layer.
+            If a part of the classifier can only be pickled, such as a function, the hook of a layer, or a defense or
+            net inside an ensemble of scikit-learn. Nothing is written then.
         ValueError
             If ``key_file`` is in the folder.
 

@@ -35,6 +35,8 @@ _LIBRARIES = {
 }
 _OURS = ("skdiffence.defenses.", "skdiffence.diffusion.", "skdiffence.utils._rows", "skdiffence.utils._modules")
 _BUILTINS = {"float", "int", "str", "bool"}
+# Libraries whose objects are written here and not by skops, also inside an estimator of scikit-learn.
+_NOT_FOR_SKOPS = ("skdiffence.", "skorch.", "torch.")
 # Parts of a net that only matter while it is trained.
 _OF_TRAINING = {"callbacks": None, "callbacks_": [], "optimizer_": None, "train_split": None, "virtual_params_": {}}
 _MODULE_PARTS = set(vars(nn.Module()))
@@ -53,8 +55,8 @@ class Encoder:
     tensors : dict of str to tensor
     secrets : list of (kind, value)
         Keys, which are kept apart.
-    parts : dict of str to estimator
-        What skops is to write.
+    parts : dict of str to bytes
+        Estimators of scikit-learn, as skops writes them.
     left_out : list of str
         Names of settings of training that are not written.
     """
@@ -129,15 +131,12 @@ class Encoder:
             self.left_out += [f"{name}.{part}" for part in ("callbacks", "train_split") if left.get(part)]
             return self._with_state(value, {k: v for k, v in vars(value).items() if k not in left}, name)
         if module.startswith("sklearn.") and not isinstance(value, (Pipeline, FrozenEstimator)):
-            self.parts[f"part-{len(self.parts)}"] = value
+            self.parts[f"part-{len(self.parts)}"] = _dump_part(value, name)
             return {"is": "part", "name": f"part-{len(self.parts) - 1}"}
         if module.startswith(_OURS) or isinstance(value, (BaseEstimator, Dataset)):
             state = value.__getstate__() or {}
             return self._with_state(value, {key: item for key, item in state.items() if key != STATE}, name)
-        raise TypeError(
-            f"{name} can't be written without pickle. Got {type(value).__qualname__}. Keep this classifier with "
-            "joblib.dump(..., compress=1), or set it to something else before fit."
-        )
+        raise _only_pickled(name, type(value).__qualname__)
 
     def _with_state(self, value, state, name):
         state = {key: self.encode(item, f"{name}.{key}") for key, item in state.items()}
@@ -195,6 +194,27 @@ class Encoder:
         kind += f" {type(plain).__name__ if not isinstance(plain, bytes) else 'bytes'}"
         self.secrets.append((kind, plain.hex() if isinstance(plain, bytes) else str(plain)))
         return len(self.secrets) - 1
+
+
+def _dump_part(part, name):
+    """Return an estimator of scikit-learn as skops writes it, unless it holds what is not for skops."""
+    skops = import_optional("skops.io", extra="persistence")
+    dumped = skops.dumps(part)
+    # Keys of ours would be in the folder for everybody to read, and nets as pickles.
+    found = [each for each in skops.get_untrusted_types(data=dumped) if each.startswith(_NOT_FOR_SKOPS)]
+    if found:
+        libraries = " and ".join(sorted({each.partition(".")[0] for each in found}))
+        names = ", ".join(each.rpartition(".")[2] for each in found[:5])
+        got = f"a {type(part).__qualname__} that holds objects of {libraries}, such as {names}"
+        raise _only_pickled(name, f"{got}. Of scikit-learn, only Pipeline and FrozenEstimator may hold them")
+    return dumped
+
+
+def _only_pickled(name, got):
+    return TypeError(
+        f"{name} can't be written without pickle. Got {got}. Keep this classifier with joblib.dump(..., compress=1), "
+        "or set it to something else before fit."
+    )
 
 
 def _check_without_code(module, name):
@@ -370,11 +390,6 @@ class Decoder:
             f"The folder holds objects of the class {name} of {module}, which is not loaded unless you name it: "
             f"from_pretrained(folder, classes=[{name.rpartition('.')[2]}])."
         )
-
-
-def write_part(part, path):
-    """Write an estimator of scikit-learn by skops."""
-    import_optional("skops.io", extra="persistence").dump(part, path)
 
 
 def read_part(path, classes):

@@ -14,7 +14,7 @@ from safetensors.numpy import save as save_arrays
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from skdiffence.defenses._encoding import Decoder, Encoder, read_part, write_part
+from skdiffence.defenses._encoding import Decoder, Encoder, read_part
 from skdiffence.exceptions import DefenseWarning
 from skdiffence.utils._files import lock, opened, whole_file
 from skdiffence.utils._fingerprint import named_versions
@@ -44,7 +44,7 @@ def write_defended(classifier, folder, key_file):
         (unfinished / "arrays.safetensors").write_bytes(save_arrays(encoder.arrays))
         (unfinished / "tensors.safetensors").write_bytes(save_tensors(encoder.tensors))
         for name, part in encoder.parts.items():
-            write_part(part, unfinished / f"{name}.skops")
+            (unfinished / f"{name}.skops").write_bytes(part)
         checksums = {path.name: _checksum(path.read_bytes()) for path in sorted(unfinished.iterdir())}
         notes = {"versions": named_versions(), "key": ident, "checksums": checksums, "classifier": encoded}
         text = json.dumps(notes, indent=1)

@@ -1,5 +1,7 @@
 """Folders that hold a defended classifier without pickle, and its key in a file apart."""
 
+import base64
+import io
 import json
 import os
 import pickle
@@ -7,6 +9,7 @@ import stat
 import subprocess
 import sys
 import warnings
+import zipfile
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,8 +18,13 @@ import numpy as np
 import pytest
 import torch
 from joblib import Parallel, delayed
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import BaggingClassifier, RandomForestClassifier, StackingClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree._tree import Tree
@@ -25,10 +33,19 @@ from skorch.callbacks import EpochScoring
 from torch import nn
 
 from skdiffence.base import from_module
-from skdiffence.defenses import DefendedClassifier
+from skdiffence.defenses import (
+    DefendedClassifier,
+    DistilledDefense,
+    MemGuardClassifier,
+    OutputClassifier,
+    OutputNoiseClassifier,
+    SELENAClassifier,
+)
 from skdiffence.defenses._portable import KEY_VARIABLE, _add_keys
 from skdiffence.diffusion import DiffusionRegenerator
 from skdiffence.exceptions import DefenseWarning, VersionWarning
+from skdiffence.utils._rows import RowSet
+from skdiffence.utils._secret import Secret, SecretBytes
 from tests.defenses.cases import NAMES, RULES, defend, digits, half, quiet
 from tests.nets import MLP, make_net
 
@@ -291,6 +308,90 @@ def test_key_is_private_and_nowhere_else(saved):
         assert bytes(defended.not_trained_on_.key).hex().encode() not in content  # digests can't be guessed either
 
 
+class KeysOf(pickle.Pickler):
+    """Finds every key in an object, however deep, as pickle meets all of its parts."""
+
+    def __init__(self, value):
+        super().__init__(io.BytesIO())
+        self.found = set()
+        self.dump(value)
+
+    def persistent_id(self, part):
+        """Record a key; pickle everything as usual."""
+        key = part._value if isinstance(part, Secret) else part.key if isinstance(part, RowSet) else part
+        if isinstance(part, (Secret, SecretBytes, RowSet)) and key:
+            self.found.add(key.encode() if isinstance(key, str) else bytes(key))
+
+
+def contents(folder):
+    """Yield the content of every file of a folder, and that of every member of its archives."""
+    for path in folder.iterdir():
+        yield path.read_bytes()
+        if path.suffix == ".skops":
+            with zipfile.ZipFile(path) as archive:
+                yield from map(archive.read, archive.namelist())
+
+
+LINEAR = LogisticRegression(max_iter=20)
+NOISE = OutputNoiseClassifier(LINEAR, key=b"open sesame")
+DEFENSES = {
+    "noise": lambda: NOISE,
+    "label": lambda: OutputClassifier(LINEAR, "label"),
+    "memguard": lambda: MemGuardClassifier(LINEAR, attack_epochs=5, max_steps=5),
+    "selena": lambda: SELENAClassifier(GaussianNB(), n_estimators=3, n_excluded=1, distill=False),
+    "distilled": lambda: DistilledDefense(LINEAR, LINEAR, public=digits()[0][:40] + 1e-3),
+    "defended": lambda: defend(LINEAR, small_diffusion(key="open barley"), selection="swap"),
+}
+# Name: a function of a defense, and whether it can be written.
+AROUND = {
+    "itself": (lambda each: each, True),
+    "pipeline": (lambda each: make_pipeline(StandardScaler(), each), True),
+    "frozen": (lambda each: FrozenEstimator(quiet(each.fit, *digits("strings"))), True),
+    "calibrated": (lambda each: CalibratedClassifierCV(each, method="temperature", cv=2), False),
+    "calibrated frozen": (
+        lambda each: CalibratedClassifierCV(FrozenEstimator(quiet(each.fit, *digits("strings"))), method="sigmoid"),
+        False,
+    ),
+    "voting": (lambda each: VotingClassifier([("a", each), ("b", LINEAR)], voting="soft"), False),
+    "voting in a pipeline": (
+        lambda each: make_pipeline(VotingClassifier([("a", make_pipeline(each))], voting="soft")),
+        False,
+    ),
+    "bagging": (lambda each: BaggingClassifier(each, 2), False),
+    "stacking": (lambda each: StackingClassifier([("a", LINEAR)], each, cv=2), False),
+    "one against the rest": (OneVsRestClassifier, False),
+    "search": (lambda each: GridSearchCV(each, {}, cv=2), False),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("defense", "around"),
+    [*((defense, "itself") for defense in DEFENSES), *(("noise", around) for around in AROUND if around != "itself")]
+    + [(defense, around) for defense in ("label", "selena", "distilled", "defended") for around in ("frozen", "voting")]
+    + [("memguard", "voting")],
+)
+def test_no_key_of_a_nested_defense_is_in_the_folder(defense, around, tmp_path):
+    """Wherever it sits: what can't be written without its keys is refused, and leaves no file behind."""
+    pytest.importorskip("skops")
+    wrap, can_be_written = AROUND[around]
+    defended, X = fitted(wrap(DEFENSES[defense]()), selection="swap")
+    keys = KeysOf(defended).found
+    assert len(keys) > 1
+    folder, key_file = tmp_path / "folder", tmp_path / "vault" / "keys"
+    if not can_be_written:
+        with pytest.raises(TypeError, match=r"classifier\.estimator.* can't be written without pickle.*skdiffence"):
+            save(defended, folder, key_file=key_file)
+        assert not list(tmp_path.iterdir())
+        return
+    save(defended, folder, key_file=key_file)
+    for content in contents(folder):
+        assert not [key for key in keys for form in (key, key.hex().encode(), base64.b64encode(key)) if form in content]
+    assert all(key.hex() in key_file.read_text() or key.decode() in key_file.read_text() for key in keys)
+    loaded = DefendedClassifier.from_pretrained(folder, classes=CLASSES, key_file=key_file)
+    np.testing.assert_array_equal(loaded.predict_proba(X), defended.predict_proba(X))
+
+
 @pytest.mark.parametrize("how", ["argument", "variable"])
 def test_key_in_another_place(how, tmp_path, monkeypatch):
     """The folder can be shared without it; the file serves several folders."""
@@ -458,6 +559,15 @@ def test_what_needs_pickle_is_named(tmp_path):
     net = OwnNet(MLP, predict_nonlinearity=lambda proba: proba, train_split=None, verbose=0, max_epochs=1)
     defended, _ = fitted(net, selection="swap")
     with pytest.raises(TypeError, match=r"predict_nonlinearity can't be written without pickle.*joblib.dump"):
+        save(defended, tmp_path / "folder")
+    assert not list(tmp_path.iterdir())
+
+
+def test_nets_inside_estimators_of_sklearn_are_refused(tmp_path):
+    """skops would write them as pickles of torch."""
+    pytest.importorskip("skops")
+    defended, _ = fitted(VotingClassifier([("net", make_net(max_epochs=1))], voting="soft"), selection="swap")
+    with pytest.raises(TypeError, match=r"Got a VotingClassifier that holds objects of skorch and torch, such as"):
         save(defended, tmp_path / "folder")
     assert not list(tmp_path.iterdir())
 
