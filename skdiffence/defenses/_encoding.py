@@ -199,7 +199,10 @@ class Encoder:
 def _dump_part(part, name):
     """Return an estimator of scikit-learn as skops writes it, unless it holds what is not for skops."""
     skops = import_optional("skops.io", extra="persistence")
-    dumped = skops.dumps(part)
+    try:
+        dumped = skops.dumps(part)
+    except Exception as error:  # it raises whatever the parts inside raise
+        raise _only_pickled(name, f"a {type(part).__qualname__} that skops can't write: {error}") from error
     # Keys of ours would be in the folder for everybody to read, and nets as pickles.
     found = [each for each in skops.get_untrusted_types(data=dumped) if each.startswith(_NOT_FOR_SKOPS)]
     if found:

@@ -572,6 +572,16 @@ def test_nets_inside_estimators_of_sklearn_are_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_skops_can_t_write_is_named(tmp_path):
+    """Such as a frozen defense with a denoiser, whose tensors skops can't take apart."""
+    pytest.importorskip("skops")
+    inner = FrozenEstimator(fitted(LINEAR, selection="swap")[0])
+    defended, _ = fitted(CalibratedClassifierCV(inner, method="temperature"), selection="swap")
+    with pytest.raises(TypeError, match=r"classifier\.estimator can't be written.*CalibratedClassifierCV that skops"):
+        save(defended, tmp_path / "folder", key_file=tmp_path / "vault" / "keys")
+    assert not list(tmp_path.iterdir())
+
+
 def double(layer, inputs, output):
     """A hook."""
     return 2 * output
