@@ -270,3 +270,32 @@ def test_refused_membership(is_member, message):
     """Each names what was wrong."""
     with pytest.raises(ValueError, match=message):
         memguard(GaussianNB()).fit(*digits(), is_member=is_member)
+
+
+CHANGED = [
+    *(
+        (rounded, each)
+        for each in ({"output": "zzz"}, {"decimals": -1}, {"decimals": "x"}, {"output": "top_k", "k": 0})
+    ),
+    *((rounded, {"output": "temperature", "temperature": each}) for each in (-3.0, 0, float("nan"))),
+    *((label_only, {"confidence": each}) for each in (2.0, -1, float("nan"))),
+    *((noisy, each) for each in ({"scale": -1}, {"scale": float("nan")}, {"scale": "x"}, {"key": b" "}, {"key": 5})),
+    *((memguard, {"distortion_budget": each}) for each in (-1.0, float("nan"))),
+    *((memguard, each) for each in ({"step": -0.1}, {"step": "x"}, {"max_steps": 0}, {"hidden_layer_sizes": (0,)})),
+    *((AugmentedClassifier, each) for each in ({"shift": 1.5}, {"views": None}, {"views": "upside down"})),
+]
+
+
+@pytest.mark.parametrize(("make", "params"), CHANGED)
+def test_parameters_that_are_set_after_fit_are_checked(make, params):
+    """Answers follow them, and none is given under one that fit would refuse; the error names it."""
+    X, y = digits("images")
+    fitted = make(make_net(CNN, max_epochs=1)).fit(X, y)
+    before = fitted.predict_proba(X[:5])
+    given = {name: getattr(fitted, name) for name in params}
+    fitted.set_params(**params)
+    answers = ["predict", "predict_proba", "predict_log_proba", *(["release"] if make is memguard else [])]
+    for answer in answers:
+        with pytest.raises((ValueError, TypeError), match=[*params][-1]):
+            getattr(fitted, answer)(X[:5])
+    np.testing.assert_array_equal(fitted.set_params(**given).predict_proba(X[:5]), before)

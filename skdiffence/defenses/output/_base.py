@@ -79,8 +79,7 @@ class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
         -------
         labels : ndarray of shape (n_samples,)
         """
-        check_is_fitted(self)
-        return self.classes_[self._classifier().predict(self._check_data(X))]
+        return self.classes_[self._classifier().predict(self._check_question(X))]
 
     def predict_proba(self, X):
         """Return modified probabilities with the argmax preserved.
@@ -93,9 +92,13 @@ class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
         Returns
         -------
         proba : ndarray of shape (n_samples, n_classes)
+
+        Raises
+        ------
+        ValueError
+            If X is invalid, or a parameter that was set after ``fit``.
         """
-        check_is_fitted(self)
-        return in_blocks(self._defended, self._check_data(X))
+        return in_blocks(self._defended, self._check_question(X))
 
     @property
     def estimator_(self):
@@ -106,6 +109,14 @@ class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
 
     def _check_params(self):
         """Raise an error for a parameter that ``_parameter_constraints`` let pass."""
+
+    def _check_question(self, X):
+        """Return validated X, to be answered with the parameters as they are now."""
+        check_is_fitted(self)
+        # Answers follow parameters that were set after fit.
+        self._validate_params()
+        self._check_params()
+        return self._check_data(X)
 
     def _share_to_calibrate(self):
         """Return the share of the rows to hold out if ``is_member`` is None; 0 if no calibration rows are needed."""

@@ -4,7 +4,6 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted
 from torch import nn
 from torch.nn import functional
 
@@ -163,8 +162,7 @@ class MemGuardClassifier(OutputDefense):
         probability : ndarray of shape (n_samples,)
             Probability of adding the noise.
         """
-        check_is_fitted(self)
-        return in_blocks(self._released, self._check_data(X))
+        return in_blocks(self._released, self._check_question(X))
 
     def _released(self, X):
         _, proba = self._answers(X)

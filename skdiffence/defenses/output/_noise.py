@@ -92,9 +92,8 @@ class OutputNoiseClassifier(OutputDefense):
         self.key = key
         self.random_state = random_state
 
-    def _check_fit_data(self, X, y):
+    def _check_params(self):
         self._given_key()
-        return super()._check_fit_data(X, y)
 
     def _given_key(self):
         return type(self).key.check(self, (bytes,), longest=_LONGEST_KEY)
