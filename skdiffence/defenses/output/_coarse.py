@@ -204,8 +204,9 @@ def heat(proba, temperature):
     -------
     heated : ndarray of shape (n, n_classes)
     """
-    with np.errstate(divide="ignore"):
-        return softmax(np.log(proba) / temperature, axis=1)
+    with np.errstate(divide="ignore", over="ignore"):
+        # The largest of a row is 0, so that no temperature makes all of them infinite.
+        return softmax(np.log(proba / proba.max(axis=1, keepdims=True)) / temperature, axis=1)
 
 
 def calibrated_temperature(proba, columns):

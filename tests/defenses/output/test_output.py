@@ -54,6 +54,22 @@ def test_saturated_answers_stay_finite():
     np.testing.assert_array_equal(heat(np.array([[1.0, 0.0, 0.0]]), 2.0), [[1, 0, 0]])
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("temperature", [5e-324, 1e-310, 1e-3, 1e3, 1.7e308])
+def test_extreme_temperatures(temperature):
+    """The largest probability alone, or equal ones at the other end; the label of no row changes."""
+    rows = np.concatenate((PROBA, [[0.5, 0.5, 0, 0], [1, 0, 0, 0], [1 - 1e-16, 5e-324, 0, 0]]))
+    heated = heat(rows, temperature)
+    np.testing.assert_allclose(heated.sum(axis=1), 1)
+    assert (np.take_along_axis(heated, rows.argmax(axis=1)[:, None], axis=1) == heated.max(axis=1, keepdims=True)).all()
+    if temperature < 1e-300:
+        np.testing.assert_array_equal(heated[-3:], [[0.5, 0.5, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0]])
+    X, y = digits()
+    fitted = OutputClassifier(GaussianNB(), "temperature", temperature=temperature).fit(X, y)
+    labels = GaussianNB().fit(X, y).predict(X)
+    np.testing.assert_array_equal(fitted.classes_[fitted.predict_proba(X).argmax(axis=1)], labels)
+
+
 @pytest.mark.parametrize("true", [0.5, 2.0])
 def test_temperature_is_recovered(true):
     """Labels drawn from probabilities, which are then sharpened: the temperature that undoes it is found."""
