@@ -9,10 +9,11 @@ from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skdiffence._fitted import is_frozen, n_training_rows, stored_rows
-from skdiffence.defenses._base import ClassifierWrapper
+from skdiffence.defenses._base import ClassifierWrapper, check_training_rows
 from skdiffence.defenses._classes import frozen_classes
 from skdiffence.defenses._classifier import FittedClassifier, put_label_on_top
 from skdiffence.defenses._defended import DefendedClassifier
+from skdiffence.defenses._fit_classifier import rows_outside
 from skdiffence.defenses.training._distillation import check_student, distill, output_order, student_proba
 from skdiffence.exceptions import MembershipWarning
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
@@ -145,7 +146,8 @@ class DistilledDefense(ClassifierWrapper):
         X : array-like or data frame of shape (n_samples, n_features) or (n_samples, channels, height, width)
             Inputs.
         y : array-like of shape (n_samples,), default=None
-            Labels. Needed unless ``defended`` is frozen: then X without labels is taken as public rows.
+            Labels. Needed unless ``defended`` is frozen: then X without labels is taken as public rows, but for those
+            that ``is_member`` marks.
         is_member : array-like of shape (n_samples,), dtype bool, default=None
             As :meth:`DefendedClassifier.fit` takes it.
         **fit_params : dict
@@ -163,17 +165,18 @@ class DistilledDefense(ClassifierWrapper):
         self._check_student()
         params, seed = self._routed(fit_params), draw_seed(self.random_state)
         unlabeled = y is None and isinstance(self.defended, FrozenEstimator)
-        n_public = num_samples(X) if unlabeled else 0
-        if n_public == 1:
-            X = safe_indexing(X, np.zeros(2, dtype=int))  # labels, real ones or not, must be of two classes
-        # A frozen teacher learns from no label: any will do.
-        X, y = self._check_fit_data(X, np.resize(frozen_classes(self.defended), num_samples(X)) if unlabeled else y)
+        n_rows = num_samples(X) if unlabeled else 0
+        if unlabeled:
+            X, y, is_member = self._with_any_labels(X, is_member)
+        X, y = self._check_fit_data(X, y)
+        is_public = unlabeled and self.public is None
+        # Before the teacher is trained, where the rows are known before.
+        X_public = safe_indexing(X, _not_marked(X, is_member)[:n_rows]) if is_public else None
         self.defended_ = self._fit_teacher(X, y, is_member, params, seed)
         self.classes_ = np.unique(self.defended_.classes_)
         frozen = is_frozen(self.defended)
         known = not frozen or is_member is not None
-        is_public = unlabeled and self.public is None
-        X_public = safe_indexing(X, np.arange(n_public)) if is_public else self._public_rows(X, known)
+        X_public = X_public if is_public else self._public_rows(X, known)
         soft = self._teacher().predict_proba(X_public)
         columns, seeded = np.arange(len(self.classes_)), self.random_state is not None
         order = output_order(self.student, self.classes_)
@@ -247,6 +250,14 @@ class DistilledDefense(ClassifierWrapper):
             raise ValueError(f"student must be trained on the teacher's answers. Got a frozen one, {self.student!r}.")
         check_student(self.student)
 
+    def _with_any_labels(self, X, is_member):
+        """Return unlabeled rows, at least two of them, with labels from which a frozen teacher learns nothing."""
+        is_member = check_training_rows(is_member, num_samples(X))
+        if num_samples(X) == 1:  # labels, real ones or not, must be of two classes
+            X = safe_indexing(X, np.zeros(2, dtype=int))
+            is_member = None if is_member is None else np.repeat(is_member, 2)
+        return X, np.resize(frozen_classes(self.defended), num_samples(X)), is_member
+
     def _fit_teacher(self, X, y, is_member, params, seed):
         # Defenses decide themselves which rows train the classifier.
         decides = has_fit_parameter(self.defended, "is_member")
@@ -282,3 +293,16 @@ class DistilledDefense(ClassifierWrapper):
 
     def _teacher(self):
         return FittedClassifier(self.defended_, self.defended_.classes_)
+
+
+def _not_marked(X, is_member):
+    """Return the numbers of the rows that is_member does not mark, without duplicates of those that it marks."""
+    if is_member is None:
+        return np.arange(num_samples(X))
+    rows = np.flatnonzero(rows_outside(X, np.flatnonzero(~is_member)).contains(X))
+    if not len(rows):
+        raise ValueError(
+            "is_member must leave rows for the student to learn from. Got every row of X marked as one that trained "
+            "the classifier. Pass public, or rows that did not."
+        )
+    return rows

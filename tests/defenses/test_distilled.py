@@ -5,6 +5,7 @@ import warnings
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
@@ -147,6 +148,36 @@ def test_frozen_teachers_are_not_trained(make):
     np.testing.assert_array_equal(unlabeled.predict(X), teacher.predict(X.astype(np.float32)))
     labeled = distilled(FrozenEstimator(teacher), public=public).fit(X, y)
     np.testing.assert_array_equal(labeled.predict_proba(X), unlabeled.predict_proba(X))
+
+
+@pytest.mark.filterwarnings("error::skdiffence.exceptions.MembershipWarning")
+@pytest.mark.parametrize("labeled", [False, True])
+@pytest.mark.parametrize("kind", ["rows", "frame", "list"])
+def test_marked_rows_never_train_the_student_of_a_frozen_teacher(kind, labeled):
+    """With or without labels, nor do copies of them that are not marked."""
+    X, y = digits("frame" if kind == "frame" else "rows")
+    members = half(y)
+    teacher = FrozenEstimator(GaussianNB().fit(X[members], y[members]))
+    others = X[~members][:3]
+    every = pd.concat((X[members], others, X[members][:5])) if kind == "frame" else np.r_[X[members], others, X[:10:2]]
+    is_member = np.arange(len(every)) < members.sum()
+    given = every.tolist() if kind == "list" else every
+    fitted = distilled(teacher).fit(given, np.resize(y, len(every)) if labeled else None, is_member=is_member)
+    np.testing.assert_array_equal(fitted.student_trained_on_.contains(X[members]), False)
+    assert len(fitted.student_trained_on_) == 3
+
+
+def test_marked_rows_alone_are_no_public_rows():
+    """Without labels there is nothing left to learn from; beside public rows, marked ones do no harm."""
+    X, y, public = parts()
+    teacher = FrozenEstimator(GaussianNB().fit(X, y))
+    for rows in (X, X[:1]):
+        with pytest.raises(ValueError, match="is_member must leave rows for the student to learn from"):
+            distilled(teacher).fit(rows, is_member=np.ones(len(rows), dtype=bool))
+        fitted = distilled(teacher, public=public).fit(rows, is_member=np.ones(len(rows), dtype=bool))
+        np.testing.assert_array_equal(fitted.student_trained_on_.contains(public), True)
+    with pytest.warns(MembershipWarning, match="3 of the 83 public rows"):
+        distilled(teacher, public=np.r_[public, X[:3]]).fit(X, is_member=np.ones(len(X), dtype=bool))
 
 
 @pytest.mark.parametrize("kind", ["rows", "frame", "list"])
