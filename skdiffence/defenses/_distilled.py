@@ -16,9 +16,10 @@ from skdiffence.defenses._defended import DefendedClassifier
 from skdiffence.defenses._fit_classifier import rows_outside
 from skdiffence.defenses.training._distillation import check_student, distill, output_order, student_proba
 from skdiffence.exceptions import MembershipWarning
+from skdiffence.utils._frames import is_frame
 from skdiffence.utils._random import draw_seed, mix_seed, seed_nested
 from skdiffence.utils._rows import RowSet, data_digest
-from skdiffence.utils._sklearn import HasMethods, fit_context, num_samples, safe_indexing
+from skdiffence.utils._sklearn import HasMethods, Hidden, fit_context, num_samples, safe_indexing
 from skdiffence.utils._skorch import check_uninstantiated
 from skdiffence.utils._unsaved import Unsaved
 
@@ -53,9 +54,9 @@ class DistilledDefense(ClassifierWrapper):
         Learns the probabilities: a skorch net with ``train_split=None``, a pipeline that ends in one, a classifier
         whose ``fit`` takes ``sample_weight``, or a regressor of several outputs, which learns them by squared error.
     public : array-like or data frame of shape (n_public, ...), default=None
-        Rows for the student to learn from, without labels. They must not be training rows of the classifier; those that
-        trained the denoiser will do. They are neither printed nor saved with the defense. None takes the rows that
-        ``fit`` is given and the classifier is not trained on.
+        Rows for the student to learn from, without labels; a data frame with the columns of X if X is one. They must
+        not be training rows of the classifier; those that trained the denoiser will do. They are neither printed nor
+        saved with the defense. None takes the rows that ``fit`` is given and the classifier is not trained on.
     random_state : int, RandomState instance or None, default=None
         Seeds the training of the student, and that of the teacher where it has no ``random_state`` of its own.
 
@@ -117,7 +118,7 @@ class DistilledDefense(ClassifierWrapper):
     _parameter_constraints: dict = {
         "defended": [HasMethods(["fit", "predict", "predict_proba"])],
         "student": [HasMethods(["fit", "predict"])],
-        "public": [PublicRows, None],
+        "public": ["array-like", Hidden(PublicRows), None],
         "random_state": ["random_state"],
     }
 
@@ -134,8 +135,8 @@ class DistilledDefense(ClassifierWrapper):
 
     @public.setter
     def public(self, rows):
-        hide = hasattr(rows, "__len__") and not isinstance(rows, (PublicRows, str))
-        vars(self)["public"] = PublicRows(rows) if hide else rows
+        hide = any(hasattr(rows, name) for name in ("__len__", "shape", "__array__"))
+        vars(self)["public"] = PublicRows(rows) if hide and not isinstance(rows, (PublicRows, str)) else rows
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, *, is_member=None, **fit_params):
@@ -168,16 +169,21 @@ class DistilledDefense(ClassifierWrapper):
         n_rows = num_samples(X) if unlabeled else 0
         if unlabeled:
             X, y, is_member = self._with_any_labels(X, is_member)
+        given = X
         X, y = self._check_fit_data(X, y)
-        is_public = unlabeled and self.public is None
         # Before the teacher is trained, where the rows are known before.
-        X_public = safe_indexing(X, _not_marked(X, is_member)[:n_rows]) if is_public else None
+        X_public = None if self.public is None else self._check_public(given)
+        if unlabeled and X_public is None:
+            X_public = safe_indexing(X, _not_marked(X, is_member)[:n_rows])
         self.defended_ = self._fit_teacher(X, y, is_member, params, seed)
         self.classes_ = np.unique(self.defended_.classes_)
         frozen = is_frozen(self.defended)
         known = not frozen or is_member is not None
-        X_public = X_public if is_public else self._public_rows(X, known)
-        soft = self._teacher().predict_proba(X_public)
+        if X_public is None:
+            X_public = self._held_out_rows(X)
+        elif self.public is not None and known:
+            self._warn_of_members(X, X_public)
+        soft = self._answers_of_teacher(X_public)
         columns, seeded = np.arange(len(self.classes_)), self.random_state is not None
         order = output_order(self.student, self.classes_)
         self.student_ = distill(self.student, X_public, soft, columns, seed, seeded=seeded, order=order)
@@ -266,30 +272,47 @@ class DistilledDefense(ClassifierWrapper):
             seed_nested(teacher, mix_seed(seed, "teacher"), data_digest(X, y))
         return teacher.fit(X, y, is_member=is_member, **params)
 
-    def _public_rows(self, X, known):
-        held_out = stored_rows(self.defended_, X).not_trained_on
-        if self.public is None:
-            if not held_out.any():
-                raise ValueError(
-                    "public must hold rows for the student to learn from, as fit was given none that the classifier "
-                    "was not trained on. Got None. Pass public, is_member, or a defended with a calibration_size."
-                )
-            return safe_indexing(X, np.flatnonzero(held_out))
+    def _check_public(self, X):
+        """Return validated public rows, in the container of X with its columns."""
         rows = self.public.data
-        if np.shape(rows)[1:] != self.input_shape_:
+        if is_frame(rows) != is_frame(X):
+            kind = "a data frame" if is_frame(X) else "an array"
+            raise ValueError(f"public must be {kind}, as X in fit. Got {type(rows).__name__}.")
+        try:
+            shape = np.shape(rows)[1:]
+            if shape == self.input_shape_:
+                return self._check_data(rows)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"public must have rows like those of X in fit. {error}") from error
+        raise ValueError(f"public must have rows of shape {self.input_shape_}, as X in fit. Got shape {shape}.")
+
+    def _held_out_rows(self, X):
+        held_out = stored_rows(self.defended_, X).not_trained_on
+        if not held_out.any():
             raise ValueError(
-                f"public must have rows of shape {self.input_shape_}, as X in fit. Got shape {np.shape(rows)[1:]}."
+                "public must hold rows for the student to learn from, as fit was given none that the classifier "
+                "was not trained on. Got None. Pass public, is_member, or a defended with a calibration_size."
             )
-        rows = self._check_data(rows)
-        trained = RowSet.of(safe_indexing(X, np.flatnonzero(~held_out))) if known else RowSet.empty()
-        if n := np.count_nonzero(trained.contains(rows)):
+        return safe_indexing(X, np.flatnonzero(held_out))
+
+    def _warn_of_members(self, X, rows):
+        held_out = stored_rows(self.defended_, X).not_trained_on
+        if n := np.count_nonzero(RowSet.of(safe_indexing(X, np.flatnonzero(~held_out))).contains(rows)):
             warnings.warn(
                 f"{n} of the {len(rows)} public rows trained the classifier, whose answers on them the student learns. "
                 "Leave them out.",
                 MembershipWarning,
                 stacklevel=4,
             )
-        return rows
+
+    def _answers_of_teacher(self, rows):
+        try:
+            return self._teacher().predict_proba(rows)
+        except ValueError as error:
+            if self.public is None:
+                raise
+            # Such as missing values, which not every classifier takes.
+            raise ValueError(f"public must have rows that the classifier can answer. {error}") from error
 
     def _teacher(self):
         return FittedClassifier(self.defended_, self.defended_.classes_)

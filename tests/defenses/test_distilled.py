@@ -7,6 +7,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -276,7 +277,16 @@ def test_clones_share_public_rows():
     [
         ({"public": None}, "public must hold rows"),
         ({"public": np.zeros((5, 3))}, r"public must have rows of shape \(64,\), as X in fit. Got shape \(3,\)"),
-        ({"public": "rows"}, "'public' parameter"),
+        ({"public": "rows"}, r"'public' parameter of \w+ must be an array-like or None. Got 'rows'"),
+        ({"public": 5}, "'public' parameter of .* must be an array-like or None. Got 5"),
+        ({"public": [[1, 2], [3]]}, "public must have rows like those of X in fit"),
+        ({"public": np.zeros((0, 64))}, r"public must have rows like those of X in fit. Found array with 0 sample"),
+        ({"public": np.full((5, 64), "a")}, "public must have rows like those of X in fit.*numeric"),
+        ({"public": np.full((5, 64), np.nan)}, "public must have rows that the classifier can answer.*NaN"),
+        ({"public": np.full((5, 64), np.nan), "defended": make_net()}, "public must have rows like those of X.*NaN"),
+        ({"public": np.zeros(64)}, r"public must have rows of shape \(64,\), as X in fit. Got shape \(\)"),
+        ({"public": np.array(5)}, r"public must have rows of shape \(64,\), as X in fit. Got shape \(\)"),
+        ({"public": {"a": 1}}, r"public must have rows of shape \(64,\), as X in fit. Got shape \(\)"),
         ({"student": FrozenEstimator(GaussianNB())}, "student must be trained"),
         ({"student": KNeighborsClassifier()}, "takes sample_weight"),
         ({"student": make_net(MLP())}, "must be a module class"),
@@ -288,6 +298,18 @@ def test_refused_settings(params, message):
     X, y, public = parts()
     with pytest.raises(ValueError, match=message):
         distilled(**{"public": public} | params).fit(X, y)
+
+
+def test_public_rows_of_another_kind():
+    """They have to be in the container of X; a generator is none."""
+    X, y, public = parts()
+    for rows, message in (
+        (iter(public), "'public' parameter of .* must be an array-like or None. Got <.*iterator"),
+        (csr_array(public), "public must have rows like those of X in fit.*[Ss]parse"),
+        (pd.DataFrame(public), "public must be an array, as X in fit. Got DataFrame"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            distilled(public=rows).fit(X, y)
 
 
 def test_frozen_without_public_rows():
@@ -309,8 +331,27 @@ def test_frames_of_public_rows():
     X, y, public = parts("frame")
     fitted = distilled(public=public).fit(X, y)
     assert list(fitted.feature_names_in_) == list(X.columns)
-    with pytest.raises(ValueError, match="feature names"):
-        distilled(public=public.rename(columns="other {}".format)).fit(X, y)
+    for other in (public.rename(columns="other {}".format), public[public.columns[::-1]]):
+        with pytest.raises(ValueError, match="(?s)public must have rows like those of X in fit.*feature names"):
+            distilled(public=other).fit(X, y)
+    for other in (public.to_numpy(), public.to_numpy().tolist()):
+        with pytest.raises(ValueError, match="public must be a data frame, as X in fit. Got (ndarray|list)"):
+            distilled(public=other).fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted.predict_proba(X)
+
+
+def test_rows_that_can_t_be_used_are_found_before_the_teacher_is_trained():
+    """Which may take hours."""
+    X, y, public = parts()
+
+    class Untrainable(GaussianNB):
+        def fit(self, X, y):
+            raise AssertionError("the teacher was trained")
+
+    with pytest.raises(ValueError, match="public must"):
+        distilled(Untrainable(), public=public[:, :3]).fit(X, y)
 
 
 def test_passed_through_by_a_defended_classifier():
