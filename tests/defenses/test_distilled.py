@@ -9,13 +9,16 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 from sklearn.base import clone
+from sklearn.ensemble import BaggingRegressor
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier, SGDRegressor
 from sklearn.model_selection import cross_validate
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, SVR
 
 from skdiffence._fitted import denoiser_saw_members, is_frozen, n_training_rows, stored_rows
 from skdiffence.attacks import ThresholdAttack
@@ -149,6 +152,18 @@ def test_frozen_teachers_are_not_trained(make):
     np.testing.assert_array_equal(unlabeled.predict(X), teacher.predict(X.astype(np.float32)))
     labeled = distilled(FrozenEstimator(teacher), public=public).fit(X, y)
     np.testing.assert_array_equal(labeled.predict_proba(X), unlabeled.predict_proba(X))
+
+
+@pytest.mark.usefixtures("untouched_generators")
+@pytest.mark.parametrize(
+    "student", [NEAREST, MLPRegressor(hidden_layer_sizes=(8,), max_iter=5), BaggingRegressor(n_estimators=2)]
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_regressors_of_several_outputs_pass(student):
+    """Also those that do not say so by a tag."""
+    X, y, public = parts()
+    fitted = distilled(GaussianNB(), student, public=public).fit(X, y)
+    np.testing.assert_array_equal(fitted.classes_[fitted.predict_proba(X).argmax(axis=1)], fitted.predict(X))
 
 
 @pytest.mark.filterwarnings("error::skdiffence.exceptions.MembershipWarning")
@@ -289,6 +304,11 @@ def test_clones_share_public_rows():
         ({"public": {"a": 1}}, r"public must have rows of shape \(64,\), as X in fit. Got shape \(\)"),
         ({"student": FrozenEstimator(GaussianNB())}, "student must be trained"),
         ({"student": KNeighborsClassifier()}, "takes sample_weight"),
+        ({"student": RidgeClassifier()}, r"RidgeClassifier\(\) has no predict_proba"),
+        ({"student": SVC()}, r"SVC\(\) has no predict_proba"),
+        ({"student": make_pipeline(StandardScaler(), SGDClassifier())}, r"SGDClassifier\(\) has no predict_proba"),
+        ({"student": SGDRegressor()}, "an output for each class: SGDRegressor has one only"),
+        ({"student": make_pipeline(StandardScaler(), SVR())}, "an output for each class: SVR has one only"),
         ({"student": make_net(MLP())}, "must be a module class"),
         ({"defended": make_net(MLP())}, "must be a module class"),
     ],
@@ -350,8 +370,9 @@ def test_rows_that_can_t_be_used_are_found_before_the_teacher_is_trained():
         def fit(self, X, y):
             raise AssertionError("the teacher was trained")
 
-    with pytest.raises(ValueError, match="public must"):
-        distilled(Untrainable(), public=public[:, :3]).fit(X, y)
+    for params in ({"public": public[:, :3]}, {"student": SGDRegressor()}, {"student": SVC()}):
+        with pytest.raises(ValueError, match="public must|A student"):
+            distilled(Untrainable(), **{"public": public} | params).fit(X, y)
 
 
 def test_passed_through_by_a_defended_classifier():

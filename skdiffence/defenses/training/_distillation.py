@@ -1,9 +1,12 @@
 """Distillation: train a classifier or regressor on probabilities instead of labels."""
 
+import warnings
+
 import numpy as np
 from sklearn import config_context
 from sklearn.base import clone, is_regressor
 from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 from torch import nn
 
@@ -19,6 +22,8 @@ from skdiffence.utils._sklearn import safe_indexing
 
 # The smallest probability that a regressor gives a class, before its answer is made to sum to 1.
 _FLOOR = 1e-6
+# Rows on which a regressor is tried: enough for a cross-validation of a few folds.
+_TRIAL_ROWS = 12
 
 
 class SoftNLLLoss(nn.NLLLoss):
@@ -55,6 +60,35 @@ def check_student(student):
             f"A student is trained on probabilities: {type(final).__name__} is neither a skorch net nor takes "
             "sample_weight in fit. Pass another one as student."
         )
+    elif not (is_regressor(student) or hasattr(student, "predict_proba")):
+        raise ValueError(
+            f"A student answers probabilities: {final!r} has no predict_proba. Pass another one as student, or change "
+            "its settings."
+        )
+    elif is_regressor(student) and _has_one_output(student):
+        raise ValueError(
+            f"A student has an output for each class: {type(final).__name__} has one only. Pass a regressor of several "
+            "outputs as student."
+        )
+
+
+def _has_one_output(regressor):
+    """Return whether a regressor learns one output and fails with two, by a trial on a few rows."""
+    # The tag is not set by all that learn several.
+    if get_tags(regressor).target_tags.multi_output:
+        return False
+    rows = np.linspace(0.1, 0.9, 2 * _TRIAL_ROWS).reshape(-1, 2)
+    return _learns(regressor, rows, rows[:, 0]) and not _learns(regressor, rows, rows)
+
+
+def _learns(regressor, X, y):
+    try:
+        with warnings.catch_warnings(), torch_seed(0):
+            warnings.simplefilter("ignore")
+            seed_nested(clone(regressor), "trial").fit(X, y)
+    except Exception:  # of any library
+        return False
+    return True
 
 
 def check_net(net):
