@@ -79,7 +79,8 @@ class OutputDefense(ClassifierWrapper, metaclass=ABCMeta):
         -------
         labels : ndarray of shape (n_samples,)
         """
-        return self.classes_[self._classifier().predict(self._check_question(X))]
+        X = self._check_question(X)
+        return self.classes_[self._classifier().predict(X)]
 
     def predict_proba(self, X):
         """Return modified probabilities with the argmax preserved.

@@ -5,7 +5,6 @@ from abc import ABCMeta, abstractmethod
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch
-from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.metrics import logit_signal
 from skdiffence.utils._sklearn import fit_context
@@ -212,8 +211,6 @@ class ChoosingRule(Rule):
         ValueError
             If phi is not such an array.
         """
-        if self.needs_calibration:
-            check_is_fitted(self)
         phi = check_phi(phi, "phi", "(n, n_candidates)")[:, : self.max_candidates]
         return cheapest(phi, self.cost(phi))
 

@@ -1,6 +1,7 @@
 """Rules that accept an interval of confidences."""
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.defenses.rules._base import ChoosingRule
 
@@ -24,7 +25,13 @@ class IntervalRule(ChoosingRule):
         cost : ndarray of the same shape
             0 in the interval, ends included. Outside of an interval with an infinite end, the distance to the other
             end.
+
+        Raises
+        ------
+        NotFittedError
+            If the rule is not fitted.
         """
+        check_is_fitted(self)
         return interval_cost(phi, self.interval_)
 
 

@@ -3,6 +3,7 @@
 from numbers import Integral
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from skdiffence.defenses.rules._calibrated import CalibratedRule, intervals_between, quantile_grid
 from skdiffence.defenses.rules._interval import IntervalRule, clear_interval, interval_cost
@@ -79,7 +80,13 @@ class WithinRule(CalibratedRule, IntervalRule):
         -------
         cost : ndarray of the same shape
             The smallest positive number in the interval, and at least twice that outside.
+
+        Raises
+        ------
+        NotFittedError
+            If the rule is not fitted.
         """
+        check_is_fitted(self)
         return self._cost(phi, self.interval_)
 
     def _settings(self, members, non_members):
