@@ -446,6 +446,9 @@ def data_digest(*arrays):
             digest.update(b"sparse" + data_digest(*_stored(array)))
             continue
         array = np.asarray(array)
+        if array.dtype.kind in "mM":  # dates have no bytes that can be read
+            digest.update(array.dtype.str.encode())
+            array = array.view(np.int64)
         digest.update(f"{array.dtype.kind}{array.shape}".encode())
         if array.dtype.kind in "OUSV":
             digest.update("\0".join(map(_shown, array.ravel().tolist())).encode("utf-8", "surrogatepass"))

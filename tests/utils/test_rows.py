@@ -450,6 +450,14 @@ def test_empty_row_set():
     assert repr(RowSet.of(np.ones((3, 2)))) == "<RowSet of 1 distinct rows>"
 
 
+def test_data_digest_of_dates():
+    """They have a unit as well."""
+    days = np.arange(6).astype("M8[D]")
+    digests = [data_digest(each) for each in (days, days[::-1], days.astype("M8[s]"), days - days[0], np.arange(6))]
+    assert len(set(digests)) == 5
+    assert data_digest(days.copy()) == digests[0]
+
+
 def test_data_digest_tells_arrays_apart():
     """Order, shape, type and number of arrays all count; layout does not."""
     X = np.arange(6.0).reshape(3, 2)
