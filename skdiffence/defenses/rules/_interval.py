@@ -31,7 +31,8 @@ class IntervalRule(ChoosingRule):
         NotFittedError
             If the rule is not fitted.
         """
-        check_is_fitted(self)
+        if self.needs_calibration:  # otherwise the interval is that of the class
+            check_is_fitted(self)
         return interval_cost(phi, self.interval_)
 
 
