@@ -7,7 +7,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch
 
 from skdiffence._demo._controls import label_only, output_noise
-from skdiffence._demo._engine import recalibrated_log_loss
+from skdiffence._demo._engine import lowest_reliable_level, recalibrated_log_loss
 from skdiffence.attacks import LabelOnlyReferenceAttack, ReferenceAttack
 from skdiffence.datasets import membership_partition
 from skdiffence.defenses import DefendedClassifier
@@ -86,7 +86,9 @@ class Split:
         pool = np.concatenate((self.X_fit, self.X_rest)), np.concatenate((self.y_fit, self.y_rest))
         pool_is_member = np.concatenate((self.is_member, np.zeros(len(self.y_rest), dtype=bool)))
         attacks = ATTACKS if self.own is None else [*ATTACKS, *self.reference_attacks()]
-        self.scorer = AttackScorer(attacks, pool=(*pool, pool_is_member), random_state=self.seed)
+        # All non-members are scored at once, so that they carry a lower rate than those of a fold would.
+        rate = lowest_reliable_level(len(self.y_rest)) or "auto"
+        self.scorer = AttackScorer(attacks, pool=(*pool, pool_is_member), max_fpr=rate, random_state=self.seed)
 
     def reference_attacks(self):
         """Return the attacks that use the attacker's own model: on labels, and on answers."""
