@@ -203,14 +203,23 @@ def _dump_part(part, name):
         dumped = skops.dumps(part)
     except Exception as error:  # it raises whatever the parts inside raise
         raise _only_pickled(name, f"a {type(part).__qualname__} that skops can't write: {error}") from error
+    untrusted = skops.get_untrusted_types(data=dumped)
     # Keys of ours would be in the folder for everybody to read, and nets as pickles.
-    found = [each for each in skops.get_untrusted_types(data=dumped) if each.startswith(_NOT_FOR_SKOPS)]
-    if found:
+    if found := [each for each in untrusted if each.startswith(_NOT_FOR_SKOPS)]:
         libraries = " and ".join(sorted({each.partition(".")[0] for each in found}))
         names = ", ".join(each.rpartition(".")[2] for each in found[:5])
         got = f"a {type(part).__qualname__} that holds objects of {libraries}, such as {names}"
         raise _only_pickled(name, f"{got}. Of scikit-learn, only Pipeline and FrozenEstimator may hold them")
+    # skops writes the name alone of a lambda, of a function inside another, or of a method.
+    if lost := [each for each in untrusted if not _is_in_module(each)]:
+        got = f"a {type(part).__qualname__} that holds {lost[0]}, which its name does not lead to"
+        raise _only_pickled(name, f"{got}. Define functions and classes at the top level of a module")
     return dumped
+
+
+def _is_in_module(path):
+    module, _, name = path.rpartition(".")
+    return hasattr(sys.modules.get(module), name)
 
 
 def _only_pickled(name, got):

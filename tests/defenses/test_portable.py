@@ -26,7 +26,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree._tree import Tree
 from skorch import NeuralNetClassifier
 from skorch.callbacks import EpochScoring
@@ -579,6 +579,25 @@ def test_what_skops_can_t_write_is_named(tmp_path):
     defended, _ = fitted(CalibratedClassifierCV(inner, method="temperature"), selection="swap")
     with pytest.raises(TypeError, match=r"classifier\.estimator can't be written.*CalibratedClassifierCV that skops"):
         save(defended, tmp_path / "folder", key_file=tmp_path / "vault" / "keys")
+    assert not list(tmp_path.iterdir())
+
+
+class Functions:
+    """A class with a function."""
+
+    @staticmethod
+    def inside(X):
+        """Return X."""
+        return X
+
+
+@pytest.mark.parametrize("function", [lambda X: X, Functions.inside], ids=["lambda", "static method"])
+def test_functions_that_their_name_does_not_lead_to_are_refused(function, tmp_path):
+    """skops writes such a name, and the folder could never be loaded."""
+    pytest.importorskip("skops")
+    defended, _ = fitted(make_pipeline(FunctionTransformer(function), LINEAR), selection="swap")
+    with pytest.raises(TypeError, match=r"FunctionTransformer that holds \S+, which its name does not lead to"):
+        save(defended, tmp_path / "folder")
     assert not list(tmp_path.iterdir())
 
 
