@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from paper.measure import PAPER_ATTACKS
 from paper.targets import UNDEFENDED
+from tabulate import tabulate
 
 from skdiffence._demo._engine import whole_file
 from skdiffence._demo._record import save_text
@@ -59,6 +60,7 @@ def rows_of(results):
             {
                 **{key: record.get(key, np.nan) for key in ("beyond", "failure_auc", "recalibrated_nll", "calls")},
                 "labels_changed": record["labels_changed"],
+                "beyond_interval": record.get("beyond_interval"),
                 **{key: found[key] for key in ("worst_auc", "relative_auc", "relative_accuracy")},
                 "cap": min(floor / before - 1, 0),
                 "over_floor": max(record["attacks"][name]["auc"] for name in PAPER_ATTACKS) - floor,
@@ -88,6 +90,45 @@ def brief(rows, answers):
     return "AUC beyond labels and own model; worth lost, on average\n\n" + format_table(
         table, [*columns, *COSTS], "answers"
     )
+
+
+# What is shown of each training, and of which the extremes are.
+SINGLE = {
+    "beyond": "AUC beyond labels and own model in each training, with 95 % intervals over rows",
+    "failure_lost": "failure-detection AUC lost in each training",
+    "nll_gained": "recalibrated NLL gained in each training",
+}
+
+
+def single_trainings(rows, answers, key):
+    """Return a figure of some answers in each training, and its extremes, those of interval ends too, as text."""
+    names, found = (UNDEFENDED, *answers), {}
+    for row in rows:
+        found.setdefault((row["data"], row["target"], row["seed"]), {})[row["name"]] = row
+    lines = [
+        [f"{data}, {target}, seed {seed}", *(_with_interval(answered.get(name), key) for name in names)]
+        for (data, target, seed), answered in sorted(found.items())
+    ]
+    figures = {name: [row[key] for row in rows if row["name"] == name] for name in names}
+    ends = {name: [row.get(f"{key}_interval") for row in rows if row["name"] == name] for name in names}
+    ends = {name: [end for each in intervals if each for end in each] for name, intervals in ends.items()}
+    for label, extreme, values in (
+        ("lowest", min, figures),
+        ("highest", max, figures),
+        ("lowest end", min, ends),
+        ("highest end", max, ends),
+    ):
+        if any(values.values()):
+            lines.append([label, *(f"{extreme(values[name]):.3f}" if values[name] else "-" for name in names)])
+    table = tabulate(lines, ["training", *names], stralign="right", colalign=("left",), disable_numparse=True)
+    return f"{SINGLE[key]}\n\n{table}"
+
+
+def _with_interval(row, key):
+    if row is None:
+        return "-"
+    interval = row.get(f"{key}_interval")
+    return f"{row[key]:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
 
 
 # Attacks that are run on some answers alone: the part of a run's results, and what is shown of it.
@@ -178,6 +219,7 @@ def main():
     rows = [row for run in runs for row in rows_of(run)]
     places = dict.fromkeys((row["data"], row["target"]) for row in rows)
     parts = [brief(rows, options.answers), *(claim(rows, name) for name in options.answers)]
+    parts += [single_trainings(rows, options.answers, key) for key in SINGLE]
     parts += [summary(rows, *place) for place in places] + [further_attacks(runs, part) for part in FURTHER]
     text = "\n\n".join(part for part in parts if part)
     print(text)

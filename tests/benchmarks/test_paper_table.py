@@ -17,7 +17,7 @@ from paper.report import derived, write_summary
 from paper.rows import attacked, draw_rows, joined, members, some
 from paper.store import OutOfTime, Store
 from paper.targets import TARGETS, UNDEFENDED, AnswerCache, fit_target
-from paper_summary import brief, claim, further_attacks, rows_of, summary
+from paper_summary import brief, claim, further_attacks, rows_of, single_trainings, summary
 from paper_table import PARTS, main, run
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -572,6 +572,26 @@ def test_summary_counts_each_data_set_once():
     assert summary([*runs, runs[1] | {"name": "a control"}], "a", UNDEFENDED).splitlines()[-1].startswith("a control")
     cells = next(line for line in brief(runs, ["mean"]).splitlines() if line.startswith("mean")).split()
     assert cells == ["mean", "0.025±0.000", "0.075", "0.100", "0.100"]
+
+
+def test_summary_shows_each_training_and_the_extremes():
+    """By hand, of two trainings, of which one has no answer of a student."""
+    runs = [
+        {"data": "a", "target": "net", "seed": seed, "name": name, "beyond": beyond, "nll_gained": -beyond}
+        | {"beyond_interval": [beyond - 0.1, beyond + 0.1]}
+        for seed, name, beyond in ((1, "mean", 0.25), (0, "mean", 0.125), (0, "student", 0.5))
+    ]
+    lines = single_trainings(runs, ["mean", "student"], "beyond").splitlines()[4:]
+    assert [re.split(r" {2,}", line)[2:] for line in lines] == [
+        ["0.125 (0.025 to 0.225)", "0.500 (0.400 to 0.600)"],
+        ["0.250 (0.150 to 0.350)", "-"],
+        ["0.125", "0.500"],
+        ["0.250", "0.500"],
+        ["0.025", "0.400"],
+        ["0.350", "0.600"],
+    ]
+    lines = single_trainings(runs, ["mean"], "nll_gained").splitlines()[4:]
+    assert [line.split()[-1] for line in lines] == ["-0.125", "-0.250", "-0.250", "-0.125"]
 
 
 def test_summary_of_attacks_that_ask_again_averages_over_trainings():
