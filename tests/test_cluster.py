@@ -9,13 +9,16 @@ from concurrent.futures import CancelledError
 import joblib
 import numpy as np
 import pytest
+from joblib.parallel import SequentialBackend, get_active_backend
 from sklearn.naive_bayes import GaussianNB
 
 from skdiffence import DefendedClassifier
 from skdiffence.attacks import train_shadows
 from skdiffence.utils import _parallel
+from skdiffence.utils._random import torch_seed
 from tests import cluster
 from tests.nets import make_net
+from tests.pages import run_page
 
 distributed = pytest.importorskip("distributed")
 
@@ -71,6 +74,36 @@ def same(one, other):
 def test_workers_in_threads(stage, threads):
     """What is sent is found again, and nothing is left behind."""
     assert same(cluster.on_dask(stage, GaussianNB(), threads), cluster.STAGES[stage](GaussianNB()))
+
+
+def test_the_page_of_clusters_runs(threads, monkeypatch, tmp_path):
+    """Its scheduler's address stands for that of this cluster."""
+    addresses = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dask.distributed.Client", lambda address: addresses.append(address) or threads)
+    names = {}
+    try:
+        # Processes of joblib's own are shown elsewhere.
+        run_page("docs/scaling.rst", names, cut=True, skip=lambda block: "loky" in block.text)
+    finally:
+        threads.amm.start()
+    assert addresses == ["127.0.0.1:8786"]
+    assert len(names["shadows"]["estimator"]) == 16
+    assert np.array_equal(names["proba"][:9].argmax(axis=1), names["defended"].predict(names["X"][:9]))
+    assert np.isfinite(names["scores"]["test_privacy"]).all()
+
+
+def backend_of_a_seeded_block():
+    """Return the class of the backend where joblib would run tasks."""
+    with torch_seed(0):
+        return type(get_active_backend()[0])
+
+
+def test_nothing_is_sent_from_a_worker_whose_turn_it_is(threads):
+    """All threads that could do it may wait for their turn."""
+    with joblib.parallel_config("dask"):
+        found = joblib.Parallel()(joblib.delayed(backend_of_a_seeded_block)() for _ in range(4))
+    assert set(found) == {SequentialBackend}
 
 
 @pytest.mark.cluster

@@ -15,7 +15,7 @@ QUICK_START = "docs/quickstart.rst"
 GOES_ON = "goes on where the :doc:`quick start"
 # Fragments take names from the reader's own program; here, those of the quick start and of ``reader_s_names``.
 FRAGMENTS = {"docs/cascade.rst", "docs/index.rst", "docs/selection_rules.rst"}
-# Its fragments need a cluster.
+# Run by tests/test_cluster.py, with a cluster.
 NOT_RUN = {"docs/scaling.rst"}
 
 

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import numbers
 import secrets
+import sys
 import threading
 
 import numpy as np
@@ -95,7 +96,8 @@ def torch_seed(seed):
     """Seed torch inside the block and restore its global generators after it.
 
     One thread at a time is inside such a block. Where joblib would run tasks in further threads, which could not come
-    in, it runs them one after the other there.
+    in, or send them to dask from a process that works for it, whose threads may all wait for their turn, it runs them
+    one after the other there.
 
     Parameters
     ----------
@@ -107,8 +109,15 @@ def torch_seed(seed):
 
 
 def _no_further_threads():
-    shares_memory = getattr(get_active_backend()[0], "supports_sharedmem", False)
+    backend, _ = get_active_backend()
+    shares_memory = getattr(backend, "supports_sharedmem", False) or (hasattr(backend, "client") and _works_for_dask())
     return parallel_config(backend="sequential") if shares_memory else contextlib.nullcontext()
+
+
+def _works_for_dask():
+    """Return whether workers of dask run in this process, as far as dask tells."""
+    distributed = sys.modules.get("distributed")
+    return distributed is not None and bool(getattr(distributed.Worker, "_instances", True))
 
 
 def _seeded(seed):
