@@ -1,5 +1,7 @@
-"""Every script in benchmarks/ can be imported, and the paper's UNet is the paper's."""
+"""Scripts in benchmarks/ can be imported and take the options that pages show, and the paper's UNet is the paper's."""
 
+import argparse
+import shlex
 from importlib import import_module
 from pathlib import Path
 
@@ -8,6 +10,8 @@ import pytest
 import regeneration
 import selection_report
 
+from tests.pages import ROOT, read_blocks
+
 SCRIPTS = sorted(path.stem for path in Path(regeneration.__file__).parent.glob("*.py"))
 
 
@@ -15,6 +19,38 @@ SCRIPTS = sorted(path.stem for path in Path(regeneration.__file__).parent.glob("
 def test_import(name):
     """What a script takes from another one is there."""
     assert import_module(name).__doc__
+
+
+def shown_commands():
+    """Return the commands with a benchmark that a page shows, as (page, words)."""
+    pages = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*.rst"))]
+    for page in (page for page in pages if not page.startswith(("docs/_", "docs/api/", "docs/auto_examples/"))):
+        for block in read_blocks(page):
+            lines = block.text.replace("\\\n", " ").splitlines() if block.language == "sh" else []
+            commands = (shlex.split(line) for line in lines if line.strip().startswith("python benchmarks/"))
+            yield from ((page, words[1:]) for words in commands)
+
+
+class Parsed(Exception):
+    """Raised where a script has read its options and would begin."""
+
+
+@pytest.mark.parametrize(
+    "words", [pytest.param(words, id=f"{page}: {' '.join(words)[:80]}") for page, words in shown_commands()]
+)
+def test_shown_commands_are_understood(words, monkeypatch):
+    """Nothing is run: a script stops where it has read its options."""
+    parse = argparse.ArgumentParser.parse_args
+
+    def parsed(parser, arguments=None, namespace=None):
+        parse(parser, arguments, namespace)
+        raise Parsed
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parsed)
+    # N stands for several numbers.
+    monkeypatch.setattr("sys.argv", ["1" if word == "N" else word for word in words])
+    with pytest.raises(Parsed):
+        import_module(Path(words[0]).stem).main()
 
 
 def test_paper_unet():
