@@ -61,6 +61,12 @@ def read_blocks(page):
     return fenced_blocks(text) if page.endswith(".md") else directive_blocks(text)
 
 
+def page_paths():
+    """Return the pages that are written by hand, by their paths below the root."""
+    paths = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.rst"))]
+    return [path for path in paths if not path.startswith(("docs/_", "docs/api/", "docs/auto_examples/"))]
+
+
 def run_page(page, namespace, *, cut=False, skip=lambda block: False):
     """Run the blocks of a page in the working directory, and compare what they print with what the page says.
 

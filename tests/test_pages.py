@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from tests.pages import ROOT, Block, compare, directive_blocks, fenced_blocks, read_blocks, run_page
+from tests.pages import ROOT, Block, compare, directive_blocks, fenced_blocks, page_paths, read_blocks, run_page
 
 QUICK_START = "docs/quickstart.rst"
 GOES_ON = "goes on where the :doc:`quick start"
@@ -21,9 +21,7 @@ NOT_RUN = {"docs/scaling.rst"}
 
 def pages():
     """Return the pages with Python code, by their paths below the root."""
-    paths = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.rst"))]
-    paths = [path for path in paths if not path.startswith(("docs/_", "docs/api/", "docs/auto_examples/"))]
-    return [path for path in paths if any(block.language == "python" for block in read_blocks(path))]
+    return [path for path in page_paths() if any(block.language == "python" for block in read_blocks(path))]
 
 
 def has_outputs(page):

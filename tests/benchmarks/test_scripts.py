@@ -10,7 +10,7 @@ import pytest
 import regeneration
 import selection_report
 
-from tests.pages import ROOT, read_blocks
+from tests.pages import page_paths, read_blocks
 
 SCRIPTS = sorted(path.stem for path in Path(regeneration.__file__).parent.glob("*.py"))
 
@@ -23,8 +23,7 @@ def test_import(name):
 
 def shown_commands():
     """Return the commands with a benchmark that a page shows, as (page, words)."""
-    pages = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*.rst"))]
-    for page in (page for page in pages if not page.startswith(("docs/_", "docs/api/", "docs/auto_examples/"))):
+    for page in page_paths():
         for block in read_blocks(page):
             lines = block.text.replace("\\\n", " ").splitlines() if block.language == "sh" else []
             commands = (shlex.split(line) for line in lines if line.strip().startswith("python benchmarks/"))
