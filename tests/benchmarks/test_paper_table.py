@@ -25,7 +25,7 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from skdiffence.attacks import LiRAAttack
-from skdiffence.defenses import MeanRule
+from skdiffence.defenses import MeanRule, MemGuardClassifier
 from skdiffence.diffusion import DiffusionRegenerator
 
 SMALL = replace(PRESETS["smoke"], calibration=4, known=3, scored=5, reference=6, public=10, further=0)
@@ -498,6 +498,16 @@ def test_answers_are_asked_for_once():
     assert np.array_equal(cache.predict_proba(asked), model.predict_proba(asked))
     assert np.array_equal(cache.predict(X), model.predict(X))
     assert cache.n_asked_ == 40
+
+
+def test_labels_of_memguard_are_found_without_its_noise():
+    """For label-only attacks, which ask for thousands, a search of noise behind each label would take minutes."""
+    rng = np.random.default_rng(0)
+    X, y = rng.random((60, 3)).astype(np.float32), np.arange(60) % 3
+    guarded = MemGuardClassifier(LogisticRegression(), attack_epochs=5, max_steps=5, random_state=0).fit(X, y)
+    cache = AnswerCache(guarded).fit(X[:10])
+    assert np.array_equal(cache.predict(X), guarded.predict(X))
+    assert cache.n_asked_ == 0
 
 
 def _record(target, name, auc):

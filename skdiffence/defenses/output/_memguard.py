@@ -18,7 +18,9 @@ _LOWEST = 1e-30
 # Distance of the attack's decision to one half below which it counts as a guess.
 _GUESS = 1e-5
 _LABEL_WEIGHT = 10.0
-_FIRST_WEIGHT, _LAST_WEIGHT = 0.1, 1e5
+_WEIGHTS = 10.0 ** np.arange(-1, 6)
+# Searches of this many rows take as long as that of one: what a step costs are calls, not numbers.
+_ROWS_AT_ONCE = 128
 
 
 class MemGuardClassifier(OutputDefense):
@@ -268,16 +270,22 @@ def search_noise(attack, proba, step, max_steps):
     with torch.no_grad():
         before = attack(torch.from_numpy(proba)).numpy()
     rows = np.flatnonzero(np.abs(1 / (1 + np.exp(-before)) - 0.5) > _GUESS)
-    weight = _FIRST_WEIGHT
-    while len(rows) and weight <= _LAST_WEIGHT:
-        found, answers = _search(attack, torch.from_numpy(proba[rows]), weight, step, max_steps)
-        changed[rows[found]] = answers[found]
-        rows, weight = rows[found], 10 * weight
+    weights = _WEIGHTS
+    while len(rows) and len(weights):
+        # Few rows try the next weights beforehand, whether or not they come to need them.
+        together, weights = np.split(weights, [max(1, _ROWS_AT_ONCE // len(rows))])
+        given = torch.from_numpy(np.tile(proba[rows], (len(together), 1)))
+        found, answers = _search(attack, given, torch.from_numpy(np.repeat(together, len(rows))), step, max_steps)
+        found, answers = found.reshape(len(together), -1), answers.reshape(len(together), len(rows), -1)
+        n_found = np.logical_and.accumulate(found).sum(axis=0)
+        some = n_found > 0
+        changed[rows[some]] = answers[n_found[some] - 1, some]
+        rows = rows[n_found == len(together)]
     return changed
 
 
 def _search(attack, proba, weight, step, max_steps):
-    """Search with one weight of the distortion, and return which rows succeeded and their probabilities."""
+    """Search with a weight of the distortion for each row, and return which rows succeeded and their probabilities."""
     label = proba.argmax(dim=1)
     start = proba.clamp(min=_LOWEST).log()
     # Not proba itself: rounding errors would set the direction of the first step, whose distortion is zero.
@@ -285,30 +293,36 @@ def _search(attack, proba, weight, step, max_steps):
     side = torch.sign(attack(proba))
     noise, answers = torch.zeros_like(proba), proba.clone()
     active = torch.arange(len(proba))
-    for _ in range(max_steps):
-        noise[active] -= step * _direction(attack, *(part[active] for part in (origin, start, noise, label)), weight)
-        now = torch.softmax(start[active] + noise[active], dim=1)
-        crossed = (torch.sign(attack(now)) != side[active]) & (now.argmax(dim=1) == label[active])
+    for n_steps in range(max_steps + 1):
+        given = (part[active] for part in (origin, start, noise, label, weight))
+        decision, now, direction = _evaluate(attack, *given, with_direction=n_steps < max_steps)
+        crossed = (torch.sign(decision) != side[active]) & (now.argmax(dim=1) == label[active])
+        if n_steps == 0:
+            crossed[:] = False
         answers[active[crossed]] = now[crossed]
         active = active[~crossed]
-        if not len(active):
+        if n_steps == max_steps or not len(active):
             break
+        noise[active] -= step * direction[~crossed]
     found = torch.ones(len(proba), dtype=torch.bool)
     found[active] = False
     return found.numpy(), answers.numpy()
 
 
-def _direction(attack, origin, start, noise, label, weight):
-    """Return the normalized gradient of each row's loss; zero where it vanishes."""
-    noise = noise.detach().requires_grad_()
+def _evaluate(attack, origin, start, noise, label, weight, *, with_direction):
+    """Return decisions, probabilities and the normalized gradient of each row's loss, zero where it vanishes."""
+    noise = noise.requires_grad_(with_direction)
     logits = start + noise
     answer = torch.softmax(logits, dim=1)
+    decision = attack(answer)
+    if not with_direction:
+        return decision, answer, None
     at_label = logits.gather(1, label[:, None]).squeeze(1)
     others = logits.scatter(1, label[:, None], -torch.inf).max(dim=1).values
     distortion = (answer - origin).abs().sum(dim=1)
-    loss = attack(answer).abs() + _LABEL_WEIGHT * torch.relu(others - at_label) + weight * distortion
+    loss = decision.abs() + _LABEL_WEIGHT * torch.relu(others - at_label) + weight * distortion
     (gradient,) = torch.autograd.grad(loss.sum(), noise)
-    return gradient / gradient.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    return decision.detach(), answer.detach(), gradient / gradient.norm(dim=1, keepdim=True).clamp(min=1e-12)
 
 
 def release_probability(before, after, distortion, budget):

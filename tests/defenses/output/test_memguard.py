@@ -64,13 +64,16 @@ def test_search_leaves_alone_what_it_cannot_change():
 
 
 def test_search_does_not_depend_on_other_rows():
-    """Each row has the noise that it would have alone."""
+    """One by one, and in batches that try all weights of the distortion at once, some or one after the other."""
     rng = np.random.default_rng(0)
-    proba = rng.dirichlet(np.full(10, 0.3), size=12)
-    together = search_noise(Confidence(), proba, 0.1, 40)
-    alone = np.concatenate([search_noise(Confidence(), proba[row : row + 1], 0.1, 40) for row in range(12)])
-    assert (together != proba).any(axis=1).sum() > 5
-    np.testing.assert_allclose(together, alone, atol=1e-7)
+    proba = rng.dirichlet(np.full(10, 0.3), size=150)
+    found = [
+        np.concatenate([search_noise(Confidence(), some, 0.1, 40) for some in np.split(proba, n_batches)])
+        for n_batches in (1, 3, 15, 150)
+    ]
+    for each in found[1:]:
+        np.testing.assert_allclose(each, found[0], rtol=1e-9, atol=1e-12)
+    assert np.mean(np.any(found[0] != proba, axis=1)) > 0.5
 
 
 def test_release_is_the_best_of_all_probabilities():
